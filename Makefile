@@ -1,0 +1,47 @@
+# One command each; each sets up what it needs in .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test lint check docs clean
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: $(VENV)/.plots  ## The whole loop in a minute: cold start, voting, retraining, learning curve.
+	$(BIN)/al-learner demo
+
+test: $(VENV)/.dev  ## Every test, on a real PostgreSQL and a real Redis.
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev  ## Style, types, and who imports whom.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+check: lint  ## Lint and unit tests, in under a minute.
+	$(BIN)/pytest tests/unit
+
+docs: $(VENV)/.docs  ## Build the documentation into site/.
+	$(BIN)/mkdocs build --strict
+
+clean:  ## Remove what the other commands made.
+	rm -rf $(VENV) site dist al-learner-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.plots: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[plots]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt examples/plugin/pyproject.toml
+	$(INSTALL) --editable '.[notebook,plots,test]' --editable examples/plugin
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[docs]'
+	@touch $@

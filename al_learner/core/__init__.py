@@ -1,0 +1,1 @@
+"""The library: every part, from the interfaces up to a project."""

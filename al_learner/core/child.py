@@ -1,0 +1,143 @@
+"""The training process: spawned once and kept warm, behind a pipe, killed when it takes too long."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal, cast
+
+from al_learner.core import errors
+from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
+from al_learner.core.runs import Trained
+from al_learner.core.trainer import Job, Score, Workbench
+
+TICK_S = 0.2
+"""How often the parent looks up while it waits for the child."""
+
+
+class ChildTrainer:
+    """A `Trainer` whose work is done in one child process. A crash costs one job, not this process.
+
+    Parameters
+    ----------
+    database_url : str
+    timeout_s : float
+        A job that takes longer is given up, and the child killed.
+    tick : callable
+        Called while waiting; what it raises kills the child and is raised.
+    """
+
+    def __init__(self, database_url: str, *, timeout_s: float, tick: Callable[[], object] = lambda: None) -> None:
+        self._database_url, self._timeout_s, self._tick = database_url, timeout_s, tick
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection[Any, Any] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Spawn the child, which imports what is heavy at once; without waiting for it."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self._database_url), name="trainer", daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def train(self, job: Job) -> Trained:
+        """Train on everything. Raises AlLearnerError."""
+        return cast(Trained, self._ask("train", job))
+
+    def score(self, job: Job) -> Score:
+        """Train the twin and measure it. Raises AlLearnerError."""
+        return cast(Score, self._ask("score", job))
+
+    def close(self) -> None:
+        """Kill the child."""
+        if self._process is not None and self._pipe is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._pipe.close()
+        self._process = self._pipe = None
+
+    def _ask(self, task: Literal["train", "score"], job: Job) -> object:
+        if self._process is None or not self._process.is_alive():
+            self.close()
+            self.start()
+        process, pipe = self._process, self._pipe
+        assert process is not None  # noqa: S101 - start() set both
+        assert pipe is not None  # noqa: S101
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            pipe.send((task, job))
+            while not wait([pipe, process.sentinel], TICK_S):
+                self._tick()
+                if time.monotonic() > deadline:
+                    raise TrainerError(f"training took longer than {self._timeout_s:g} s and was killed")
+            answer = pipe.recv()
+        except (EOFError, OSError) as exc:
+            process.join()
+            raise TrainerError(_epitaph(process.exitcode)) from exc
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(answer, _Failure):
+            raise answer.error()
+        return answer
+
+
+class _Failure:
+    """An error as plain data: a class of `errors`, and what it says."""
+
+    def __init__(self, exc: Exception) -> None:
+        if isinstance(exc, AlLearnerError):
+            self.name, self.message = type(exc).__name__, str(exc)
+        elif isinstance(exc, MemoryError):
+            self.name, self.message = "TrainerError", "training needs more memory than there is"
+        else:
+            self.name, self.message = "TrainerError", f"{type(exc).__name__}: {exc}"
+
+    def error(self) -> AlLearnerError:
+        cls = getattr(errors, self.name, TrainerError)
+        return cls(self.message.splitlines()) if cls is SettingsError else cls(self.message)
+
+
+def _epitaph(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+        return f"the training process was killed by {name}{hint}"
+    return f"the training process ended by itself, with exit code {exitcode}"
+
+
+def _serve(pipe: Connection[Any, Any], database_url: str) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import al_learner.core.learner  # noqa: F401 - heavy: paid before the first job comes
+
+    workbench = Workbench(database_url)
+    while True:
+        try:
+            task, job = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: object = workbench.train(job) if task == "train" else workbench.score(job)
+        except Exception as exc:  # noqa: BLE001 - the parent raises it
+            answer = _Failure(exc)
+        pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,86 @@
+"""Every error that al_learner raises on purpose.
+
+::
+
+    AlLearnerError
+    ├── SettingsError              settings, plug-in names and parameters; all problems at once
+    ├── PluginError                a plug-in cannot be loaded, raised, or returned the wrong thing
+    │   └── ArtifactError          what training yielded cannot be read by the neighbours
+    ├── DataError                  a file, or texts and labels, that cannot be used as they are
+    ├── SchemaError                a table or a column is missing
+    │   └── MigrationError         ... in al_runs, and only a person can help
+    ├── UntrustedError             a stored classifier or vectorizer is not ours, or was changed
+    ├── TrainerError               the training process died, was killed, or took too long
+    ├── BusyError                  another run holds the lock
+    ├── DatabaseError              the database refused or failed
+    │   └── DatabaseUnavailable    ... and may answer later
+    └── ChannelError               Redis refused, failed or did not answer
+
+A library's error crosses our boundary only as one of these, raised ``from`` the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AlLearnerError(Exception):
+    """Base class of every error that al_learner raises on purpose."""
+
+
+class SettingsError(AlLearnerError):
+    """Settings, plug-in names or plug-in parameters are wrong.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        One sentence a problem: its name, the value, what is allowed.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(AlLearnerError):
+    """A plug-in cannot be loaded, raised, or returned something of the wrong kind."""
+
+
+class ArtifactError(PluginError):
+    """An artifact names code that those who read it do not have."""
+
+
+class DataError(AlLearnerError, ValueError):
+    """A file, or texts and labels, cannot be used as they are."""
+
+
+class SchemaError(AlLearnerError):
+    """A table or a column is missing."""
+
+
+class MigrationError(SchemaError):
+    """al_runs is not what this version needs, and this user may not change it."""
+
+
+class UntrustedError(AlLearnerError):
+    """A stored classifier or vectorizer was not stored by us, or was changed since."""
+
+
+class TrainerError(AlLearnerError):
+    """The training process died, was killed, or took longer than allowed."""
+
+
+class BusyError(AlLearnerError):
+    """Another run holds this database's lock."""
+
+
+class DatabaseError(AlLearnerError):
+    """The database refused a statement or failed."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached, or broke the connection; later it may answer."""
+
+
+class ChannelError(AlLearnerError):
+    """Redis refused, failed or did not answer."""

@@ -1,0 +1,197 @@
+"""Texts, labels, prelabelled data and votes from files: CSV, JSON lines, and LabelForward's pandas-style JSON."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from al_learner.core.errors import DataError
+
+Field = Literal["text", "label", "user", "text_id"]
+Row = dict[str, str]
+Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+COLUMNS: dict[Field, tuple[str, ...]] = {
+    "text": ("text", "data", "text_data"),
+    "label": ("label", "labels"),
+    "user": ("user", "users", "annotator", "worker"),
+    "text_id": ("text_id", "id"),
+}
+"""Under which names each field is looked for."""
+
+OPTIONAL: tuple[Field, ...] = ("user",)
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read(
+    path: Path,
+    fields: Iterable[Field],
+    *,
+    columns: Mapping[str, str] | None = None,
+    max_label_length: int | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> Iterator[Row]:
+    """Yield the rows of a file, each with all of `fields`, checked.
+
+    Parameters
+    ----------
+    path : Path
+        ``.csv`` with a header, or JSON: an object a line, a list of objects, or an object of columns as pandas writes
+        it. Either gzipped. UTF-8.
+    fields : iterable of str
+        ``text``, ``label``, ``user``, ``text_id``; a missing user is "".
+    columns : mapping of str to str, optional
+        Which column holds which field, where it is not one of `COLUMNS`.
+    max_label_length : int, optional
+        A longer label is an error.
+    progress : callable
+        Called with the number of bytes of the file that were read so far.
+
+    Raises
+    ------
+    DataError
+        Names the file, the line and the reason.
+    """
+    wanted = tuple(fields)
+    named = dict(columns or {})
+    if unknown := set(named) - set(wanted):
+        raise DataError(f"{', '.join(sorted(unknown))}: not a field here; allowed: {', '.join(wanted)}")
+    try:
+        with path.open("rb") as raw:
+            lines = _lines(path, raw, progress)
+            suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+            rows = _csv_rows(path, lines) if suffixes[-1:] in ([".csv"], [".tsv"]) else _json_rows(path, lines)
+            found: dict[Field, str] | None = None
+            for where, row in rows:
+                if found is None:
+                    found = _find(path, row, wanted, named)
+                yield _row(where, {field: row.get(column) for field, column in found.items()}, max_label_length)
+    except (OSError, EOFError) as exc:
+        raise DataError(f"{path}: {exc.strerror if isinstance(exc, OSError) and exc.strerror else exc}") from exc
+
+
+def check(rows: Iterable[Mapping[Field, Any]], *, max_label_length: int | None = None) -> Iterator[Row]:
+    """Check rows from memory like those of a file; an error names the position."""
+    for number, row in enumerate(rows):
+        yield _row(f"item {number}", row, max_label_length)
+
+
+def _lines(path: Path, raw: BinaryIO, progress: Callable[[int], object]) -> Iterator[str]:
+    is_zipped = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    raw.seek(0)
+    stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if is_zipped else raw
+    for number, line in enumerate(stream, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as exc:
+            raise DataError(f"{path}, line {number}: not UTF-8: {exc.reason}") from exc
+        progress(raw.tell())
+
+
+def _csv_rows(path: Path, lines: Iterator[str]) -> Rows:
+    csv.field_size_limit(sys.maxsize)
+    reader = csv.DictReader(lines, strict=True, delimiter="\t" if ".tsv" in path.suffixes else ",")
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise DataError(f"{where}: {len(reader.fieldnames or ())} columns are expected, as in the header")
+            yield where, row
+    except csv.Error as exc:
+        raise DataError(f"{path}, line {reader.line_num}: {exc}") from exc
+
+
+def _json_rows(path: Path, lines: Iterator[str]) -> Rows:
+    first = next((line for line in lines if line.strip()), "")
+    try:
+        head = json.loads(first)
+    except ValueError:
+        head = None  # one document over several lines
+    if isinstance(head, dict) and not _are_columns(head):
+        for number, line in enumerate(chain([first], lines), 1):
+            if line.strip():
+                yield f"{path}, line {number}", _object(f"{path}, line {number}", line)
+        return
+    document = _parsed(str(path), "".join(chain([first], lines)))
+    if isinstance(document, list):
+        for number, row in enumerate(document, 1):
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, item {number}: not a JSON object")
+            yield f"{path}, item {number}", row
+    elif isinstance(document, dict) and _are_columns(document):
+        values = {
+            name: column if isinstance(column, dict) else dict(enumerate(column)) for name, column in document.items()
+        }
+        for key in next(iter(values.values()), {}):
+            yield f"{path}, row {key}", {name: column.get(key) for name, column in values.items()}
+    else:
+        raise DataError(f"{path}: neither an object a line, nor a list of objects, nor an object of columns")
+
+
+def _are_columns(document: dict[str, Any]) -> bool:
+    return bool(document) and all(isinstance(column, dict | list) for column in document.values())
+
+
+def _object(where: str, line: str) -> dict[str, Any]:
+    row = _parsed(where, line)
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: not a JSON object")
+    return row
+
+
+def _parsed(where: str, document: str) -> Any:
+    try:
+        return json.loads(document)
+    except ValueError as exc:
+        raise DataError(f"{where}: not JSON: {exc}") from exc
+
+
+def _find(path: Path, row: Mapping[str, Any], fields: Iterable[Field], named: Mapping[str, str]) -> dict[Field, str]:
+    found: dict[Field, str] = {}
+    for field in fields:
+        candidates = (named[field],) if field in named else COLUMNS[field]
+        column = next((name for name in candidates if name in row), None)
+        if column is not None:
+            found[field] = column
+        elif field in named or field not in OPTIONAL:
+            raise DataError(
+                f"{path}: no column {' or '.join(map(repr, candidates))} for the {field}, among "
+                f"{', '.join(map(repr, row))}; name it with --column {field}=NAME"
+            )
+        else:
+            found[field] = ""
+    return found
+
+
+def _row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> Row:
+    checked: Row = {field: _checked(where, field, value) for field, value in row.items()}
+    if max_label_length and len(checked["label"]) > max_label_length:
+        raise DataError(f"{where}: the label has {len(checked['label'])} characters; at most {max_label_length} count")
+    return checked
+
+
+def _checked(where: str, field: Field, value: Any) -> str:
+    if field == "user" and value is None:
+        return ""
+    if field != "text" and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: the {field} is {'missing' if value is None else f'{value!r}, not a string'}")
+    if "\0" in value:
+        raise DataError(f"{where}: the {field} holds a NUL byte, which PostgreSQL cannot store")
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise DataError(f"{where}: the {field} holds half a surrogate pair, which is not UTF-8") from exc
+    if field == "label" and not value:
+        raise DataError(f"{where}: the label is empty")
+    if field == "text_id" and not value.isdecimal():
+        raise DataError(f"{where}: the text_id is {value!r}, not a number")
+    return value

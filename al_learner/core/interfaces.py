@@ -1,0 +1,211 @@
+"""The four interfaces that a plug-in can implement, and the small types they exchange.
+
+A *strategy* is a frozen pydantic model: its fields are its parameters. Unknown, misspelt or out-of-range
+parameters are refused, by name, when it is made. What training yields is another object, the *artifact*;
+artifacts are stored, strategies never.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Labels = NDArray[Any]
+"""Class labels, one a row: an array of str (of int or bool in a notebook)."""
+
+Codes = NDArray[np.intp]
+"""Row numbers or codes: a one-dimensional array of intp."""
+
+
+def _ascending(pair: tuple[int, int]) -> tuple[int, int]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first number must not be larger than the second")
+    return pair
+
+
+NgramRange = Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], AfterValidator(_ascending)]
+"""Parameter type: the shortest and the longest run of words."""
+
+DocumentFrequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
+"""Parameter type: a number of texts (an integer), or a share of them (a fraction)."""
+
+
+class Transformer(Protocol):
+    """What a vectorizer's ``fit`` returns."""
+
+    def transform(self, texts: Iterable[str], /) -> csr_matrix:
+        """Return the features, float32 CSR of shape (n_texts, n_features)."""
+
+
+class Estimator(Protocol):
+    """What a classifier's ``fit`` returns: a fitted scikit-learn classifier.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; the columns of ``predict_proba``.
+    """
+
+    classes_: Labels
+
+    def predict(self, X: csr_matrix, /) -> Labels:
+        """Return the most probable label of each row, shape (n_rows,)."""
+
+    def predict_proba(self, X: csr_matrix, /) -> NDArray[np.floating[Any]]:
+        """Return probabilities, shape (n_rows, n_classes); each row sums to 1."""
+
+
+class Strategy(BaseModel, ABC):
+    """What every plug-in is: named parameters, checked when it is made, and never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    requires: ClassVar[tuple[str, ...]] = ("scikit-learn", "numpy", "scipy")
+    """Distribution names of what a reader needs to unpickle and use this strategy's artifact."""
+
+
+class Vectorizer(Strategy):
+    """Turns texts into features."""
+
+    @abstractmethod
+    def fit(self, texts: Iterable[str]) -> Transformer:
+        """Learn from the corpus what the columns are.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            All texts of the project. It can be read once only, and may be larger than the memory.
+
+        Returns
+        -------
+        transformer
+            ``transform(texts)`` gives float32 CSR of shape (n_texts, n_features).
+        """
+
+
+@dataclass(frozen=True)
+class LinearStart:
+    """The last linear model, aligned to the columns and classes of the fit that may start from it.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes, float64
+        Zero where the class or the column is new.
+    intercept : ndarray of shape (n_classes,) or (1,), float64
+    """
+
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+
+
+class Classifier(Strategy):
+    """Learns to tell the labels from the features."""
+
+    @abstractmethod
+    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
+        """Train on labelled rows.
+
+        The core selects the columns that occur, limits the threads, and wraps the result in a pipeline;
+        a classifier need not.
+
+        Parameters
+        ----------
+        X : csr_matrix of shape (n_rows, n_features), float32
+            Every column has at least one non-zero value.
+        y : ndarray of shape (n_rows,)
+            At least two different labels.
+
+        Returns
+        -------
+        estimator
+            With ``classes_``, ``predict`` and ``predict_proba``.
+        """
+
+    def fit_from(self, X: csr_matrix, y: Labels, start: LinearStart) -> Estimator:
+        """Train like ``fit``, free to begin at the last model of this strategy.
+
+        Called only when strategy, parameters and vectorizer are those of the last model. The result must be
+        the one that ``fit`` would give, within its tolerance.
+        """
+        del start
+        return self.fit(X, y)
+
+
+class InitSampler(Strategy):
+    """Starts a project without any labelled text: picks texts and gives them labels."""
+
+    random_state: int | None = Field(default=None, ge=0, description="Seed; none: a new one each time.")
+
+    @abstractmethod
+    def sample(
+        self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
+    ) -> tuple[Codes, list[str]]:
+        """Pick texts to train the first classifier on.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            All non-empty texts. It may be backed by the database: touch only what is needed.
+        labels : sequence of str
+            The label names, at least two, without duplicates.
+        size : int
+            How many texts to pick, at least 2; at most ``len(texts)`` of them are different.
+        rng : numpy.random.Generator
+            The only source of chance.
+
+        Returns
+        -------
+        rows : ndarray of shape (n,), intp
+            Positions in `texts`.
+        labels : list of str, length n
+            A label for each; at least two different ones.
+        """
+
+    def pick(self, n_texts: int, size: int, rng: np.random.Generator) -> Codes:
+        """Return `size` random positions, different ones as far as `n_texts` allows."""
+        rounds, rest = divmod(size, n_texts)
+        picks = [rng.permutation(n_texts) for _ in range(rounds)]
+        return np.concatenate([*picks, rng.choice(n_texts, rest, replace=False)]).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The votes of all countable texts, in voting order within each text.
+
+    Attributes
+    ----------
+    text, annotator, label : ndarray of shape (n_votes,), intp
+        Codes: the text 0 … n_texts-1, sorted; the annotator, -1 where nobody is named (each such vote is an
+        annotator of its own); the label, a position in `label_names`.
+    label_names : tuple of str
+    stored : ndarray of shape (n_texts,), intp
+        The label that each text has now, as a position in `label_names`; -1 for none.
+    """
+
+    text: Codes
+    annotator: Codes
+    label: Codes
+    label_names: tuple[str, ...]
+    stored: Codes
+
+
+class LabelAggregator(Strategy):
+    """Settles each text's label from the votes it got."""
+
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def aggregate(self, votes: Votes) -> Codes:
+        """Return one label code for each text, shape (n_texts,), intp.
+
+        A tie keeps the stored label if it is among the tied; otherwise the tied label that was voted first wins.
+        """

@@ -1,0 +1,113 @@
+"""A look: everything that is stored, as far as it decides what is due."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.database import Database
+from al_learner.core.due import Due, Facts, blocked, decide
+from al_learner.core.events import event
+from al_learner.core.registry import INTERFACES, Spec
+from al_learner.core.runs import Run, Runs
+from al_learner.core.schema import MAX_LABEL_LENGTH
+from al_learner.core.settings import Settings
+from al_learner.core.store import Ids, Store
+from al_learner.core.voting import Settled, settle
+
+N_RECENT = 50
+"""Runs that are searched for repeated failures."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is due, why, and what that rests on.
+
+    Attributes
+    ----------
+    state : str
+        Digest of votes, data and settings: a run that failed is not tried again on the same state at once.
+    newest : Run or None
+        The newest run that succeeded.
+    """
+
+    due: Due | None
+    reason: str
+    facts: Facts
+    settled: Settled
+    init_ids: Ids
+    init_labels: NDArray[np.object_]
+    label_names: tuple[str, ...]
+    state: str
+    newest: Run | None
+
+
+class Looker:
+    """Takes looks at one database with one set of settings."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database, self._settings = database, settings
+        self._store, self._runs = Store(database), Runs(database)
+        self._has_redis = bool(settings.redis_url or settings.redis_host)
+        self._warned: set[str] = set()
+        self.specs = specs(settings)
+
+    def look(self, *, heard_init: bool = False, may_announce: bool = True) -> Look:
+        """Read what is stored and tell what is due; `heard_init`: db_helper said that loading is over."""
+        settings = self._settings
+        settled = settle(
+            self._store.voted_texts(),
+            settings.strategies.label_aggregator,
+            min_label_count=settings.min_label_count,
+            max_label_length=MAX_LABEL_LENGTH,
+        )
+        self._warn_of_long_labels(settled)
+        init_ids, init_labels = self._store.init_labels()
+        names = tuple(self._store.label_names())
+        newest_text, newest_clf = self._store.newest_text_id(), self._store.newest_clf_id()
+        newest = self._runs.last(status="succeeded")
+        excluded = {*settings.exclude_labels}
+        state = self._digest(
+            [settled.n_votes, newest_text, settled.text_ids.tolist(), settled.labels.tolist()],
+            [init_ids.tolist(), init_labels.tolist(), names],
+        )
+        facts = Facts(
+            new_samples=settled.n_new,
+            batch_size=settings.batch_size,
+            classes=len({*settled.labels, *init_labels} - excluded),
+            has_classifier=newest_clf > 0,
+            is_loaded=bool(names) or heard_init,
+            can_start_from_init_data=len({*init_labels} - excluded) > 1,
+            can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
+            is_unheard=self._has_redis
+            and may_announce
+            and ((newest is not None and newest.announced is None) or (heard_init and newest_clf > 0)),
+            is_unscored=newest is not None and newest.metrics is None,
+            blocked=blocked(self._runs.recent(limit=N_RECENT), state, self._database.now()),
+        )
+        due, reason = decide(facts)
+        return Look(due, reason, facts, settled, init_ids, init_labels, names, state, newest)
+
+    def _digest(self, *parts: Any) -> str:
+        settings = self._settings
+        chosen = [self.specs, settings.batch_size, settings.min_label_count]
+        trained_for = [settings.exclude_labels, settings.predictor_packages]
+        return hashlib.sha256(json.dumps([*parts, chosen, trained_for]).encode()).hexdigest()
+
+    def _warn_of_long_labels(self, settled: Settled) -> None:
+        for label in set(settled.too_long) - self._warned:
+            self._warned.add(label)
+            event("vote.too_long", level=logging.WARNING, label=label[:60], limit=MAX_LABEL_LENGTH)
+
+
+def specs(settings: Settings) -> Mapping[str, Any]:
+    """Return the strategies as al_runs records them: kind to name and parameters, as JSON has it."""
+    chosen = {kind: asdict(Spec.of(kind, getattr(settings.strategies, kind))) for kind in INTERFACES}
+    return dict(json.loads(json.dumps(chosen)))

@@ -1,0 +1,143 @@
+"""From a kind, a name and parameters to a strategy. The only module that knows stevedore."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from stevedore.named import NamedExtensionManager
+
+from al_learner.core.errors import PluginError, SettingsError
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+
+Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator"]
+
+INTERFACES: dict[Kind, type[Strategy]] = {
+    "classifier": Classifier,
+    "vectorizer": Vectorizer,
+    "init_sampler": InitSampler,
+    "label_aggregator": LabelAggregator,
+}
+
+
+def group(kind: Kind) -> str:
+    """Return the entry-point group in which plug-ins of a kind are found."""
+    return f"al_learner.{kind}s"
+
+
+def strategy(kind: Kind, name: str, **params: Any) -> Strategy:
+    """Make a strategy from its name and parameters; only this one plug-in is loaded.
+
+    Raises
+    ------
+    SettingsError
+        The name is unknown, or parameters are; all wrong parameters at once.
+    PluginError
+        The plug-in cannot be loaded, or is not what its group promises.
+    """
+    return _make(kind, name, strategy_class(kind, name), params)
+
+
+def changed(kind: Kind, obj: Strategy, **params: Any) -> Strategy:
+    """Make a copy of a strategy with some parameters changed; wrong ones raise SettingsError."""
+    return _make(kind, type(obj).__name__, type(obj), {**dict(obj), **params})
+
+
+def strategy_class(kind: Kind, name: str) -> type[Strategy]:
+    """Load one plug-in; raises like `strategy`."""
+    found = [entry_point for entry_point in entry_points(kind) if entry_point.name == name]
+    if not found:
+        raise SettingsError([f"{kind} {name!r} is unknown; {allowed(name, names(kind))}"])
+    if len(found) > 1:
+        packages = ", ".join(sorted(origin(entry_point) for entry_point in found))
+        raise PluginError(f"{kind} {name!r} is provided more than once, by {packages}: uninstall all but one")
+    try:
+        cls = found[0].load()
+    except Exception as exc:  # whatever a third party's module raises when it is imported
+        raise PluginError(
+            f"{kind} {name!r} ({found[0].value}, from {origin(found[0])}) cannot be loaded: {type(exc).__name__}: {exc}"
+        ) from exc
+    if not (isinstance(cls, type) and issubclass(cls, INTERFACES[kind])):
+        raise PluginError(
+            f"{kind} {name!r} ({found[0].value}, from {origin(found[0])}) is not a subclass of "
+            f"al_learner.{INTERFACES[kind].__name__}"
+        )
+    return cls
+
+
+def entry_points(kind: Kind) -> list[EntryPoint]:
+    """Return what is installed under a kind, sorted by name; nothing is loaded."""
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(group(kind), names=[])
+    return sorted(manager.list_entry_points(), key=lambda entry_point: entry_point.name)
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names that are installed under a kind; nothing is loaded."""
+    return [entry_point.name for entry_point in entry_points(kind)]
+
+
+def origin(entry_point: EntryPoint) -> str:
+    """Return which distribution an entry point comes from, as ``name version``."""
+    return f"{entry_point.dist.name} {entry_point.dist.version}" if entry_point.dist else "an unknown package"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A strategy as plain data: what is recorded in al_runs, and what crosses to the training process.
+
+    Attributes
+    ----------
+    name : str
+        The entry point's name; ``module:Class`` for a strategy that is not installed as a plug-in.
+    params : dict
+        Every parameter, as JSON has it.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, kind: Kind, obj: Strategy) -> Spec:
+        """Describe a strategy; nothing is loaded."""
+        value = f"{type(obj).__module__}:{type(obj).__qualname__}"
+        name = next((e.name for e in entry_points(kind) if e.value.replace(" ", "") == value), value)
+        return cls(name, obj.model_dump(mode="json"))
+
+    def make(self, kind: Kind) -> Strategy:
+        """Make the strategy; raises like `strategy`."""
+        module, _, attribute = self.name.partition(":")
+        if not attribute:
+            return strategy(kind, self.name, **self.params)
+        try:
+            cls = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as exc:
+            raise PluginError(f"{kind} {self.name}: a strategy's class must stand at the top of a module") from exc
+        return _make(kind, self.name, cls, self.params)
+
+
+def allowed(value: str, choices: Iterable[str]) -> str:
+    """Say which of `choices` are nearest to a wrong value, and all of them."""
+    choices = sorted(choices)
+    folded = {choice.lower(): choice for choice in choices}
+    near = [folded[key] for key in difflib.get_close_matches(value.lower(), folded, n=2, cutoff=0.6)]
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{hint}Allowed: {', '.join(choices)}" if choices else f"{hint}Nothing is installed"
+
+
+def _make(kind: Kind, name: str, cls: type[Strategy], params: Mapping[str, Any]) -> Strategy:
+    try:
+        return cls(**params)
+    except ValidationError as exc:
+        raise SettingsError([_problem(kind, name, cls, error) for error in exc.errors()]) from exc
+
+
+def _problem(kind: Kind, name: str, cls: type[Strategy], error: Any) -> str:
+    parameter = ".".join(str(part) for part in error["loc"]) or "parameters"
+    if error["type"] == "extra_forbidden":
+        return f"{kind} {name!r} has no parameter {parameter!r}; {allowed(parameter, cls.model_fields)}"
+    return f"{kind} {name!r}: {parameter} = {error['input']!r}: {error['msg']}"

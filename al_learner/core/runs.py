@@ -1,0 +1,335 @@
+"""al_runs, the lock that lets one run at a time through, and the commits of a run."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from al_learner.core.database import OWNER, Database, translated
+from al_learner.core.errors import BusyError, DatabaseError, MigrationError
+from al_learner.core.schema import al_runs, classifiers, countvecs, text_data
+
+RunKind = Literal["init", "update"]
+
+VERSION = "0001"
+"""The newest migration of al_runs."""
+
+LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
+UPGRADE_KEY = LOCK_KEY + 1
+
+POLL_S = 0.1
+"""How often a lock that somebody else holds is asked for again."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of al_runs; see the comments in `schema`."""
+
+    run_id: int
+    kind: RunKind
+    status: Literal["running", "succeeded", "failed", "abandoned", "died"]
+    forced: bool
+    owner: str
+    state: str
+    error: str | None
+    started: datetime
+    finished: datetime | None
+    announced: datetime | None
+    clf_id: int | None
+    countvec_id: int | None
+    new_samples: int
+    texts: int | None
+    classes: int | None
+    strategies: Mapping[str, Any]
+    versions: Mapping[str, str] | None
+    clf_sha256: str | None
+    countvec_sha256: str | None
+    signature: str | None
+    seconds: float | None
+    metrics: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run stores.
+
+    Attributes
+    ----------
+    clf : bytes
+        The pickled classifier.
+    countvec : bytes or None
+        The pickled vectorizer if it is new; None if the newest stored one, `countvec_id`, goes with `clf`.
+    """
+
+    clf: bytes
+    clf_sha256: str
+    countvec: bytes | None
+    countvec_id: int | None
+    countvec_sha256: str
+    texts: int
+    classes: int
+    versions: Mapping[str, str]
+
+
+class Runs:
+    """The table al_runs, and the run's lock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def upgrade(self) -> bool:
+        """Create al_runs, or migrate it to this version. Return whether there was something to do.
+
+        Raises
+        ------
+        MigrationError
+            It is of a newer version, or may not be changed by this user.
+        """
+        found = self._version()
+        if found == VERSION:
+            return False
+        if found is not None and found > VERSION:
+            raise MigrationError(f"al_runs has version {found}; this al_learner knows {VERSION}: install a newer one")
+        try:
+            self._database.write(self._migrate)
+        except DatabaseError as exc:
+            if "permission denied" in str(exc):
+                raise MigrationError(
+                    f"al_runs must be made or migrated, and this user may not: run `al-learner db upgrade` as the "
+                    f"owner of the database ({exc})"
+                ) from exc
+            raise
+        return True
+
+    def last(self, *, status: str | None = None, clf_id: int | None = None) -> Run | None:
+        """Return the newest run, or the newest with a status or a classifier."""
+        return next(iter(self.recent(limit=1, status=status, clf_id=clf_id)), None)
+
+    def recent(self, *, limit: int | None = None, status: str | None = None, clf_id: int | None = None) -> list[Run]:
+        """Return runs, the newest first."""
+        query = sa.select(al_runs).order_by(al_runs.c.run_id.desc()).limit(limit)
+        if status is not None:
+            query = query.where(al_runs.c.status == status)
+        if clf_id is not None:
+            query = query.where(al_runs.c.clf_id == clf_id)
+        with self._database.reading() as connection:
+            return [Run(**row) for row in connection.execute(query).mappings()]
+
+    def of_countvec(self, countvec_id: int) -> Run | None:
+        """Return the newest run that used this vectorizer; None if it is not ours."""
+        query = sa.select(al_runs).where(al_runs.c.countvec_id == countvec_id).order_by(al_runs.c.run_id.desc())
+        with self._database.reading() as connection:
+            row = connection.execute(query.limit(1)).mappings().first()
+        return Run(**row) if row else None
+
+    def announced(self) -> None:
+        """Record that somebody heard of every classifier that is stored by now."""
+        waiting = sa.and_(al_runs.c.status == "succeeded", al_runs.c.announced.is_(None))
+        update = al_runs.update().where(waiting).values(announced=sa.func.now())
+        self._database.write(lambda connection: connection.execute(update))
+
+    @contextmanager
+    def lock(self, *, wait_s: float = 0) -> Iterator[RunLock]:
+        """Hold the lock that lets one run at a time through, over a connection that serves nothing else.
+
+        Raises
+        ------
+        BusyError
+            Another run held it for `wait_s` seconds; names who.
+        """
+        take = self._postgresql_lock if self._database.is_postgresql else self._sqlite_lock
+        with take(wait_s) as connection:
+            lock = RunLock(self._database, connection)
+            lock.bury()
+            yield lock
+
+    @contextmanager
+    def _postgresql_lock(self, wait_s: float) -> Iterator[sa.Connection]:
+        with translated(), self._database.engine.connect() as connection:
+            connection.detach()  # it is closed in the end, for a pooled connection would keep the lock
+
+            def take() -> bool:
+                with connection.begin():
+                    return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY))))
+
+            self._wait(take, wait_s)
+            yield connection
+
+    @contextmanager
+    def _sqlite_lock(self, wait_s: float) -> Iterator[sa.Connection]:
+        sidecar = sqlite3.connect(Path(f"{self._database.path}.lock"), isolation_level=None, timeout=0)
+
+        def take() -> bool:
+            try:
+                sidecar.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as exc:
+                if "locked" in str(exc):
+                    return False
+                raise DatabaseError(f"{self._database.path}.lock: {exc}") from exc
+            return True
+
+        try:
+            self._wait(take, wait_s)
+            with translated(), self._database.engine.connect() as connection:
+                yield connection
+        finally:
+            sidecar.close()
+
+    def _wait(self, take: Any, wait_s: float) -> None:
+        deadline = time.monotonic() + wait_s
+        while not take():
+            if time.monotonic() >= deadline:
+                running = self.last(status="running")
+                holder = (
+                    f"{running.owner}, since {running.started:%Y-%m-%d %H:%M:%S %Z}" if running else "another process"
+                )
+                raise BusyError(f"a run is on, by {holder}; try again when it has ended")
+            time.sleep(POLL_S)
+
+    def _version(self) -> str | None:
+        with self._database.reading() as connection:
+            if "al_learner_version" not in self._database.columns(connection):
+                return None
+            return connection.exec_driver_sql("SELECT version_num FROM al_learner_version").scalar()
+
+    def _migrate(self, connection: sa.Connection) -> None:
+        from alembic import command  # heavy, and needed once in a project's life
+        from alembic.config import Config
+
+        if self._database.is_postgresql:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_KEY)))
+        config = Config()
+        config.set_main_option("script_location", "al_learner.core:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+class RunLock:
+    """The right to run, and the commits that only its holder makes."""
+
+    def __init__(self, database: Database, connection: sa.Connection) -> None:
+        self._database = database
+        self._connection = connection
+
+    def bury(self) -> None:
+        """Mark runs that are still `running` as died: whoever ran them has lost the lock."""
+        if Runs(self._database).last(status="running") is not None:
+            self._close(al_runs.c.status == "running", "died", "the process that ran it ended or lost its connection")
+
+    def begin(
+        self,
+        kind: RunKind,
+        *,
+        forced: bool,
+        state: str,
+        strategies: Mapping[str, Any],
+        samples: Sequence[tuple[int, str]],
+    ) -> int:
+        """First commit: the labels of the new samples, and the run. Return its run_id.
+
+        Parameters
+        ----------
+        samples : sequence of (text_id, label)
+            They stay new until `finish`: a run that dies loses none.
+        """
+
+        def write(connection: sa.Connection) -> int:
+            self._take_rows(connection, [text_id for text_id, _ in samples])
+            self._write_labels(connection, samples)
+            values = {
+                "kind": kind,
+                "status": "running",
+                "forced": forced,
+                "owner": OWNER,
+                "state": state,
+                "new_samples": len(samples),
+                "strategies": strategies,
+            }
+            return int(connection.execute(al_runs.insert().returning(al_runs.c.run_id), values).scalar_one())
+
+        return self._database.write_on(self._connection, write)
+
+    def finish(
+        self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
+    ) -> int:
+        """Second commit: the pair, the run's success, and that `text_ids` are taught. Return the clf_id."""
+
+        def write(connection: sa.Connection) -> int:
+            if trained.countvec is not None:
+                insert = countvecs.insert().returning(countvecs.c.countvec_id)
+                countvec_id = connection.execute(insert, {"countvec": trained.countvec}).scalar_one()
+            else:
+                countvec_id = trained.countvec_id
+            insert = classifiers.insert().returning(classifiers.c.clf_id)
+            clf_id = connection.execute(insert, {"clf": trained.clf, "download": 0}).scalar_one()
+            values = {
+                "status": "succeeded",
+                "finished": sa.func.now(),
+                "clf_id": clf_id,
+                "countvec_id": countvec_id,
+                "texts": trained.texts,
+                "classes": trained.classes,
+                "versions": trained.versions,
+                "clf_sha256": trained.clf_sha256,
+                "countvec_sha256": trained.countvec_sha256,
+                "signature": signature,
+                "seconds": seconds,
+            }
+            connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(values))
+            untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
+            ids = list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
+            self._take_rows(connection, ids)
+            taken = self._database.among(text_data.c.text_id, ids)
+            connection.execute(text_data.update().where(taken).values(taught=True))
+            return int(clf_id)
+
+        return self._database.write_on(self._connection, write)
+
+    def score(self, run_id: int, clf_id: int, precision: float | None, metrics: Mapping[str, Any]) -> None:
+        """Third commit: how good the classifier is."""
+
+        def write(connection: sa.Connection) -> None:
+            clf = classifiers.update().where(classifiers.c.clf_id == clf_id)
+            connection.execute(clf.values(precision_score=precision))
+            connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
+
+        self._database.write_on(self._connection, write)
+
+    def give_up(self, run_id: int, status: Literal["failed", "abandoned"], error: str) -> None:
+        """Record that a run ended without a classifier, and why."""
+        self._close(al_runs.c.run_id == run_id, status, error)
+
+    def _close(self, which: sa.ColumnElement[bool], status: str, error: str) -> None:
+        values = {"status": status, "finished": sa.func.now(), "error": error}
+        self._database.write_on(self._connection, lambda c: c.execute(al_runs.update().where(which).values(values)))
+
+    def _take_rows(self, connection: sa.Connection, ids: Sequence[int]) -> None:
+        # In the order of their ids, so that no two writers wait for each other in a circle.
+        if self._database.is_postgresql and ids:
+            wanted = sa.select(text_data.c.text_id).where(self._database.among(text_data.c.text_id, ids))
+            connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True)).all()
+
+    def _write_labels(self, connection: sa.Connection, samples: Sequence[tuple[int, str]]) -> None:
+        if not samples:
+            return
+        if self._database.is_postgresql:
+            ids, names = (list(column) for column in zip(*samples, strict=True))
+            new = (
+                sa.func.unnest(sa.cast(ids, sa.ARRAY(sa.Integer)), sa.cast(names, sa.ARRAY(sa.Text)))
+                .table_valued("text_id", "label", name="new")
+                .render_derived()
+            )
+            update = text_data.update().where(text_data.c.text_id == new.c.text_id)
+            connection.execute(update.values(major_label=new.c.label, taught=False))
+        else:
+            update = text_data.update().where(text_data.c.text_id == sa.bindparam("sample"))
+            values = update.values(major_label=sa.bindparam("settled"), taught=False)
+            connection.execute(values, [{"sample": text_id, "settled": name} for text_id, name in samples])

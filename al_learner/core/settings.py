@@ -1,0 +1,347 @@
+"""Environment and TOML file to one frozen `Settings`; all problems are reported together.
+
+Arguments go over the environment, the environment over the TOML file, the file over the defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FilePath,
+    InstanceOf,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from al_learner.core.errors import PluginError, SettingsError
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.registry import INTERFACES, Kind, allowed, strategy
+
+PREFIX = "AL_LEARNER_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+DEFAULT_CONFIG = "al_learner.toml"
+LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+
+
+def _json_object(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded = json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f'not JSON ({exc}); write it like {{"C": 0.5}}') from exc
+    if not isinstance(decoded, dict):
+        raise ValueError('must be a JSON object, like {"C": 0.5}')  # noqa: TRY004 - pydantic collects ValueErrors
+    return decoded
+
+
+def _comma_separated(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _redis_port(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith("tcp://"):
+        raise ValueError(
+            "Kubernetes sets this variable for a service named 'redis'; rename the service, set "
+            "enableServiceLinks: false in the pod, or set REDIS_URL instead and REDIS_PORT to nothing"
+        )
+    return value
+
+
+Params = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
+Tables = Annotated[dict[str, dict[str, Any]], NoDecode]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+
+
+@dataclass(frozen=True)
+class Strategies:
+    """The four strategies that a project uses."""
+
+    classifier: Classifier
+    vectorizer: Vectorizer
+    init_sampler: InitSampler
+    label_aggregator: LabelAggregator
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured.
+
+    Raises
+    ------
+    SettingsError
+        With every problem at once: wrong values, unknown names, plug-ins and their parameters.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    database_url: str | None = Field(
+        default=None,
+        description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) say where.",
+    )
+    redis_url: str | None = Field(
+        default=None, validation_alias="redis_url", description="redis://… or rediss://…; instead of REDIS_HOST."
+    )
+    redis_host: str | None = Field(
+        default=None, validation_alias="redis_host", description="Unset, and no REDIS_URL: the worker only polls."
+    )
+    redis_port: Annotated[int, BeforeValidator(_redis_port)] = Field(
+        default=6379, ge=1, le=65535, validation_alias="redis_port", description="Port of REDIS_HOST."
+    )
+    redis_username: str | None = Field(
+        default=None, validation_alias="redis_username", description="User of REDIS_HOST."
+    )
+    redis_password: SecretStr | None = Field(
+        default=None, validation_alias="redis_password", description="Password of REDIS_HOST."
+    )
+    redis_tls: bool = Field(
+        default=False, validation_alias="redis_tls", description="Whether REDIS_HOST is spoken to over TLS."
+    )
+    batch_size: int = Field(
+        default=10, ge=1, validation_alias="batch_size", description="New samples that make a new classifier due."
+    )
+    min_label_count: int = Field(
+        default=1, ge=1, validation_alias="min_label_count", description="Votes that make a text count."
+    )
+    classifier: str | InstanceOf[Classifier] = Field(default="logreg", description="Plug-in that is trained.")
+    classifier_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [classifiers.NAME] of the file."
+    )
+    vectorizer: str | InstanceOf[Vectorizer] = Field(default="count", description="Plug-in that makes features.")
+    vectorizer_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [vectorizers.NAME] of the file."
+    )
+    init_sampler: str | InstanceOf[InitSampler] = Field(
+        default="balanced", description="Plug-in that starts a project without prelabelled data."
+    )
+    init_sampler_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [init_samplers.NAME] of the file."
+    )
+    label_aggregator: str | InstanceOf[LabelAggregator] = Field(
+        default="majority", description="Plug-in that settles a text's label from its votes."
+    )
+    label_aggregator_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [label_aggregators.NAME] of the file."
+    )
+    exclude_labels: Names = Field(default=(), description="Labels not to train on, separated by commas.")
+    predictor_packages: Names = Field(
+        default=("scikit-learn", "numpy", "scipy"),
+        description="Packages that the predictor and the download manager have, separated by commas.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None, description="Secret that signs what is stored; what it did not sign is never loaded back."
+    )
+    signing_key_file: FilePath | None = Field(default=None, description="File that holds the signing key instead.")
+    reconcile_s: float = Field(
+        default=30, gt=0, description="Seconds between the worker's looks when no message comes."
+    )
+    grace_s: float = Field(
+        default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
+    )
+    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is given up.")
+    heartbeat_file: Path = Field(
+        default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - holds no data, its age is all that is read
+        description="File whose age tells `al-learner health` that the worker is alive.",
+    )
+    log: Literal["text", "json"] = Field(default="text", description="Format of the worker's log.")
+    classifiers: Tables = Field(default={}, description="Parameters of classifiers, by name.")
+    vectorizers: Tables = Field(default={}, description="Parameters of vectorizers, by name.")
+    init_samplers: Tables = Field(default={}, description="Parameters of init samplers, by name.")
+    label_aggregators: Tables = Field(default={}, description="Parameters of label aggregators, by name.")
+
+    _strategies: Strategies = PrivateAttr()
+    _origins: dict[str, str] = PrivateAttr()
+
+    @property
+    def strategies(self) -> Strategies:
+        """The strategies that the settings name."""
+        return self._strategies
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Where the value of each field came from, in words."""
+        return self._origins
+
+    @property
+    def database(self) -> str:
+        """The database's URL, for SQLAlchemy.
+
+        Raises
+        ------
+        SettingsError
+            No database is named.
+        """
+        if self.database_url:
+            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.database_url)
+        if any(os.environ.get(name) for name in LIBPQ_PLACES):
+            return "postgresql+psycopg://"
+        raise SettingsError(
+            [
+                (
+                    f"no database is named: set PGHOST (or {', '.join(LIBPQ_PLACES[1:])}) for PostgreSQL, or "
+                    f"{PREFIX}DATABASE_URL, or give --database, e.g. sqlite:///project.db"
+                )
+            ]
+        )
+
+    @property
+    def signing_secret(self) -> bytes | None:
+        """The signing key."""
+        if self.signing_key_file is not None:
+            return self.signing_key_file.read_bytes().strip()
+        return self.signing_key.get_secret_value().encode() if self.signing_key else None
+
+    def shown(self) -> dict[str, Any]:
+        """Return every setting as plain data, secrets masked."""
+        values = self.model_dump(mode="json", exclude={f"{kind}s" for kind in INTERFACES})
+        for kind in INTERFACES:
+            chosen = getattr(self, kind)
+            values[kind] = chosen if isinstance(chosen, str) else type(chosen).__name__
+            values[f"{kind}_params"] = getattr(self._strategies, kind).model_dump(mode="json")
+        for name in ("database_url", "redis_url"):
+            if values[name]:
+                values[name] = without_password(values[name])
+        return values
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - pydantic-settings asks for it
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_all(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
+        problems = _unknown_variables()
+        broken: set[str] = set()
+        try:
+            settings = handler(values)
+        except ValidationError as exc:
+            problems += [_problem(error) for error in exc.errors()]
+            broken = {str(error["loc"][0]) for error in exc.errors() if error["loc"]}
+            settings = handler({name: value for name, value in values.items() if name not in broken})
+        strategies: dict[str, Strategy] = {}
+        for kind in INTERFACES:
+            if broken.isdisjoint({kind, f"{kind}_params", f"{kind}s"}):
+                try:
+                    strategies[kind] = settings._resolve(kind)  # noqa: SLF001 - its own, as below
+                except SettingsError as exc:
+                    problems += exc.problems
+                except PluginError as exc:
+                    problems.append(str(exc))
+        if "predictor_packages" not in broken:
+            problems += settings._missing_packages(strategies)  # noqa: SLF001
+        if problems:
+            raise SettingsError(problems)
+        settings._strategies = Strategies(**strategies)  # type: ignore[arg-type]  # noqa: SLF001 - checked by INTERFACES
+        settings._origins = _origins(values)  # noqa: SLF001
+        return settings
+
+    def _resolve(self, kind: Kind) -> Strategy:
+        chosen = getattr(self, kind)
+        params = getattr(self, f"{kind}_params")
+        if isinstance(chosen, str):
+            return strategy(kind, chosen, **{**getattr(self, f"{kind}s").get(chosen, {}), **params})
+        if params:
+            raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
+        return chosen  # type: ignore[no-any-return]
+
+    def _missing_packages(self, strategies: Mapping[str, Strategy]) -> list[str]:
+        return [
+            f"{kind} {getattr(self, kind)!r} gives something that only a predictor with {', '.join(missing)} can read, "
+            f"and {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list that: rebuild the "
+            "predictor and the download manager with it and list it there, or choose another "
+            f"{kind} (docs: how-to/move-an-installation)"
+            for kind in ("classifier", "vectorizer")
+            if kind in strategies and (missing := sorted({*strategies[kind].requires} - {*self.predictor_packages}))
+        ]
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return name.upper() if Settings.model_fields[name].validation_alias else PREFIX + name.upper()
+
+
+def variables() -> list[str]:
+    """Return every environment variable that `Settings` reads."""
+    tables = {f"{kind}s" for kind in INTERFACES}
+    return [variable(name) for name in Settings.model_fields if name not in tables] + [CONFIG_VARIABLE]
+
+
+def without_password(url: str) -> str:
+    """Mask the password of a URL."""
+    return re.sub(r"(?<=://)([^/@]*):[^/]*@", r"\1:***@", url)
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    path = Path(named or DEFAULT_CONFIG)
+    if not path.is_file():
+        if named:
+            raise SettingsError([f"{CONFIG_VARIABLE} = {named}: there is no such file"])
+        return None
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SettingsError([f"{path}: not a readable TOML file: {exc}"]) from exc
+    return path
+
+
+def _unknown_variables() -> list[str]:
+    known = [name for name in variables() if name.startswith(PREFIX)]
+    return [
+        f"{name} is not a setting; {allowed(name, known)}"
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    ]
+
+
+def _problem(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{name} is not a setting; {allowed(name, Settings.model_fields)}"
+    field = str(error["loc"][0])
+    shown = (
+        f"{variable(field)} = {error['input']}" if os.environ.get(variable(field)) else f"{name} = {error['input']!r}"
+    )
+    return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _origins(values: Mapping[str, Any]) -> dict[str, str]:
+    path = _config_file()
+    in_file = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    origins = {}
+    for name in Settings.model_fields:
+        if name not in values:
+            origins[name] = "default"
+        elif os.environ.get(variable(name)):
+            origins[name] = f"environment {variable(name)}"
+        elif name in in_file:
+            origins[name] = str(path)
+        else:
+            origins[name] = "argument"
+    return origins

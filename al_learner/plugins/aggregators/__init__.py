@@ -1,0 +1,1 @@
+"""Label aggregators, one strategy a module."""

@@ -1,0 +1,33 @@
+"""Linear models trained by stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from al_learner.core.interfaces import Classifier, Estimator, Labels
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+class Sgd(Classifier):
+    """A linear model for each class against the rest, by stochastic gradient descent: fast on large sets."""
+
+    loss: Literal["log_loss", "modified_huber"] = Field(
+        default="log_loss", description="The losses that give probabilities."
+    )
+    penalty: Literal["l2", "l1", "elasticnet"] = Field(default="l2", description="What keeps coefficients small.")
+    alpha: float = Field(default=1e-4, gt=0, description="Strength of the penalty.")
+    class_weight: Literal["balanced"] | None = Field(
+        default=None, description="balanced: weigh each class by the inverse of its frequency."
+    )
+    max_iter: int = Field(default=1000, ge=1, description="Passes over the data, at most.")
+    tol: float = Field(default=1e-3, gt=0, description="Stop when a pass improves the loss by less than this.")
+    random_state: int | None = Field(default=0, ge=0, description="Seed of the order in which rows are seen.")
+
+    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
+        from sklearn.linear_model import SGDClassifier  # heavy
+
+        return SGDClassifier(**self.model_dump()).fit(X, y)  # type: ignore[no-any-return]

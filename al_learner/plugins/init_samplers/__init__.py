@@ -1,0 +1,1 @@
+"""Init samplers, one strategy a module."""

@@ -1,0 +1,19 @@
+"""Random texts, the labels evenly spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from al_learner.core.interfaces import Codes, InitSampler
+
+
+class Balanced(InitSampler):
+    """Random texts; the labels in turn, in random order, so that as many classes as possible are there."""
+
+    def sample(
+        self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
+    ) -> tuple[Codes, list[str]]:
+        order = rng.permutation(len(labels))
+        return self.pick(len(texts), size, rng), [labels[order[i % len(order)]] for i in range(size)]

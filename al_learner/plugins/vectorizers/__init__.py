@@ -1,0 +1,1 @@
+"""Vectorizers, one strategy a module."""

@@ -1,0 +1,28 @@
+"""Word counts in columns chosen by a hash: nothing to learn, nothing to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from al_learner.core.interfaces import NgramRange, Transformer, Vectorizer
+
+
+class Hashing(Vectorizer):
+    """Word counts in columns chosen by a hash: no vocabulary, so the corpus is never read and no word is unknown."""
+
+    n_features: int = Field(default=2**18, ge=2, le=2**24, description="Columns.")
+    lowercase: bool = Field(default=True, description="Fold case.")
+    ngram_range: NgramRange = Field(default=(1, 1), description="Shortest and longest run of words that is counted.")
+    binary: bool = Field(default=False, description="Whether a word occurs, not how often.")
+    norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale rows to unit length.")
+
+    def fit(self, texts: Iterable[str]) -> Transformer:  # noqa: ARG002 - there is nothing to learn
+        import numpy as np  # heavy, as is scikit-learn
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        return HashingVectorizer(  # type: ignore[no-any-return]
+            **self.model_dump(), alternate_sign=False, dtype=np.float32
+        )

@@ -1,0 +1,213 @@
+"""The worker: looks at what is due and does it, at the start, on messages, and now and then.
+
+State decides; messages are hints. Hints that arrive during a run make one more look, not a queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from al_learner.core.settings import Settings
+
+EXIT_OK = 0
+EXIT_ERROR = 1
+EXIT_SIGNAL = 128
+"""Plus the signal's number: a second signal ended the worker at once."""
+
+BEAT_S = 2.0
+"""How often, at least, the heartbeat is renewed."""
+
+RETRY_S = (0.5, 30.0)
+"""Shortest and longest pause before a database that cannot be reached is tried again."""
+
+
+class Stopped(BaseException):
+    """The grace after the first signal is over; whatever is under way is given up."""
+
+
+class Signals:
+    """The first SIGTERM or SIGINT asks to stop; the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self.wake = threading.Event()
+        self.stopping_since: float | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._received)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the first signal has come."""
+        return self.stopping_since is not None
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        if self.stopping:
+            os._exit(EXIT_SIGNAL + number)
+        self.stopping_since = time.monotonic()
+        self.wake.set()
+
+
+class Worker:
+    """One project's worker.
+
+    Parameters
+    ----------
+    settings : Settings
+    signals : Signals
+    """
+
+    def __init__(self, settings: Settings, signals: Signals) -> None:
+        from al_learner.core.child import ChildTrainer  # late, like all of core: the signal handlers come first
+        from al_learner.core.project import Project
+
+        self._settings, self._signals = settings, signals
+        self._trainer = ChildTrainer(settings.database, timeout_s=settings.train_timeout_s, tick=self._tick)
+        self._trainer.start()
+        self._project = Project.of(settings, trainer=self._trainer, pause=self._pause)
+        self._hints: set[str] = set()
+        self._heard_init = False
+        self._seen: str | None = None
+        self._idle_reason: str | None = None
+
+    def run(self) -> int:
+        """Work until a signal comes. Return the exit code."""
+        from al_learner.core.errors import MigrationError
+        from al_learner.core.events import event
+
+        event("worker.started", pid=os.getpid(), trainer_pid=self._trainer.pid)
+        ended = threading.Event()
+        threading.Thread(target=self._project.listen, args=(self._hear, ended), daemon=True).start()
+        try:
+            self._until_available(self._project.prepare)
+            while not self._signals.stopping:
+                self._until_available(self._work)
+                self._sleep()
+        except Stopped:
+            event("worker.gave_up", level=logging.WARNING, grace_s=self._settings.grace_s)
+        except MigrationError as exc:
+            event("worker.failed", level=logging.ERROR, error=str(exc))
+            return EXIT_ERROR
+        finally:
+            ended.set()
+            self._project.close()
+        event("worker.stopped")
+        return EXIT_OK
+
+    def _work(self) -> None:
+        """Do what is due until nothing is; look only if there is a hint, or something was written since."""
+        from al_learner.core.errors import AlLearnerError, BusyError, DatabaseUnavailable
+        from al_learner.core.events import event
+
+        if not self._hints and self._seen is not None and self._seen == self._project.snapshot():
+            return None
+        self._seen = None
+        may_announce = True
+        while not self._signals.stopping:
+            self._heard_init |= "init" in self._hints
+            self._hints.clear()
+            snapshot = self._project.snapshot()
+            try:
+                look = self._project.act(heard_init=self._heard_init, may_announce=may_announce)
+            except DatabaseUnavailable:
+                raise
+            except BusyError as exc:
+                return self._idle(str(exc))
+            except AlLearnerError as exc:
+                event("look.failed", level=logging.ERROR, error=str(exc))
+                return None
+            if look.facts.has_classifier:
+                self._heard_init = False
+            if look.due is None:
+                if not look.facts.blocked and not self._project.is_waiting_to_be_heard(look):
+                    self._seen = snapshot
+                return self._idle(look.reason)
+            may_announce = look.due == "score"
+        return None
+
+    def _idle(self, reason: str) -> None:
+        from al_learner.core.events import event
+
+        if reason != self._idle_reason:
+            event("look.idle", reason=reason)
+        self._idle_reason = reason
+
+    def _sleep(self) -> None:
+        """Wait for a hint, a signal, or the time of the next look."""
+        deadline = time.monotonic() + self._settings.reconcile_s
+        while not (self._hints or self._signals.stopping) and (left := deadline - time.monotonic()) > 0:
+            self._beat()
+            self._signals.wake.wait(min(BEAT_S, left))
+            self._signals.wake.clear()
+
+    def _hear(self, payload: str) -> None:
+        """Take a message in, on the listener's thread."""
+        from al_learner.core.events import event
+
+        if payload not in ("", "init", "update"):  # empty: subscribed anew, so that messages may have been missed
+            event("message.ignored", level=logging.WARNING, payload=payload[:40], length=len(payload))
+            return
+        self._hints.add(payload)
+        self._signals.wake.set()
+
+    def _until_available(self, task: Callable[[], object]) -> None:
+        """Do a task, again and again with growing pauses while the database or its tables are not there."""
+        from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError
+        from al_learner.core.events import event
+
+        pause = RETRY_S[0]
+        while not self._signals.stopping:
+            try:
+                task()
+                return
+            except MigrationError:
+                raise
+            except (DatabaseUnavailable, SchemaError) as exc:
+                event("database.waiting", level=logging.WARNING, error=str(exc))
+            self._beat()
+            self._signals.wake.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
+            self._signals.wake.clear()
+            pause = min(2 * pause, RETRY_S[1])
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self._tick()
+
+    def _tick(self) -> None:
+        """Called whenever a run waits for something: stay alive, or give up when the grace is over."""
+        self._beat()
+        since = self._signals.stopping_since
+        if since is not None and time.monotonic() - since > self._settings.grace_s:
+            raise Stopped
+
+    def _beat(self) -> None:
+        self._settings.heartbeat_file.touch()
+
+
+def main() -> int:
+    """Run the worker of the project that the environment names. Return the exit code."""
+    signals = Signals()
+    from al_learner.core import events  # late: the signal handlers come first
+    from al_learner.core.errors import SettingsError
+    from al_learner.core.settings import Settings
+
+    try:
+        settings = Settings()
+        events.configure(settings.log)
+        worker = Worker(settings, signals)
+    except SettingsError as exc:
+        sys.stderr.write("".join(f"error: {problem}\n" for problem in exc.problems))
+        return EXIT_ERROR
+    return worker.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
