@@ -16,12 +16,12 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
     _LOGGER.log(level, name, extra={"fields": fields})
 
 
-def configure(form: Literal["text", "json"]) -> None:
+def configure(form: Literal["text", "json"], *, level: int = logging.INFO) -> None:
     """Write events to standard error, as text or as a JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     _LOGGER.addHandler(handler)
-    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.setLevel(level)
     _LOGGER.propagate = False
 
 

@@ -119,23 +119,32 @@ class Project:
         self._channels = Channels(settings) if settings.redis_url or settings.redis_host else None
         self._trainer = trainer or Workbench(settings.database)
         self._looker = Looker(self._database, settings)
+        self._is_prepared = False
 
     # -- what is due, and doing it ------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make sure that LabelForward's tables are there, and make or migrate al_runs.
+        """Make sure that LabelForward's tables are there, and make or migrate al_runs; done at the first need.
 
         Raises
         ------
         SchemaError
             Names what is missing and what creates it.
         """
-        self._store.check()
-        if self._runs.upgrade():
+        if not self._is_prepared:
+            self._store.check()
+            self.upgrade()
+            self._is_prepared = True
+
+    def upgrade(self) -> bool:
+        """Make or migrate al_runs. Return whether there was something to do."""
+        if upgraded := self._runs.upgrade():
             event("al_runs.upgraded")
+        return upgraded
 
     def look(self, *, heard_init: bool = False) -> Look:
         """Read what is stored and tell what is due; `heard_init`: db_helper said that loading is over."""
+        self.prepare()
         return self._looker.look(heard_init=heard_init)
 
     def act(self, *, heard_init: bool = False, may_announce: bool = True) -> Look:
@@ -153,6 +162,7 @@ class Project:
         BusyError
             Another run is on.
         """
+        self.prepare()
         with self._runs.lock() as lock:
             look = self._looker.look(heard_init=heard_init, may_announce=may_announce)
             if look.due in ("update", "init"):
@@ -181,6 +191,7 @@ class Project:
         AlLearnerError
             The run failed; al_runs says so, and nothing else was stored.
         """
+        self.prepare()
         with self._runs.lock(wait_s=wait_s) as lock:
             look = self.look()
             due, reason = may_update(look.facts, forced=force)
@@ -190,6 +201,7 @@ class Project:
 
     def init(self, *, force: bool = False, wait_s: float = 0) -> Result:
         """Train the first classifier, on init_data or on random texts with random labels; parameters as in `update`."""
+        self.prepare()
         with self._runs.lock(wait_s=wait_s) as lock:
             look = self.look(heard_init=True)
             if look.facts.has_classifier and not force:
@@ -243,6 +255,7 @@ class Project:
 
     def models(self) -> list[tuple[Model, Run | None]]:
         """Return every stored classifier, the newest first, with the run that stored it; None if it is not ours."""
+        self.prepare()
         runs = {run.clf_id: run for run in self._runs.recent(status="succeeded")}
         return [(model, runs.get(model.clf_id)) for model in self._store.models()]
 
@@ -263,6 +276,7 @@ class Project:
         UntrustedError
             It was not stored by us, or was changed since; it is not loaded.
         """
+        self.prepare()
         clf_id = clf_id or self._store.newest_clf_id()
         if not clf_id:
             raise DataError("there is no classifier yet: run `al-learner init`")

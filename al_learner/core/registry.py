@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,17 +55,17 @@ def strategy_class(kind: Kind, name: str) -> type[Strategy]:
     if not found:
         raise SettingsError([f"{kind} {name!r} is unknown; {allowed(name, names(kind))}"])
     if len(found) > 1:
-        packages = ", ".join(sorted(origin(entry_point) for entry_point in found))
+        packages = ", ".join(sorted(origin(kind, entry_point) for entry_point in found))
         raise PluginError(f"{kind} {name!r} is provided more than once, by {packages}: uninstall all but one")
     try:
         cls = found[0].load()
     except Exception as exc:  # whatever a third party's module raises when it is imported
-        raise PluginError(
-            f"{kind} {name!r} ({found[0].value}, from {origin(found[0])}) cannot be loaded: {type(exc).__name__}: {exc}"
-        ) from exc
+        reason = f"{type(exc).__name__}: {exc}"
+        where = f"{found[0].value}, from {origin(kind, found[0])}"
+        raise PluginError(f"{kind} {name!r} ({where}) cannot be loaded: {reason}") from exc
     if not (isinstance(cls, type) and issubclass(cls, INTERFACES[kind])):
         raise PluginError(
-            f"{kind} {name!r} ({found[0].value}, from {origin(found[0])}) is not a subclass of "
+            f"{kind} {name!r} ({found[0].value}, from {origin(kind, found[0])}) is not a subclass of "
             f"al_learner.{INTERFACES[kind].__name__}"
         )
     return cls
@@ -81,9 +82,12 @@ def names(kind: Kind) -> list[str]:
     return [entry_point.name for entry_point in entry_points(kind)]
 
 
-def origin(entry_point: EntryPoint) -> str:
+def origin(kind: Kind, entry_point: EntryPoint) -> str:
     """Return which distribution an entry point comes from, as ``name version``."""
-    return f"{entry_point.dist.name} {entry_point.dist.version}" if entry_point.dist else "an unknown package"
+    for installed in importlib.metadata.entry_points(group=group(kind), name=entry_point.name):
+        if installed.value == entry_point.value and installed.dist is not None:
+            return f"{installed.dist.name} {installed.dist.version}"
+    return "an unknown package"
 
 
 @dataclass(frozen=True)

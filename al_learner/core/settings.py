@@ -258,7 +258,7 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         settings._strategies = Strategies(**strategies)  # type: ignore[arg-type]  # noqa: SLF001 - checked by INTERFACES
-        settings._origins = _origins(values)  # noqa: SLF001
+        settings._origins = _origins(settings, values)  # noqa: SLF001
         return settings
 
     def _resolve(self, kind: Kind) -> Strategy:
@@ -331,7 +331,7 @@ def _problem(error: Any) -> str:
     return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _origins(values: Mapping[str, Any]) -> dict[str, str]:
+def _origins(settings: Settings, values: Mapping[str, Any]) -> dict[str, str]:
     path = _config_file()
     in_file = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
     origins = {}
@@ -344,4 +344,7 @@ def _origins(values: Mapping[str, Any]) -> dict[str, str]:
             origins[name] = str(path)
         else:
             origins[name] = "argument"
+    for kind in INTERFACES:  # parameters from the file's table of the chosen name
+        if origins[f"{kind}_params"] == "default" and getattr(settings, kind) in getattr(settings, f"{kind}s"):
+            origins[f"{kind}_params"] = origins[f"{kind}s"]
     return origins
