@@ -121,6 +121,8 @@ def _serve(pipe: Connection[Any, Any], database_url: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # OpenMP's threads spin while they wait, which takes ten times as long when a neighbour keeps a core busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import al_learner.core.learner  # noqa: F401 - heavy: paid before the first job comes
 
     workbench = Workbench(database_url)

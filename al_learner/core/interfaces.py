@@ -47,7 +47,7 @@ class Transformer(Protocol):
 
 
 class Estimator(Protocol):
-    """What a classifier's ``fit`` returns: a fitted scikit-learn classifier.
+    """What a classifier's ``fit`` returns: a fitted scikit-learn classifier, which a pipeline accepts as its last step.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Classifier(Strategy):
         Parameters
         ----------
         X : csr_matrix of shape (n_rows, n_features), float32
-            Every column has at least one non-zero value.
+            Every column has at least one non-zero value. Neither `X` nor `y` may be changed.
         y : ndarray of shape (n_rows,)
             At least two different labels.
 
@@ -164,9 +164,9 @@ class InitSampler(Strategy):
 
         Returns
         -------
-        rows : ndarray of shape (n,), intp
+        rows : ndarray of shape (size,), intp
             Positions in `texts`.
-        labels : list of str, length n
+        labels : list of str, length `size`
             A label for each; at least two different ones.
         """
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
-from al_learner.core.interfaces import Classifier, Labels, Strategy, Transformer, Vectorizer
+from al_learner.core.interfaces import Classifier, Labels, LinearStart, Strategy, Transformer, Vectorizer
 from al_learner.core.registry import Kind, changed, strategy
 
 _KINDS: tuple[Kind, ...] = ("classifier", "vectorizer")
@@ -154,26 +154,29 @@ def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
     PluginError
         The transformer failed or returned something else.
     """
+    given = texts or [""]  # scikit-learn's own refuse an empty list
     try:
-        X = transformer.transform(texts)
+        X = transformer.transform(given)
     except Exception as exc:  # whatever a third party's code raises
         raise PluginError(f"{type(transformer).__name__}.transform failed: {type(exc).__name__}: {exc}") from exc
     shape = getattr(X, "shape", ())
-    if getattr(X, "format", None) != "csr" or X.dtype != np.float32 or shape[:1] != (len(texts),):
+    if getattr(X, "format", None) != "csr" or X.dtype != np.float32 or shape[:1] != (len(given),):
         raise PluginError(
-            f"{type(transformer).__name__}.transform must return a float32 CSR matrix with {len(texts)} rows, not "
+            f"{type(transformer).__name__}.transform must return a float32 CSR matrix with {len(given)} rows, not "
             f"{getattr(X, 'dtype', '')} {getattr(X, 'format', type(X).__name__)} of shape {shape}"
         )
-    return csr_matrix(X)
+    return csr_matrix(X)[: len(texts)]
 
 
-def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels) -> Pipeline:
+def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pipeline | None = None) -> Pipeline:
     """Train on the columns that occur, and wrap them with the result into what is stored.
 
     Parameters
     ----------
     X : csr_matrix of shape (n_rows, n_features), float32
     y : ndarray of shape (n_rows,)
+    last : Pipeline, optional
+        What the same classifier gave on the same columns the last time; a linear one may start from it.
 
     Returns
     -------
@@ -194,17 +197,19 @@ def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels) -> Pipeline
     if not occurs.any():
         raise DataError("no labelled text has a word that the vectorizer knows")
     selected = _select(X, occurs)
+    start = None if last is None else _linear_start(last, occurs, classes)
     try:
         # BLAS threads only get in each other's way on sparse text.
         with threadpool_limits(limits=1, user_api="blas"):
-            estimator = classifier.fit(selected, y)
+            estimator = classifier.fit(selected, y) if start is None else classifier.fit_from(selected, y, start)
     except Exception as exc:  # whatever a third party's code raises
         raise _failed("classifier", classifier, exc) from exc
-    _check_estimator(classifier, estimator, selected[:1], classes)
     selector = VarianceThreshold()
     selector.variances_ = occurs  # one byte a column: all that is read is whether it is above zero
     selector.n_features_in_ = X.shape[1]
-    return Pipeline([("columns", selector), ("classifier", estimator)])
+    pipeline = Pipeline([("columns", selector), ("classifier", estimator)])
+    _check(classifier, pipeline, X[:1], classes)
+    return pipeline
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
@@ -229,14 +234,35 @@ def _select(X: csr_matrix, occurs: NDArray[np.bool_]) -> csr_matrix:
     return csr_matrix((X.data, position[X.indices], X.indptr), shape=(X.shape[0], int(occurs.sum())))
 
 
-def _check_estimator(classifier: Classifier, estimator: Any, X: csr_matrix, classes: Labels) -> None:
+def _linear_start(last: Pipeline, occurs: NDArray[np.bool_], classes: Labels) -> LinearStart | None:
+    """Align the last linear model to the columns that occur now and the classes that there are now."""
+    estimator, occurred = last[-1], last[0].variances_
+    if np.ndim(getattr(estimator, "coef_", 0.0)) != 2 or occurred.shape != occurs.shape:
+        return None
+    coef, intercept = estimator.coef_, estimator.intercept_
+    if len(coef) == 1:  # two classes: one vector for the second against the first
+        coef, intercept = np.vstack([-coef / 2, coef / 2]), np.hstack([-intercept / 2, intercept / 2])
+    common = np.flatnonzero(occurs & occurred)
+    here, there = (np.cumsum(mask)[common] - 1 for mask in (occurs, occurred))
+    kept = np.isin(estimator.classes_, classes)
+    rows = np.searchsorted(classes, estimator.classes_[kept])
+    aligned = LinearStart(np.zeros((len(classes), int(occurs.sum()))), np.zeros(len(classes)))
+    aligned.coef[np.ix_(rows, here)] = coef[kept][:, there]
+    aligned.intercept[rows] = intercept[kept]
+    if len(classes) == 2:
+        return LinearStart(np.diff(aligned.coef, axis=0), np.diff(aligned.intercept))
+    return aligned
+
+
+def _check(classifier: Classifier, pipeline: Pipeline, X: csr_matrix, classes: Labels) -> None:
+    estimator = pipeline[-1]
     for needed in ("classes_", "predict", "predict_proba"):
         if not hasattr(estimator, needed):
             raise PluginError(f"classifier {classifier!r} returned a {type(estimator).__name__} without {needed}")
     if not np.array_equal(estimator.classes_, classes):
         raise PluginError(f"classifier {classifier!r} was given {len(classes)} labels; its classes_ are not those")
     try:
-        shape, predicted = np.shape(estimator.predict_proba(X)), np.asarray(estimator.predict(X))
+        shape, predicted = np.shape(pipeline.predict_proba(X)), np.asarray(pipeline.predict(X))
     except Exception as exc:  # whatever a third party's code raises
         raise _failed("classifier", classifier, exc) from exc
     if shape != (1, len(classes)) or predicted.shape != (1,):

@@ -391,6 +391,8 @@ class Project:
             except UntrustedError as exc:
                 job = self._job(kind, look, refit=True, because=f"the stored vectorizer is not usable: {exc}")
                 trained = self._trainer.train(job)
+            for note in trained.notes:
+                event("run.note", level=logging.WARNING, run_id=run_id, note=note)
             text_ids = settled.text_ids.tolist() if kind == "update" else []
             signature = artifacts.signature(self.settings.signing_secret, trained.clf_sha256, trained.countvec_sha256)
             seconds = time.monotonic() - started
@@ -459,9 +461,21 @@ class Project:
             init_ids=look.init_ids[init],
             labels=np.concatenate([look.settled.labels[texts], look.init_labels[init]]),
             countvec=countvec,
+            last=self._last(look.newest, countvec),
             packages=self.settings.predictor_packages,
             cold_start=cold_start,
         )
+
+    def _last(self, newest: Run | None, countvec: tuple[int, str] | None) -> tuple[int, str] | None:
+        """Return the last classifier if the next one may start from it."""
+        if newest is None or countvec is None or newest.clf_id is None or newest.kind == "init":
+            return None
+        same = (
+            newest.strategies["classifier"] == self._looker.specs["classifier"]
+            and newest.countvec_sha256 == countvec[1]
+            and self._is_signed(newest)
+        )
+        return (newest.clf_id, newest.clf_sha256 or "") if same else None
 
     def _usable_countvec(self) -> tuple[tuple[int, str] | None, str]:
         """Return the stored vectorizer if the next classifier can go with it; else None and why not."""

@@ -130,7 +130,7 @@ def allowed(value: str, choices: Iterable[str]) -> str:
     folded = {choice.lower(): choice for choice in choices}
     near = [folded[key] for key in difflib.get_close_matches(value.lower(), folded, n=2, cutoff=0.6)]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{hint}Allowed: {', '.join(choices)}" if choices else f"{hint}Nothing is installed"
+    return f"{hint}Allowed: {', '.join(choices) or 'none'}"
 
 
 def _make(kind: Kind, name: str, cls: type[Strategy], params: Mapping[str, Any]) -> Strategy:

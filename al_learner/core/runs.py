@@ -67,6 +67,8 @@ class Trained:
         The pickled classifier.
     countvec : bytes or None
         The pickled vectorizer if it is new; None if the newest stored one, `countvec_id`, goes with `clf`.
+    notes : tuple of str
+        What somebody should know.
     """
 
     clf: bytes
@@ -77,6 +79,7 @@ class Trained:
     texts: int
     classes: int
     versions: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 class Runs:

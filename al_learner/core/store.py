@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,9 @@ from al_learner.core.voting import VotedText
 
 CHUNK = 5_000
 """Rows that cross at a time, where there may be many."""
+
+BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+"""Every character that str.strip() strips."""
 
 Ids = NDArray[np.int64]
 
@@ -128,8 +132,8 @@ class Store:
 
     def non_empty_texts(self) -> NonEmptyTexts:
         """Return the texts of text_data that hold more than blanks, as a sequence that reads what is touched."""
-        blank = sa.func.trim(text_data.c.text_data, " \t\r\n")
-        query = sa.select(text_data.c.text_id).where(blank != "").order_by(text_data.c.text_id)
+        kept = sa.func.trim(text_data.c.text_data, BLANKS)
+        query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
         with self._database.reading() as connection:
             return NonEmptyTexts(self, np.fromiter(connection.scalars(query), np.int64))
 
@@ -243,7 +247,7 @@ class NonEmptyTexts(Sequence[str]):
     @overload
     def __getitem__(self, position: slice) -> list[str]: ...
     def __getitem__(self, position: int | slice) -> str | list[str]:
-        chosen = self.ids[position]
+        chosen = self.ids[position if isinstance(position, slice) else operator.index(position)]
         ids = np.atleast_1d(chosen).tolist()
         found = self._store.texts("text_data", ids)
         return [found[i] for i in ids] if isinstance(position, slice) else found[ids[0]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from al_learner.core import artifacts
 from al_learner.core.database import Database
-from al_learner.core.errors import ArtifactError, DataError, PluginError
+from al_learner.core.errors import ArtifactError, DataError, PluginError, UntrustedError
 from al_learner.core.evaluation import Basis, in_slice, measure
 from al_learner.core.interfaces import Classifier, InitSampler, Labels, Transformer, Vectorizer
 from al_learner.core.registry import Spec
@@ -20,6 +20,7 @@ from al_learner.core.store import Ids, Store
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.pipeline import Pipeline
 
 Table = Literal["text_data", "init_data"]
 
@@ -46,6 +47,8 @@ class Job:
         countvec_id and SHA-256 of the stored vectorizer to use; None: fit a new one.
     packages : tuple of str
         What those who read the result have.
+    last : tuple of int and str, or None
+        clf_id and SHA-256 of the last classifier of the same strategy, parameters and vectorizer, to start from.
     """
 
     classifier: Spec
@@ -55,6 +58,7 @@ class Job:
     labels: NDArray[np.object_]
     countvec: tuple[int, str] | None
     packages: tuple[str, ...]
+    last: tuple[int, str] | None = None
     cold_start: ColdStart | None = None
 
 
@@ -88,6 +92,8 @@ class Workbench:
         self._transformer: Transformer | None = None
         self._digest: str | None = None
         self._features: dict[Table, _Features] = {}
+        self._trained: tuple[str, Pipeline] | None = None
+        self._twin: tuple[str, Pipeline] | None = None
 
     def train(self, job: Job) -> Trained:
         """Do a job. Raises AlLearnerError; nothing is written."""
@@ -97,17 +103,21 @@ class Workbench:
         X, y, _ = self._rows(job) if job.cold_start is None else self._picked(job.cold_start)
         classifier = cast(Classifier, job.classifier.make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
-        pipeline = fit_classifier(classifier, X, y)
+        last, notes = self._last(job)
+        pipeline = fit_classifier(classifier, X, y, last=last)
         clf = _dumped("classifier", job.classifier, pipeline, {*classifier.requires}, job)
+        digest = artifacts.sha256(clf)
+        self._trained = digest, pipeline
         return Trained(
             clf=clf,
-            clf_sha256=artifacts.sha256(clf),
+            clf_sha256=digest,
             countvec=countvec,
             countvec_id=job.countvec[0] if job.countvec and countvec is None else None,
             countvec_sha256=cast(str, self._digest),
             texts=X.shape[0],
             classes=len(pipeline.classes_),
             versions=artifacts.versions({*classifier.requires, *vectorizer.requires}),
+            notes=notes,
         )
 
     def score(self, job: Job) -> Score:
@@ -127,13 +137,29 @@ class Workbench:
             return Score(None, {"basis": basis, "size": 0, "reason": "no labelled text is in the slice yet"})
         if len(np.unique(y[training])) < 2:
             return Score(None, {"basis": basis, "size": 0, "reason": "one class alone is outside the slice"})
-        twin = fit_classifier(cast(Classifier, job.classifier.make("classifier")), X[training], y[training])
+        kind = f"{job.classifier} {self._digest}"  # a twin may start from a twin, never from what has seen the slice
+        last = self._twin[1] if self._twin is not None and self._twin[0] == kind else None
+        classifier = cast(Classifier, job.classifier.make("classifier"))
+        twin = fit_classifier(classifier, X[training], y[training], last=last)
+        self._twin = kind, twin
         metrics = measure(y[measured], twin.predict_proba(X[measured]), twin.classes_)
         return Score(metrics["precision"], {"basis": basis, **metrics})
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def _last(self, job: Job) -> tuple[Pipeline | None, tuple[str, ...]]:
+        """Return the classifier to start from, if there is one that can be trusted, and what to say about it."""
+        if job.last is None:
+            return None, ()
+        clf_id, digest = job.last
+        if self._trained is not None and self._trained[0] == digest:
+            return self._trained[1], ()
+        try:
+            return artifacts.load(self._store.clf(clf_id), digest), ()
+        except (UntrustedError, DataError) as exc:
+            return None, (f"classifier {clf_id} is not started from: {exc}",)
 
     def _vectorize_with(self, job: Job) -> bytes | None:
         from al_learner.core.learner import fit_vectorizer  # heavy: scikit-learn
@@ -177,10 +203,11 @@ class Workbench:
             raise PluginError(f"init_sampler {sampler!r} failed: {type(exc).__name__}: {exc}") from exc
         rows = np.asarray(rows)
         inside = rows.ndim == 1 and rows.dtype.kind in "iu" and ((rows >= 0) & (rows < len(texts))).all()
-        if not inside or len(rows) != len(names) or len({*names}) < 2:
+        given = {*names} <= {*cold_start.label_names} and len({*names}) > 1
+        if not (inside and given and len(rows) == len(names) == cold_start.size):
             raise PluginError(
-                f"init_sampler {sampler!r} must return positions from 0 to {len(texts) - 1} and as many labels, "
-                "at least two different ones"
+                f"init_sampler {sampler!r} must return {cold_start.size} positions from 0 to {len(texts) - 1} and as "
+                "many of the given labels, at least two different ones"
             )
         X, kept = self._features["text_data"].of(texts.ids[rows])
         return X[kept], np.array(names)[kept], kept

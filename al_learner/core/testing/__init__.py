@@ -1,0 +1,55 @@
+"""The conformance suite: what the interfaces promise, checked; built-ins pass it, and third parties run it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from al_learner.core.errors import AlLearnerError, PluginError
+from al_learner.core.interfaces import Strategy
+from al_learner.core.registry import INTERFACES, Kind
+from al_learner.core.testing import any_kind, classifiers, init_samplers, label_aggregators, vectorizers
+from al_learner.core.testing.expect import expect
+
+
+def check_plugin(strategy: Strategy) -> None:
+    """Check that a plug-in keeps the promises of its interface.
+
+    Parameters
+    ----------
+    strategy : Classifier, Vectorizer, InitSampler or LabelAggregator
+        An object, with the parameters under which it is to be checked.
+
+    Raises
+    ------
+    PluginError
+        At the first broken promise: names the strategy, the check and the reason.
+
+    Examples
+    --------
+    >>> from al_learner import check_plugin, strategy
+    >>> check_plugin(strategy("label_aggregator", "majority"))
+    """
+    kind = next((kind for kind, interface in INTERFACES.items() if isinstance(strategy, interface)), None)
+    if kind is None:
+        allowed = ", ".join(interface.__name__ for interface in INTERFACES.values())
+        raise PluginError(f"{strategy!r} is not a strategy; allowed: an object, not the class, of a kind of {allowed}")
+    for check in checks(kind):
+        try:
+            before = strategy.model_copy(deep=True)
+            check(strategy)
+            expect(strategy == before, "it changed the strategy: what is learnt belongs into the artifact")
+        except Exception as exc:  # whatever a third party's code raises
+            reason = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
+            raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason}") from exc
+
+
+def checks(kind: Kind) -> tuple[Callable[[Any], None], ...]:
+    """Return the checks that a kind of strategy has to pass, in the order in which they are made."""
+    of_a_kind: dict[Kind, tuple[Callable[[Any], None], ...]] = {
+        "classifier": classifiers.CHECKS,
+        "vectorizer": vectorizers.CHECKS,
+        "init_sampler": init_samplers.CHECKS,
+        "label_aggregator": label_aggregators.CHECKS,
+    }
+    return (*any_kind.CHECKS, *of_a_kind[kind])

@@ -1,0 +1,82 @@
+"""What every strategy promises: its parameters, and how it travels."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from importlib.metadata import PackageNotFoundError, version
+
+from pydantic import ValidationError
+
+from al_learner.core.errors import PluginError
+from al_learner.core.interfaces import Strategy
+from al_learner.core.registry import INTERFACES, Spec
+from al_learner.core.testing.expect import expect
+
+
+def check_comes_back_from_a_copy(strategy: Strategy) -> None:
+    """scikit-learn clones strategies, and pickles them for its own processes."""
+    expect(copy.deepcopy(strategy) == strategy, "a deep copy differs")
+    expect(pickle.loads(pickle.dumps(strategy)) == strategy, "it is another one once unpickled")  # noqa: S301 - ours
+
+
+def check_parameters_have_defaults(strategy: Strategy) -> None:
+    """A strategy can be made from its name alone."""
+    needed = [name for name, field in type(strategy).model_fields.items() if field.is_required()]
+    expect(not needed, f"parameters without a default: {', '.join(needed)}")
+
+
+def check_parameters_are_described(strategy: Strategy) -> None:
+    """Whoever lists the plug-ins reads what each parameter does."""
+    bare = [name for name, field in type(strategy).model_fields.items() if not field.description]
+    expect(not bare, f"parameters without a description: {', '.join(bare)}; write Field(description=…)")
+
+
+def check_unknown_parameters_are_refused(strategy: Strategy) -> None:
+    """A misspelt parameter is an error, never ignored."""
+    try:
+        type(strategy)(**{**dict(strategy), "no_such_parameter": 1})
+    except ValidationError:
+        return
+    raise PluginError("it takes a parameter that it does not have; leave extra='forbid' in model_config")
+
+
+def check_parameters_cannot_be_changed(strategy: Strategy) -> None:
+    """What was checked when it was made stays true."""
+    expect(bool(strategy.model_config.get("frozen")), "leave frozen=True in model_config")
+
+
+def check_comes_back_from_json(strategy: Strategy) -> None:
+    """Parameters are written to and read from JSON; so are the defaults, which pydantic itself does not check."""
+    for made in (strategy, type(strategy)()):
+        text = made.model_dump_json()
+        expect(type(made).model_validate_json(text) == made, f"another strategy comes back from {text}")
+
+
+def check_comes_back_from_a_record(strategy: Strategy) -> None:
+    """The training process gets a name and parameters, and makes the strategy from them."""
+    kind = next(kind for kind, interface in INTERFACES.items() if isinstance(strategy, interface))
+    spec = Spec.of(kind, strategy)
+    expect(spec.make(kind) == strategy, f"another strategy is made from {spec}")
+
+
+def check_required_packages_are_installed(strategy: Strategy) -> None:
+    """`requires` names distributions; their versions are recorded with every artifact."""
+    expect(isinstance(strategy.requires, tuple), f"requires must be a tuple of names, not {strategy.requires!r}")
+    for package in strategy.requires:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            raise PluginError(f"requires names {package!r}, but no installed package is called that") from None
+
+
+CHECKS = (
+    check_comes_back_from_a_copy,
+    check_parameters_have_defaults,
+    check_parameters_are_described,
+    check_unknown_parameters_are_refused,
+    check_parameters_cannot_be_changed,
+    check_comes_back_from_json,
+    check_comes_back_from_a_record,
+    check_required_packages_are_installed,
+)

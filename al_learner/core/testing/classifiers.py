@@ -1,0 +1,154 @@
+"""What classifiers promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.interfaces import Classifier, Labels, LinearStart
+from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, as_read, expect, seeded
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+def check_two_labels(strategy: Classifier) -> None:
+    """Two labels, as in the smallest project."""
+    _fitted(strategy, *_rows(TWO_LABELS, each=10, noise=5))
+
+
+def check_many_labels(strategy: Classifier) -> None:
+    """Many labels, also with blanks and beyond ASCII."""
+    _fitted(strategy, *_rows([f"{label} {i}" for label in FOUR_LABELS for i in range(5)], each=3, noise=5))
+
+
+def check_integer_labels(strategy: Classifier) -> None:
+    """Labels that are numbers, as in a notebook."""
+    _fitted(strategy, *_rows([-1, 3, 20], each=5, noise=5))
+
+
+def check_fewer_rows_than_columns(strategy: Classifier) -> None:
+    """Hundreds of words in a few texts: the first runs of every project."""
+    _fitted(strategy, *_rows(FOUR_LABELS, each=3, noise=300))
+
+
+def check_one_row_a_label(strategy: Classifier) -> None:
+    """A label that was voted once; cross-validation inside a classifier has nothing to split there."""
+    _fitted(strategy, *_rows(FOUR_LABELS, each=1, noise=5))
+
+
+def check_row_without_known_words(strategy: Classifier) -> None:
+    """The predictor scores empty texts too, whose rows are all zeros."""
+    from scipy.sparse import csr_matrix  # heavy
+
+    X, y = _rows(FOUR_LABELS, each=5, noise=5)
+    _probabilities(_fitted(strategy, X, y), csr_matrix((3, X.shape[1]), dtype=np.float32))
+
+
+def check_training_data_is_not_changed(strategy: Classifier) -> None:
+    """The core keeps features between runs."""
+    X, y = _rows(FOUR_LABELS, each=5, noise=5)
+    kept_X, kept_y = X.copy(), y.copy()
+    strategy.fit(X, y)
+    expect((kept_X != X).nnz == 0, "fit changes X")
+    expect(np.array_equal(y, kept_y), "fit changes y")
+
+
+def check_labels_are_not_mixed_up(strategy: Classifier) -> None:
+    """A column of predict_proba belongs to the label at its place in classes_.
+
+    Each label has words of its own, so mixed-up labels are wrong nearly always; a classifier that has learnt nothing
+    is right once in four.
+    """
+    X, y = _rows(FOUR_LABELS, each=20, noise=5)
+    share = float((_fitted(strategy, X, y).predict(X) == y).mean())
+    expect(share > 1 / 8, f"{share:.0%} of its own training rows are predicted right: are the labels mixed up?")
+
+
+def check_same_seed_same_classifier(strategy: Classifier) -> None:
+    """Whoever trains again gets the same classifier; chance has a `random_state` parameter."""
+    X, y = _rows(FOUR_LABELS, each=10, noise=50)
+    first, second = (_fitted(seeded(strategy), X, y).predict_proba(X) for _ in range(2))
+    expect(np.allclose(first, second, rtol=0, atol=1e-6), CHANCE)
+
+
+def check_stored_classifier_is_the_same(strategy: Classifier) -> None:
+    """A reader that has the required packages alone predicts the same."""
+    X, y = _rows(FOUR_LABELS, each=5, noise=5)
+    fitted = _fitted(strategy, X, y)
+    read = as_read(fitted, strategy)
+    same = np.array_equal(_probabilities(read, X), _probabilities(fitted, X))
+    expect(same, "the stored classifier predicts something else")
+
+
+def check_start_does_not_change_the_result(strategy: Classifier) -> None:
+    """Wherever `fit_from` begins, at zeros or at another model, it ends where `fit` does."""
+    if type(strategy).fit_from is Classifier.fit_from:
+        return
+    rng = np.random.default_rng(0)
+    for labels in (TWO_LABELS, FOUR_LABELS):
+        X, y = _rows(labels, each=20, noise=5)
+        fitted = seeded(strategy).fit(X, y)
+        shape = (1 if len(labels) == 2 else len(labels), X.shape[1])
+        for coef in (np.zeros(shape), rng.normal(size=shape)):
+            started = seeded(strategy).fit_from(X, y, LinearStart(coef, np.zeros(shape[0])))
+            expect(np.array_equal(started.classes_, fitted.classes_), "fit_from gives other classes_ than fit")
+            off = float(np.abs(_probabilities(started, X) - _probabilities(fitted, X)).max())
+            expect(off < 0.05, f"fit_from gives probabilities {off:.2f} off those of fit")
+
+
+CHECKS = (
+    check_two_labels,
+    check_many_labels,
+    check_integer_labels,
+    check_fewer_rows_than_columns,
+    check_one_row_a_label,
+    check_row_without_known_words,
+    check_training_data_is_not_changed,
+    check_labels_are_not_mixed_up,
+    check_same_seed_same_classifier,
+    check_stored_classifier_is_the_same,
+    check_start_does_not_change_the_result,
+)
+
+
+def _rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, Labels]:
+    """Return `each` rows a label: every label has two words of its own, `noise` words mean nothing, all words occur.
+
+    Labels come in descending order, so that to number them as they appear is wrong for every one.
+    """
+    from scipy.sparse import csr_matrix  # heavy
+
+    rng = np.random.default_rng(0)
+    y = np.tile(np.array(sorted(labels, reverse=True)), each)
+    own = (y[:, np.newaxis] == np.unique(y)).repeat(2, axis=1)
+    words = rng.poisson(0.3, (len(y), noise))
+    words[rng.integers(len(y), size=noise), np.arange(noise)] += 1
+    return csr_matrix(np.hstack([own, words]), dtype=np.float32), y
+
+
+def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
+    """Train as the core does, and check what comes out on the same rows."""
+    from al_learner.core.learner import fit_classifier  # heavy: scikit-learn
+
+    pipeline = fit_classifier(strategy, X, y)
+    _probabilities(pipeline, X)
+    return pipeline
+
+
+def _probabilities(estimator: Any, X: csr_matrix) -> NDArray[np.floating[Any]]:
+    probabilities, predicted = np.asarray(estimator.predict_proba(X)), np.asarray(estimator.predict(X))
+    shape = (X.shape[0], len(estimator.classes_))
+    expect(probabilities.shape == shape, f"predict_proba has shape {probabilities.shape} instead of {shape}")
+    expect(predicted.shape == shape[:1], f"predict has shape {predicted.shape} instead of {shape[:1]}")
+    expect(bool((probabilities >= 0).all()), "predict_proba has negative numbers or NaN")
+    sums = probabilities.sum(axis=1)
+    expect(np.allclose(sums, 1, rtol=0, atol=1e-5), f"rows of predict_proba sum to {sums.min():.6g} … {sums.max():.6g}")
+    expect(bool(np.isin(predicted, estimator.classes_).all()), "predict gives labels that are not in classes_")
+    given = probabilities[np.arange(len(predicted)), np.searchsorted(estimator.classes_, predicted)]
+    is_first = bool((given >= probabilities.max(axis=1) - 1e-6).all())
+    expect(is_first, "predict gives labels that predict_proba does not find the most probable")
+    return probabilities

@@ -1,0 +1,119 @@
+"""What label aggregators promise."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from al_learner.core.interfaces import Codes, LabelAggregator, Votes
+from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, expect, seeded
+
+
+def check_one_label_a_text(strategy: LabelAggregator) -> None:
+    """Texts with few and many votes, named and anonymous ones, with and without a stored label."""
+    _settled(strategy, *_random_votes())
+
+
+def check_no_votes(strategy: LabelAggregator) -> None:
+    """A project in which nobody has voted yet."""
+    _settled(strategy, [], [])
+
+
+def check_unanimous_votes(strategy: LabelAggregator) -> None:
+    """What everybody says is so, whatever label the text had before."""
+    voted = [label for label in range(4) for _ in range(5)]
+    for stored in (-1, 0):
+        won = _settled(strategy, [[(0, label), (1, label), (-1, label)] for label in voted], [stored] * len(voted))
+        expect(won.tolist() == voted, f"texts with three votes for {voted} get the labels {won.tolist()}")
+
+
+def check_ties(strategy: LabelAggregator) -> None:
+    """The stored label if it is among the tied; otherwise the tied label that was voted first."""
+    ties = [
+        ([1, 0], -1, 1),
+        ([0, 1], -1, 0),
+        ([0, 1], 1, 1),
+        ([1, 0], 2, 1),
+        ([2, 1, 1, 2], -1, 2),
+        ([1, 2, 2, 1], 2, 2),
+    ]
+    for labels, stored, expected in ties:
+        (won,) = _settled(strategy, [[(-1, label) for label in labels]], [stored])
+        expect(
+            won == expected,
+            f"votes for {labels}, the stored label being {stored} (-1: none), must come to {expected}, not {won}",
+        )
+
+
+def check_same_votes_same_labels(strategy: LabelAggregator) -> None:
+    """Whoever looks again sees the same; chance has a `random_state` parameter."""
+    first, second = (_settled(seeded(strategy), *_random_votes()) for _ in range(2))
+    expect(np.array_equal(first, second), CHANCE)
+
+
+def check_order_of_texts_does_not_matter(strategy: LabelAggregator) -> None:
+    """The database returns rows in any order."""
+    votes, stored = _random_votes()
+    order = np.random.default_rng(1).permutation(len(votes))
+    won = _settled(seeded(strategy), votes, stored)
+    reordered = _settled(seeded(strategy), [votes[text] for text in order], [stored[text] for text in order])
+    expect(np.array_equal(reordered, won[order]), "the same texts in another order get other labels")
+
+
+def check_votes_are_not_changed(strategy: LabelAggregator) -> None:
+    """The caller's arrays are the caller's."""
+    votes = _votes(*_random_votes())
+    kept = copy.deepcopy(votes)
+    strategy.aggregate(votes)
+    for name in ("text", "annotator", "label", "stored"):
+        expect(np.array_equal(getattr(votes, name), getattr(kept, name)), f"aggregate changes votes.{name}")
+
+
+CHECKS = (
+    check_one_label_a_text,
+    check_no_votes,
+    check_unanimous_votes,
+    check_ties,
+    check_same_votes_same_labels,
+    check_order_of_texts_does_not_matter,
+    check_votes_are_not_changed,
+)
+
+
+_Text = list[tuple[int, int]]
+"""The votes for one text: pairs of annotator and label."""
+
+
+def _random_votes() -> tuple[list[_Text], list[int]]:
+    """Return votes for many texts, some by nobody named, and stored labels, some of them none; ties among them."""
+    rng = np.random.default_rng(0)
+    texts = [
+        [(int(rng.integers(-1, 6)), int(rng.integers(4))) for _ in range(n_votes)] for n_votes in rng.integers(1, 6, 60)
+    ]
+    return texts, rng.integers(-1, 4, len(texts)).tolist()
+
+
+def _votes(texts: Sequence[_Text], stored: Sequence[int]) -> Votes:
+    return Votes(
+        text=_codes(position for position, votes in enumerate(texts) for _ in votes),
+        annotator=_codes(annotator for votes in texts for annotator, _ in votes),
+        label=_codes(label for votes in texts for _, label in votes),
+        label_names=FOUR_LABELS if texts else (),
+        stored=_codes(stored),
+    )
+
+
+def _codes(values: Iterable[int]) -> Codes:
+    return np.fromiter(values, np.intp)
+
+
+def _settled(strategy: LabelAggregator, texts: Sequence[_Text], stored: Sequence[int]) -> Codes:
+    votes = _votes(texts, stored)
+    won = np.asarray(strategy.aggregate(votes))
+    integers = won.shape == votes.stored.shape and (won.dtype.kind in "iu" or not len(won))
+    expect(integers, f"{len(texts)} texts need as many label codes, not {won.dtype} of shape {won.shape}")
+    inside = bool(((won >= 0) & (won < len(votes.label_names))).all())
+    expect(inside, f"label codes must be from 0 to {len(votes.label_names) - 1}, not {sorted({*won.tolist()})}")
+    return won

@@ -1,0 +1,97 @@
+"""What vectorizers promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from al_learner.core.interfaces import Vectorizer
+from al_learner.core.testing.expect import CHANCE, CORPUS, as_read, expect, seeded
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+def check_same_corpus_same_features(strategy: Vectorizer) -> None:
+    """Whoever fits again gets the same features; chance has a `random_state` parameter."""
+    first, second = (_features(seeded(strategy).fit(CORPUS), CORPUS) for _ in range(2))
+    expect(_equal(first, second), CHANCE)
+
+
+def check_corpus_is_read_once(strategy: Vectorizer) -> None:
+    """A corpus larger than the memory comes as a generator."""
+    listed = _features(seeded(strategy).fit(CORPUS), CORPUS)
+    generated = _features(seeded(strategy).fit(text for text in CORPUS), CORPUS)
+    expect(_equal(listed, generated), "fitted on a generator of texts it gives other features than on a list of them")
+
+
+def check_unusual_texts(strategy: Vectorizer) -> None:
+    """Empty texts, unknown words, emoji, right-to-left scripts, very long words and texts."""
+    known = _features(strategy.fit(CORPUS), _UNUSUAL)
+    expect(known.shape[1] > 0, "the features have no column")
+    _features(strategy.fit([*CORPUS, *_UNUSUAL]), _UNUSUAL)
+
+
+def check_texts_are_not_changed(strategy: Vectorizer) -> None:
+    """The caller's lists are the caller's."""
+    texts = list(CORPUS)
+    transformer = strategy.fit(texts)
+    expect(texts == [*CORPUS], "fit changes the list of texts")
+    _features(transformer, texts)
+    expect(texts == [*CORPUS], "transform changes the list of texts")
+
+
+def check_a_row_does_not_depend_on_others(strategy: Vectorizer) -> None:
+    """Training sees some texts at a time, the predictor all at once; both get the same features."""
+    transformer, texts = strategy.fit(CORPUS), [*CORPUS, *_UNUSUAL]
+    together = _features(transformer, texts)
+    expect(_equal(together, _features(transformer, texts)), "the same texts give other features the second time")
+    for row, text in enumerate(texts):
+        alone = _features(transformer, [text])
+        expect(_equal(alone, together[row]), f"{text[:20]!r} alone has other features than among other texts")
+
+
+def check_stored_vectorizer_is_the_same(strategy: Vectorizer) -> None:
+    """A reader that has the required packages alone gets the same features."""
+    transformer, texts = strategy.fit(CORPUS), [*CORPUS, *_UNUSUAL]
+    read = as_read(transformer, strategy)
+    same = _equal(_features(read, texts), _features(transformer, texts))
+    expect(same, "the stored vectorizer gives other features")
+
+
+CHECKS = (
+    check_same_corpus_same_features,
+    check_corpus_is_read_once,
+    check_unusual_texts,
+    check_texts_are_not_changed,
+    check_a_row_does_not_depend_on_others,
+    check_stored_vectorizer_is_the_same,
+)
+
+
+_UNUSUAL = (
+    "",
+    " \n",
+    "?!",
+    "xyzzy",
+    "🎉👩‍👩‍👧",
+    "שלום עולם",
+    "مرحبا بالعالم",
+    "cafe\u0301",
+    "a" * 10_000,
+    "good " * 2_000,
+)
+
+
+def _features(transformer: Any, texts: Sequence[str]) -> csr_matrix:
+    from al_learner.core.learner import transform  # heavy: scikit-learn
+
+    X = transform(transformer, texts)
+    expect(bool(np.isfinite(X.data).all()), "the features hold NaN or infinity")
+    return X
+
+
+def _equal(a: csr_matrix, b: csr_matrix) -> bool:
+    return bool(a.shape == b.shape and (a != b).nnz == 0)

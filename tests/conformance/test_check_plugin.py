@@ -1,0 +1,684 @@
+"""Every strategy that is installed keeps the promises of its interface, and ``check_plugin`` sees it when one does not.
+
+A broken strategy is a class with a parameter `how`: the name of a function below, whose name in turn tells the fault.
+"""
+
+import itertools
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from pydantic import ConfigDict, Field, PrivateAttr
+from scipy.sparse import coo_matrix, csr_matrix
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import MultinomialNB
+
+from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, check_plugin, strategy
+from al_learner.core.errors import PluginError
+from al_learner.core.learner import transform
+from al_learner.core.registry import INTERFACES, names
+from al_learner.core.testing import checks
+from al_learner.plugins.aggregators.majority import Majority
+from al_learner.plugins.classifiers.complement_nb import ComplementNb
+from al_learner.plugins.vectorizers.count import Count
+
+# Sound strategies
+
+INSTALLED = [(kind, name) for kind in INTERFACES for name in names(kind)]
+
+PARAMETERS = [
+    ("classifier", "complement-nb", {"alpha": 0.01, "norm": True}),
+    ("classifier", "lightgbm", {"n_estimators": 5, "class_weight": "balanced", "n_jobs": 1}),
+    ("classifier", "lightgbm", {"n_estimators": 5, "min_child_samples": 20, "n_jobs": 1, "random_state": None}),
+    ("classifier", "logreg", {"class_weight": "balanced"}),
+    ("classifier", "logreg", {"C": 100.0}),
+    ("classifier", "sgd", {"class_weight": "balanced", "random_state": None}),
+    ("classifier", "sgd", {"loss": "modified_huber", "penalty": "elasticnet"}),
+    ("classifier", "bernoulli-nb", {"alpha": 2.0, "fit_prior": False}),
+    ("vectorizer", "count", {"binary": True, "lowercase": False}),
+    ("vectorizer", "count", {"ngram_range": (1, 2), "max_features": 5}),
+    ("vectorizer", "hashing", {"n_features": 16, "norm": None}),
+    ("vectorizer", "hashing", {"ngram_range": (2, 3), "binary": True, "norm": "l1"}),
+    ("vectorizer", "tfidf", {"ngram_range": (1, 2), "min_df": 2, "max_df": 0.5}),
+    ("vectorizer", "tfidf", {"sublinear_tf": True, "norm": None}),
+    ("init_sampler", "balanced", {"random_state": 3}),
+    ("init_sampler", "uniform", {"random_state": 3}),
+    ("init_sampler", "diverse", {"pool": 1}),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), INSTALLED)
+def test_an_installed_strategy_keeps_the_promises_of_its_interface(kind, name):
+    check_plugin(strategy(kind, name))
+
+
+@pytest.mark.parametrize(("kind", "name", "params"), PARAMETERS)
+def test_it_keeps_them_with_other_parameters_than_the_defaults(kind, name, params):
+    check_plugin(strategy(kind, name, **params))
+
+
+def test_the_built_in_strategies_and_those_of_the_example_are_installed():
+    assert {*INSTALLED} >= {
+        *(("classifier", name) for name in ("bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
+        *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
+        *(("init_sampler", name) for name in ("balanced", "diverse", "uniform")),
+        ("label_aggregator", "majority"),
+    }
+
+
+@pytest.mark.parametrize("name", names("vectorizer"))
+def test_the_core_gets_no_row_for_no_text_from_any_vectorizer(name):
+    transformer = strategy("vectorizer", name).fit(["a good day", "a bad day"])
+    n_columns = transform(transformer, ["a day"]).shape[1]
+    assert transform(transformer, []).shape == (0, n_columns)
+
+
+# Broken parameters
+
+
+class WithoutDefault(Majority):
+    threshold: int = Field(description="Votes.")
+
+
+class WithoutDescription(Majority):
+    threshold: int = 1
+
+
+class TakesAnything(Majority):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Changeable(Majority):
+    model_config = ConfigDict(frozen=False)
+
+
+class WrongDefault(Majority):
+    threshold: int = Field(default=-1, ge=0, description="Votes.")
+
+
+class LeftOutOfJson(Majority):
+    threshold: int = Field(default=1, description="Votes.", exclude=True)
+
+
+class CopiedWrong(Majority):
+    threshold: int = Field(default=1, description="Votes.")
+
+    def __deepcopy__(self, memo=None):
+        del memo
+        return type(self)()
+
+
+class PickledWrong(CopiedWrong):
+    __deepcopy__ = Majority.__deepcopy__
+
+    def __reduce__(self):
+        return type(self), ()
+
+
+class StrictAboutTuples(Majority):
+    model_config = ConfigDict(strict=True)
+    weights: tuple[int, ...] = Field(default=(1, 2), description="Weights of votes.")
+
+
+class RequiresLetters(Majority):
+    requires: ClassVar = "numpy"
+
+
+class RequiresModule(Majority):
+    requires: ClassVar = ("sklearn",)
+
+
+class RemembersTheLast(Majority):
+    _last: int = PrivateAttr(default=0)
+
+    def aggregate(self, votes):
+        self._last += len(votes.text)
+        return super().aggregate(votes)
+
+
+def _local():
+    class Local(Majority):
+        """Nobody can import it."""
+
+    return Local()
+
+
+BROKEN = [
+    (WithoutDefault(threshold=1), "check_parameters_have_defaults", "without a default: threshold"),
+    (WithoutDescription(), "check_parameters_are_described", "without a description: threshold"),
+    (TakesAnything(), "check_unknown_parameters_are_refused", "extra='forbid'"),
+    (Changeable(), "check_parameters_cannot_be_changed", "frozen=True"),
+    (WrongDefault(threshold=1), "check_comes_back_from_json", "greater than or equal to 0"),
+    (LeftOutOfJson(threshold=2), "check_comes_back_from_json", "another strategy comes back"),
+    (CopiedWrong(threshold=2), "check_comes_back_from_a_copy", "a deep copy differs"),
+    (PickledWrong(threshold=2), "check_comes_back_from_a_copy", "another one once unpickled"),
+    (_local(), "check_comes_back_from_a_copy", "Local"),
+    (StrictAboutTuples(), "check_comes_back_from_a_record", "weights"),
+    (RequiresLetters(), "check_required_packages_are_installed", "must be a tuple of names, not 'numpy'"),
+    (RequiresModule(), "check_required_packages_are_installed", "no installed package is called that"),
+    (RemembersTheLast(), "check_one_label_a_text", "it changed the strategy"),
+]
+
+FAULTS = {}
+
+
+def fails(cls, check, reason):
+    """Make a broken strategy of a function: one of `cls`, which must fail `check` for `reason`."""
+
+    def add(fault):
+        FAULTS[fault.__name__] = fault
+        BROKEN.append((cls(how=fault.__name__), check, reason))
+        return fault
+
+    return add
+
+
+# Broken classifiers
+
+
+class BrokenClassifier(Classifier):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def fit(self, X, y):
+        return FAULTS[self.how](X, y)
+
+
+class BrokenStart(ComplementNb):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def fit_from(self, X, y, start):
+        return FAULTS[self.how](X, y, start)
+
+
+class Twisted(ClassifierMixin, BaseEstimator):
+    """A sound model but for what is passed: functions of its probabilities, or of its predictions."""
+
+    def __init__(self, X, y, *, probabilities=None, labels=None, classes=None):
+        self._model = MultinomialNB().fit(X, y)
+        self.classes_ = self._model.classes_ if classes is None else classes
+        self._probabilities = probabilities or (lambda _, p: p)
+        self._labels = labels or (lambda p: self._model.classes_[p.argmax(axis=1)])
+
+    def fit(self, X, y):
+        """Be an estimator, as scikit-learn's Pipeline asks; it is never called."""
+
+    def predict_proba(self, X):
+        return self._probabilities(X, self._model.predict_proba(X))
+
+    def predict(self, X):
+        return self._labels(self._model.predict_proba(X))
+
+
+@fails(BrokenClassifier, "check_two_labels", "ZeroDivisionError")
+def fit_raises(X, y):
+    return X, y, 1 / 0
+
+
+@fails(BrokenClassifier, "check_two_labels", "returned a LinearSVC without predict_proba")
+def no_probabilities(X, y):
+    from sklearn.svm import LinearSVC
+
+    return LinearSVC().fit(X, y)
+
+
+class Bare:
+    """All that the neighbours call, but not what scikit-learn's Pipeline asks of its last step."""
+
+    def __init__(self, X, y):
+        model = MultinomialNB().fit(X, y)
+        self.classes_, self.predict, self.predict_proba = model.classes_, model.predict, model.predict_proba
+
+
+@fails(BrokenClassifier, "check_two_labels", "is not an estimator instance")
+def is_no_scikit_learn_estimator(X, y):
+    return Bare(X, y)
+
+
+@fails(BrokenClassifier, "check_two_labels", "its classes_ are not those")
+def classes_are_not_sorted(X, y):
+    return Twisted(X, y, classes=np.unique(y)[::-1])
+
+
+@fails(BrokenClassifier, "check_two_labels", "predict_proba has shape (1, 2) instead of (20, 2)")
+def probabilities_of_the_first_row_alone(X, y):
+    return Twisted(X, y, probabilities=lambda _, p: p[:1])
+
+
+@fails(BrokenClassifier, "check_two_labels", "predict has shape (1,) instead of (20,)")
+def one_label_for_all_rows(X, y):
+    return Twisted(X, y, labels=lambda _: y[:1])
+
+
+@fails(BrokenClassifier, "check_two_labels", "predict_proba has negative numbers or NaN")
+def logarithms_of_probabilities(X, y):
+    return Twisted(X, y, probabilities=lambda _, p: np.log(p))
+
+
+@fails(BrokenClassifier, "check_two_labels", "rows of predict_proba sum to 0.5")
+def probabilities_sum_to_a_half(X, y):
+    return Twisted(X, y, probabilities=lambda _, p: p / 2)
+
+
+@fails(BrokenClassifier, "check_two_labels", "predict gives labels that are not in classes_")
+def codes_for_labels(X, y):
+    return Twisted(X, y, labels=lambda p: p.argmax(axis=1))
+
+
+@fails(BrokenClassifier, "check_two_labels", "does not find the most probable")
+def the_least_probable_label(X, y):
+    return Twisted(X, y, labels=lambda p: np.unique(y)[p.argmin(axis=1)])
+
+
+@fails(BrokenClassifier, "check_many_labels", "liblinear")
+def two_labels_alone(X, y):
+    return LogisticRegression(solver="liblinear").fit(X, y)
+
+
+@fails(BrokenClassifier, "check_integer_labels", "its classes_ are not those")
+def labels_become_strings(X, y):
+    return MultinomialNB().fit(X, y.astype(str))
+
+
+@fails(BrokenClassifier, "check_fewer_rows_than_columns", "LinAlgError")
+def columns_must_be_independent(X, y):
+    np.linalg.inv(np.eye(X.shape[1]) * (X.shape[0] >= X.shape[1]))
+    return MultinomialNB().fit(X, y)
+
+
+@fails(BrokenClassifier, "check_one_row_a_label", "ValueError")
+def cross_validates(X, y):
+    return CalibratedClassifierCV(LogisticRegression(), cv=3).fit(X, y)
+
+
+@fails(BrokenClassifier, "check_row_without_known_words", "predict_proba has negative numbers or NaN")
+def no_probabilities_for_an_empty_row(X, y):
+    return Twisted(X, y, probabilities=lambda X, p: np.where(X.sum(axis=1) > 0, p, np.nan))
+
+
+@fails(BrokenClassifier, "check_labels_are_not_mixed_up", "are the labels mixed up?")
+def labels_numbered_as_they_appear(X, y):
+    appeared = np.array(list(dict.fromkeys(y.tolist())))
+    codes = np.array([int(np.flatnonzero(appeared == label)[0]) for label in y])
+    model = MultinomialNB().fit(X, codes)
+    model.classes_ = np.unique(y)
+    return model
+
+
+@fails(BrokenClassifier, "check_same_seed_same_classifier", "chance needs a `random_state` parameter")
+def chance_without_a_seed(X, y):
+    return SGDClassifier(loss="log_loss", max_iter=1, tol=None).fit(X, y)
+
+
+@fails(BrokenClassifier, "check_training_data_is_not_changed", "fit changes X")
+def makes_features_binary_in_place(X, y):
+    X.data[:] = 1
+    return MultinomialNB().fit(X, y)
+
+
+@fails(BrokenClassifier, "check_training_data_is_not_changed", "fit changes y")
+def sorts_labels_in_place(X, y):
+    model = MultinomialNB().fit(X, y)
+    y.sort()
+    return model
+
+
+@fails(BrokenClassifier, "check_stored_classifier_is_the_same", "cannot be pickled")
+def holds_a_function_without_a_name(X, y):
+    model = MultinomialNB().fit(X, y)
+    model.callback_ = lambda: None
+    return model
+
+
+class OurOwn(MultinomialNB):
+    """A class that those who read the artifact do not have."""
+
+
+@fails(BrokenClassifier, "check_stored_classifier_is_the_same", "return plain scikit-learn objects")
+def is_of_our_own_class(X, y):
+    return OurOwn().fit(X, y)
+
+
+class ForgetsItsPriors(MultinomialNB):
+    """Stored as a plain scikit-learn object, but not the same one."""
+
+    def __reduce__(self):
+        plain = MultinomialNB()
+        vars(plain).update(vars(self), class_log_prior_=np.log([0.7, 0.1, 0.1, 0.1]))
+        return plain.__reduce__()
+
+
+@fails(BrokenClassifier, "check_stored_classifier_is_the_same", "predicts something else")
+def loses_something_when_it_is_stored(X, y):
+    return ForgetsItsPriors().fit(X, y)
+
+
+@fails(BrokenStart, "check_start_does_not_change_the_result", "off those of fit")
+def stays_where_it_starts(X, y, start):
+    model = LogisticRegression().fit(X, y)
+    model.coef_, model.intercept_ = start.coef, start.intercept
+    return model
+
+
+@fails(BrokenStart, "check_start_does_not_change_the_result", "other classes_ than fit")
+def keeps_the_labels_of_the_start(X, y, start):
+    del start
+    return ComplementNb().fit(X, np.char.add(y, " then"))
+
+
+class Seeded(Classifier):
+    random_state: int | None = Field(default=None, description="Seed.")
+
+    def fit(self, X, y):
+        return SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=self.random_state).fit(X, y)
+
+
+def test_a_strategy_without_a_seed_is_checked_with_one():
+    check_plugin(Seeded())
+
+
+class IgnoresItsSeed(Seeded):
+    def fit(self, X, y):
+        return FAULTS["chance_without_a_seed"](X, y)
+
+
+BROKEN.append((IgnoresItsSeed(random_state=1), "check_same_seed_same_classifier", "that decides it"))
+
+
+# Broken vectorizers
+
+
+class BrokenVectorizer(Vectorizer):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def fit(self, texts):
+        return FAULTS[self.how](texts)
+
+
+class Twist:
+    """Sound features, and then a function of the texts and them."""
+
+    def __init__(self, texts, function):
+        self._transformer = Count().fit(texts)
+        self._function = function
+
+    def transform(self, texts):
+        return self._function(texts, self._transformer.transform(texts))
+
+
+@fails(BrokenVectorizer, "check_same_corpus_same_features", "chance needs a `random_state` parameter")
+def columns_in_random_order(texts):
+    vectorizer = Count().fit(texts)
+    order = np.random.default_rng().permutation(len(vectorizer.vocabulary_)).tolist()
+    vectorizer.vocabulary_ = {word: order[column] for word, column in vectorizer.vocabulary_.items()}
+    return vectorizer
+
+
+@fails(BrokenVectorizer, "check_same_corpus_same_features", "must return a float32 CSR matrix")
+def whole_numbers(texts):
+    return CountVectorizer().fit(texts)
+
+
+@fails(BrokenVectorizer, "check_same_corpus_same_features", "must return a float32 CSR matrix")
+def another_sparse_format(texts):
+    return Twist(texts, lambda _, X: coo_matrix(X))
+
+
+@fails(BrokenVectorizer, "check_same_corpus_same_features", "must return a float32 CSR matrix with 36 rows")
+def a_row_too_few(texts):
+    return Twist(texts, lambda _, X: X[1:])
+
+
+@fails(BrokenVectorizer, "check_corpus_is_read_once", "TypeError")
+def needs_the_length_of_the_corpus(texts):
+    return Count(max_features=len(texts)).fit(texts)
+
+
+@fails(BrokenVectorizer, "check_corpus_is_read_once", "other features than on a list")
+def reads_a_text_in_advance(texts):
+    next(iter(texts))
+    return TfidfVectorizer(dtype=np.float32).fit(texts)
+
+
+@fails(BrokenVectorizer, "check_unusual_texts", "IndexError")
+def needs_a_word(texts):
+    return Twist(texts, lambda texts, X: (X, [text.split()[0] for text in texts])[0])
+
+
+@fails(BrokenVectorizer, "check_unusual_texts", "NaN or infinity")
+def empty_texts_become_nan(texts):
+    return Twist(
+        texts, lambda texts, X: X + csr_matrix(np.array([[0 if t else np.nan] * X.shape[1] for t in texts]), dtype="f4")
+    )
+
+
+@fails(BrokenVectorizer, "check_unusual_texts", "no column")
+def no_column(texts):
+    return Twist(texts, lambda _, X: X[:, :0])
+
+
+@fails(BrokenVectorizer, "check_texts_are_not_changed", "fit changes the list")
+def sorts_the_corpus(texts):
+    listed = list(texts)
+    if isinstance(texts, list):
+        texts.sort()
+    return Count().fit(listed)
+
+
+@fails(BrokenVectorizer, "check_texts_are_not_changed", "transform changes the list")
+def sorts_the_texts(texts):
+    return Twist(texts, lambda texts, X: (X, texts.sort() if isinstance(texts, list) else None)[0])
+
+
+@fails(BrokenVectorizer, "check_a_row_does_not_depend_on_others", "the second time")
+def every_call_counts(texts):
+    calls = itertools.count(1)
+    return Twist(texts, lambda _, X: X * np.float32(next(calls)))
+
+
+@fails(BrokenVectorizer, "check_a_row_does_not_depend_on_others", "alone has other features than among other texts")
+def scales_by_the_largest_of_all_rows(texts):
+    return Twist(texts, lambda _, X: (X / max(X.max(), 1)).astype(np.float32))
+
+
+@fails(BrokenVectorizer, "check_stored_vectorizer_is_the_same", "cannot be pickled")
+def splits_by_a_function_without_a_name(texts):
+    return CountVectorizer(dtype=np.float32, tokenizer=lambda text: text.split(), token_pattern=None).fit(texts)
+
+
+@fails(BrokenVectorizer, "check_stored_vectorizer_is_the_same", "return plain scikit-learn objects")
+def splits_by_a_function_of_our_own(texts):
+    return CountVectorizer(dtype=np.float32, tokenizer=_words, token_pattern=None).fit(texts)
+
+
+def _words(text):
+    return text.split()
+
+
+class ForgetsToCount(CountVectorizer):
+    """Stored as a plain scikit-learn object, but not the same one."""
+
+    def __reduce__(self):
+        plain = CountVectorizer()
+        vars(plain).update(vars(self), binary=True)
+        return plain.__reduce__()
+
+
+@fails(BrokenVectorizer, "check_stored_vectorizer_is_the_same", "gives other features")
+def forgets_a_parameter_when_it_is_stored(texts):
+    return ForgetsToCount(dtype=np.float32).fit(texts)
+
+
+# Broken init samplers
+
+
+class BrokenSampler(InitSampler):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def sample(self, texts, labels, size, rng):
+        rows, names = self.pick(len(texts), size, rng), [labels[i % len(labels)] for i in range(size)]
+        return FAULTS[self.how](texts, labels, rows, names, rng)
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "AttributeError")
+def needs_a_list_of_texts(texts, _labels, rows, names, _rng):
+    return rows, [name for name, _ in zip(names, texts.copy(), strict=False)]
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "positions must be integers")
+def positions_that_are_no_integers(_texts, _labels, rows, names, _rng):
+    return rows / 1, names
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "9 positions and 10 labels instead of 10 each")
+def a_text_too_few(_texts, _labels, rows, names, _rng):
+    return rows[1:], names
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "10 positions and 9 labels instead of 10 each")
+def a_label_too_few(_texts, _labels, rows, names, _rng):
+    return rows, names[1:]
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "of 50 texts")
+def positions_that_count_from_one(_texts, _labels, rows, names, _rng):
+    return rows + 1, names
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "positions from -1 to")
+def positions_that_count_from_the_end(_texts, _labels, rows, names, _rng):
+    return rows - 1, names
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "different texts instead of 10")
+def the_same_text_twice(_texts, _labels, rows, names, _rng):
+    return [*rows[:-1], rows[0]], names
+
+
+@fails(BrokenSampler, "check_sample_of_many_texts", "not among the given ones: ['none']")
+def a_label_of_its_own(_texts, _labels, rows, names, _rng):
+    return rows, ["none", *names[1:]]
+
+
+@fails(BrokenSampler, "check_sample_of_one_text", "ValueError")
+def every_text_once_at_most(texts, _labels, rows, names, rng):
+    return rng.choice(len(texts), 1 if len(rows) == 1 else max(len(rows), 2), replace=False), names
+
+
+@fails(BrokenSampler, "check_sample_of_identical_texts", "instead of 10")
+def texts_that_differ_alone(texts, _labels, rows, names, _rng):
+    return [list(texts).index(texts[row]) for row in rows], names
+
+
+@fails(BrokenSampler, "check_sample_larger_than_the_texts", "7 positions and 7 labels instead of 20 each")
+def as_many_as_there_are(texts, _labels, rows, names, _rng):
+    n = len(rows) if len(texts) == 1 else min(len(rows), len(texts))
+    return rows[:n], names[:n]
+
+
+@fails(BrokenSampler, "check_sample_with_two_labels", "only one label")
+def labels_by_chance_alone(_texts, labels, rows, names, rng):
+    return rows, [labels[i] for i in rng.integers(len(labels), size=len(names))]
+
+
+@fails(BrokenSampler, "check_sample_smaller_than_the_labels", "30 positions and 30 labels instead of 2 each")
+def every_label_at_least_once(texts, labels, rows, names, _rng):
+    if len(texts) < len(labels):
+        return rows, names
+    more = [row for row in range(len(texts)) if row not in rows][: max(len(labels) - len(rows), 0)]
+    return [*rows, *more], [*names, *labels[: len(more)]]
+
+
+@fails(BrokenSampler, "check_same_rng_same_sample", "draw from rng alone")
+def chance_of_its_own(_texts, _labels, rows, names, _rng):
+    return np.random.default_rng().permutation(rows), names
+
+
+# Broken label aggregators
+
+
+class BrokenAggregator(LabelAggregator):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def aggregate(self, votes):
+        return FAULTS[self.how](votes, Majority().aggregate(votes))
+
+
+@fails(BrokenAggregator, "check_one_label_a_text", "60 texts need as many label codes")
+def a_text_is_left_out(_votes, won):
+    return won[1:]
+
+
+@fails(BrokenAggregator, "check_one_label_a_text", "not float64 of shape (60,)")
+def codes_that_are_no_integers(_votes, won):
+    return won / 1
+
+
+@fails(BrokenAggregator, "check_one_label_a_text", "label codes must be from 0 to 3, not [-1, ")
+def no_label_where_the_votes_differ(votes, won):
+    differ = [len({*votes.label[votes.text == text].tolist()}) > 1 for text in range(len(won))]
+    return np.where(differ, -1, won)
+
+
+@fails(BrokenAggregator, "check_no_votes", "ValueError")
+def needs_a_vote(votes, won):
+    return won[: votes.text.max() + 1]
+
+
+@fails(BrokenAggregator, "check_unanimous_votes", "get the labels [0, 0, ")
+def a_stored_label_stays_for_ever(votes, won):
+    return np.where(votes.stored >= 0, votes.stored, won)
+
+
+@fails(BrokenAggregator, "check_ties", "votes for [1, 0], the stored label being -1 (-1: none), must come to 1, not 0")
+def the_smallest_label_wins_a_tie(votes, won):
+    counts = np.zeros((len(won), 4), int)
+    np.add.at(counts, (votes.text, votes.label), 1)
+    return counts.argmax(axis=1)
+
+
+@fails(BrokenAggregator, "check_ties", "votes for [0, 1], the stored label being 1 (-1: none), must come to 1, not 0")
+def the_stored_label_counts_for_nothing(votes, _won):
+    unstored = type(votes)(votes.text, votes.annotator, votes.label, votes.label_names, np.full_like(votes.stored, -1))
+    return Majority().aggregate(unstored)
+
+
+@fails(BrokenAggregator, "check_same_votes_same_labels", "chance needs a `random_state` parameter")
+def many_texts_leave_some_to_chance(_votes, won):
+    return won if len(won) < 60 else np.random.default_rng().permutation(won)
+
+
+@fails(BrokenAggregator, "check_order_of_texts_does_not_matter", "in another order")
+def the_last_text_gets_its_last_vote(votes, won):
+    if len(won) > 1:
+        won[-1] = votes.label[-1]
+    return won
+
+
+@fails(BrokenAggregator, "check_votes_are_not_changed", "aggregate changes votes.label")
+def sorts_the_votes(votes, won):
+    votes.label.sort()
+    return won
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "reason"), BROKEN, ids=[getattr(row[0], "how", type(row[0]).__name__) for row in BROKEN]
+)
+def test_a_broken_strategy_fails_the_check_of_what_it_breaks(broken, check, reason):
+    with pytest.raises(PluginError) as caught:
+        check_plugin(broken)
+    assert f"{broken!r} fails {check}: " in str(caught.value)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", INTERFACES)
+def test_every_check_can_fail(kind):
+    assert {check.__name__ for check in checks(kind)} <= {check for _, check, _ in BROKEN}
+
+
+@pytest.mark.parametrize("wrong", [Majority, "majority", None])
+def test_what_is_no_strategy_cannot_be_checked(wrong):
+    with pytest.raises(PluginError, match="not the class, of a kind of Classifier, Vectorizer, InitSampler"):
+        check_plugin(wrong)
