@@ -25,7 +25,8 @@ from al_learner.core.errors import AlLearnerError, SettingsError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from al_learner.core.project import Project, Result
+    from al_learner.core.project import Project
+    from al_learner.core.status import Result
 
 EXIT_ERROR = 1
 EXIT_NOTHING_TO_DO = 3
@@ -105,14 +106,17 @@ def health() -> None:
     """Tell whether the worker on this machine is alive: exit 0 or 1."""
     from al_learner.core.settings import Settings
 
-    file = Settings().heartbeat_file
+    settings = Settings()
+    if settings.http_port is not None:
+        return _say(_probe(settings.http_port))
+    file = settings.heartbeat_file
     limit_s = 60
     age_s = time.time() - file.stat().st_mtime if file.exists() else float("inf")
     if age_s > limit_s:
         raise AlLearnerError(
             f"{file}: the worker's last heartbeat is {age_s:.0f} s ago; at most {limit_s} s is healthy"
         )
-    _say(f"alive: the last heartbeat is {age_s:.0f} s ago")
+    return _say(f"alive: the last heartbeat is {age_s:.0f} s ago")
 
 
 @load.command("texts")
@@ -323,6 +327,19 @@ def _project(database: str | None) -> Iterator[Project]:
         yield project
     finally:
         project.close()
+
+
+def _probe(port: int) -> str:
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return str(answer.read().decode())
+    except HTTPError as exc:
+        raise AlLearnerError(f"the worker is not well: {exc.read().decode()}") from exc
+    except URLError as exc:
+        raise AlLearnerError(f"the worker does not answer on port {port}: {exc.reason}") from exc
 
 
 def _finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the option

@@ -27,6 +27,8 @@ EXIT_SIGNAL = 128
 BEAT_S = 2.0
 """How often, at least, the heartbeat is renewed."""
 
+REANNOUNCE_MAX_S = 3600
+
 RETRY_S = (0.5, 30.0)
 """Shortest and longest pause before a database that cannot be reached is tried again."""
 
@@ -70,19 +72,39 @@ class Worker:
         from al_learner.core.project import Project
 
         self._settings, self._signals = settings, signals
-        self._trainer = ChildTrainer(settings.database, timeout_s=settings.train_timeout_s, tick=self._tick)
+        self._trainer = ChildTrainer(
+            settings.database,
+            timeout_s=settings.train_timeout_s,
+            memory_mib=settings.train_memory_mib,
+            tick=self._tick,
+        )
         self._trainer.start()
         self._project = Project.of(settings, trainer=self._trainer, pause=self._pause)
         self._hints: set[str] = set()
         self._heard_init = False
         self._seen: str | None = None
+        self._has_heart = True
         self._idle_reason: str | None = None
+        self._has_classifier = False
+        self._well_at = time.monotonic()
+        self._reannounce_s = settings.reannounce_s
+        self._beat_at = time.monotonic()
+        self._new_samples = 0
 
     def run(self) -> int:
         """Work until a signal comes. Return the exit code."""
         from al_learner.core.errors import MigrationError
         from al_learner.core.events import event
 
+        if self._settings.http_port is not None:
+            from al_learner.core import monitor  # an extra, and only if it is asked for
+
+            monitor.serve(
+                self._settings.http_port,
+                vitals=self._project.vitals,
+                new_samples=lambda: self._new_samples,
+                has_looked=self._has_looked,
+            )
         event("worker.started", pid=os.getpid(), trainer_pid=self._trainer.pid)
         ended = threading.Event()
         threading.Thread(target=self._project.listen, args=(self._hear, ended), daemon=True).start()
@@ -90,6 +112,7 @@ class Worker:
             self._until_available(self._project.prepare)
             while not self._signals.stopping:
                 self._until_available(self._work)
+                self._until_available(self._unlock)
                 self._sleep()
         except Stopped:
             event("worker.gave_up", level=logging.WARNING, grace_s=self._settings.grace_s)
@@ -124,14 +147,28 @@ class Worker:
             except AlLearnerError as exc:
                 event("look.failed", level=logging.ERROR, error=str(exc))
                 return None
+            self._new_samples = look.facts.new_samples
             if look.facts.has_classifier:
-                self._heard_init = False
+                self._heard_init, self._has_classifier = False, True
+            if look.due in ("update", "init", "announce"):
+                self._well_at = time.monotonic()
             if look.due is None:
                 if not look.facts.blocked and not self._project.is_waiting_to_be_heard(look):
                     self._seen = snapshot
                 return self._idle(look.reason)
             may_announce = look.due == "score"
         return None
+
+    def _unlock(self) -> None:
+        """Announce again when the app has been locked for long: a predictor that was killed while it wrote."""
+        from al_learner.core.events import event
+
+        if not self._project.is_locked():
+            self._well_at, self._reannounce_s = time.monotonic(), self._settings.reannounce_s
+        elif self._has_classifier and time.monotonic() - self._well_at >= self._reannounce_s:
+            event("app.locked", level=logging.WARNING, seconds=self._reannounce_s, then="announced again")
+            self._project.announce()
+            self._well_at, self._reannounce_s = time.monotonic(), min(2 * self._reannounce_s, REANNOUNCE_MAX_S)
 
     def _idle(self, reason: str) -> None:
         from al_learner.core.events import event
@@ -142,7 +179,7 @@ class Worker:
 
     def _sleep(self) -> None:
         """Wait for a hint, a signal, or the time of the next look."""
-        deadline = time.monotonic() + self._settings.reconcile_s
+        deadline = time.monotonic() + min(self._settings.reconcile_s, self._settings.reannounce_s)
         while not (self._hints or self._signals.stopping) and (left := deadline - time.monotonic()) > 0:
             self._beat()
             self._signals.wake.wait(min(BEAT_S, left))
@@ -177,6 +214,10 @@ class Worker:
             self._signals.wake.clear()
             pause = min(2 * pause, RETRY_S[1])
 
+    def _has_looked(self) -> bool:
+        """Whether the loop is alive: the last beat is recent, and so is the last look unless a run is on."""
+        return time.monotonic() - self._beat_at < 2 * BEAT_S + self._settings.reconcile_s
+
     def _pause(self, seconds: float) -> None:
         time.sleep(seconds)
         self._tick()
@@ -189,7 +230,15 @@ class Worker:
             raise Stopped
 
     def _beat(self) -> None:
-        self._settings.heartbeat_file.touch()
+        from al_learner.core.events import event
+
+        self._beat_at = time.monotonic()
+        try:
+            self._settings.heartbeat_file.touch()
+        except OSError as exc:
+            if self._has_heart:
+                event("heartbeat.failed", level=logging.WARNING, error=str(exc))
+            self._has_heart = False
 
 
 def main() -> int:
@@ -202,11 +251,10 @@ def main() -> int:
     try:
         settings = Settings()
         events.configure(settings.log)
-        worker = Worker(settings, signals)
+        return Worker(settings, signals).run()
     except SettingsError as exc:
         sys.stderr.write("".join(f"error: {problem}\n" for problem in exc.problems))
         return EXIT_ERROR
-    return worker.run()
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def sha256(blob: bytes) -> str:
     return hashlib.sha256(blob).hexdigest()
 
 
-def signature(key: bytes | None, clf_sha256: str, countvec_sha256: str) -> str | None:
+def signature(key: str | None, clf_sha256: str, countvec_sha256: str) -> str | None:
     """Sign a pair: HMAC-SHA256 over what the two blobs are and both digests, in hexadecimal; None without a key.
 
     Neither blob can then be changed, swapped or put beside another without the key.
@@ -80,7 +80,12 @@ def signature(key: bytes | None, clf_sha256: str, countvec_sha256: str) -> str |
     if key is None:
         return None
     message = f"al_learner pair: clf {clf_sha256} countvec {countvec_sha256}"
-    return hmac.new(key, message.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def is_same(expected: str | None, found: str | None) -> bool:
+    """Compare signatures in constant time; without a key (None) anything goes."""
+    return expected is None or hmac.compare_digest(expected, found or "")
 
 
 def versions(packages: Collection[str]) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -40,24 +41,28 @@ class Channels:
     """A connection to Redis."""
 
     def __init__(self, settings: Settings) -> None:
-        options = {
+        options: dict[str, Any] = {
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": SOCKET_TIMEOUT_S,
             "socket_keepalive": True,
             "retry": Retry(NoBackoff(), 1),  # a connection that died while idle is replaced once
         }
+        is_tls = settings.redis_url.startswith("rediss:") if settings.redis_url else settings.redis_tls
+        if is_tls and settings.redis_ca_file:
+            options["ssl_ca_certs"] = str(settings.redis_ca_file)
         if settings.redis_url:
             self._client = redis.Redis.from_url(settings.redis_url, **options)
         else:
-            password = settings.redis_password
             self._client = redis.Redis(
                 host=settings.redis_host or "localhost",
                 port=settings.redis_port,
                 username=settings.redis_username,
-                password=password.get_secret_value() if password else None,
+                password=settings.redis_secret,
                 ssl=settings.redis_tls,
-                **options,  # type: ignore[arg-type]  # a dict of several types
+                **options,
             )
+        self.is_subscribed = False
+        """Whether messages on `learner` reach us now."""
 
     def announce(self) -> int:
         """Tell the predictor to score every text again. Return how many heard it."""
@@ -83,9 +88,11 @@ class Channels:
                     for payload in _payloads(subscription, stop):
                         pause = RECONNECT_S[0]
                         if not payload:
+                            self.is_subscribed = True
                             event("redis.subscribed", channel=LEARNER)
                         heard(payload)
             except ChannelError as exc:
+                self.is_subscribed = False
                 event("redis.lost", level=logging.WARNING, error=str(exc))
                 stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
                 pause = min(2 * pause, RECONNECT_S[1])

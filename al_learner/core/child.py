@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 import time
@@ -28,12 +29,21 @@ class ChildTrainer:
     database_url : str
     timeout_s : float
         A job that takes longer is given up, and the child killed.
+    memory_mib : int, optional
+        MiB of data that the child may hold.
     tick : callable
         Called while waiting; what it raises kills the child and is raised.
     """
 
-    def __init__(self, database_url: str, *, timeout_s: float, tick: Callable[[], object] = lambda: None) -> None:
-        self._database_url, self._timeout_s, self._tick = database_url, timeout_s, tick
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        timeout_s: float,
+        memory_mib: int | None = None,
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._database_url, self._timeout_s, self._memory_mib, self._tick = database_url, timeout_s, memory_mib, tick
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
 
@@ -46,7 +56,8 @@ class ChildTrainer:
         """Spawn the child, which imports what is heavy at once; without waiting for it."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._database_url), name="trainer", daemon=True)
+        arguments = (theirs, self._database_url, self._memory_mib)
+        self._process = context.Process(target=_serve, args=arguments, name="trainer", daemon=True)
         self._process.start()
         theirs.close()
 
@@ -99,10 +110,12 @@ class _Failure:
     def __init__(self, exc: Exception) -> None:
         if isinstance(exc, AlLearnerError):
             self.name, self.message = type(exc).__name__, str(exc)
-        elif isinstance(exc, MemoryError):
-            self.name, self.message = "TrainerError", "training needs more memory than there is"
         else:
             self.name, self.message = "TrainerError", f"{type(exc).__name__}: {exc}"
+        causes = exc, exc.__cause__
+        self.is_out_of_memory = any(isinstance(cause, MemoryError) for cause in causes)
+        if self.is_out_of_memory:
+            self.message += "; training needs more memory than AL_LEARNER_TRAIN_MEMORY_MIB or the machine has"
 
     def error(self) -> AlLearnerError:
         cls = getattr(errors, self.name, TrainerError)
@@ -117,7 +130,7 @@ def _epitaph(exitcode: int | None) -> str:
     return f"the training process ended by itself, with exit code {exitcode}"
 
 
-def _serve(pipe: Connection[Any, Any], database_url: str) -> None:
+def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -125,6 +138,8 @@ def _serve(pipe: Connection[Any, Any], database_url: str) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import al_learner.core.learner  # noqa: F401 - heavy: paid before the first job comes
 
+    if memory_mib is not None:  # after the imports, which break under a limit
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_mib * 2**20, resource.RLIM_INFINITY))
     workbench = Workbench(database_url)
     while True:
         try:
@@ -136,6 +151,8 @@ def _serve(pipe: Connection[Any, Any], database_url: str) -> None:
         except Exception as exc:  # noqa: BLE001 - the parent raises it
             answer = _Failure(exc)
         pipe.send(answer)
+        if isinstance(answer, _Failure) and answer.is_out_of_memory:
+            return  # what is left is torn; the next job gets a fresh process
 
 
 def _end_with_parent() -> None:

@@ -32,6 +32,8 @@ class Look:
 
     Attributes
     ----------
+    specs : mapping
+        The configured strategies, as al_runs records them.
     state : str
         Digest of votes, data and settings: a run that failed is not tried again on the same state at once.
     newest : Run or None
@@ -45,6 +47,7 @@ class Look:
     init_ids: Ids
     init_labels: NDArray[np.object_]
     label_names: tuple[str, ...]
+    specs: Mapping[str, Any]
     state: str
     newest: Run | None
 
@@ -55,9 +58,8 @@ class Looker:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database, self._settings = database, settings
         self._store, self._runs = Store(database), Runs(database)
-        self._has_redis = bool(settings.redis_url or settings.redis_host)
         self._warned: set[str] = set()
-        self.specs = specs(settings)
+        self._specs = _specs(settings)
 
     def look(self, *, heard_init: bool = False, may_announce: bool = True) -> Look:
         """Read what is stored and tell what is due; `heard_init`: db_helper said that loading is over."""
@@ -86,18 +88,18 @@ class Looker:
             is_loaded=bool(names) or heard_init,
             can_start_from_init_data=len({*init_labels} - excluded) > 1,
             can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
-            is_unheard=self._has_redis
+            is_unheard=settings.has_redis
             and may_announce
             and ((newest is not None and newest.announced is None) or (heard_init and newest_clf > 0)),
             is_unscored=newest is not None and newest.metrics is None,
             blocked=blocked(self._runs.recent(limit=N_RECENT), state, self._database.now()),
         )
         due, reason = decide(facts)
-        return Look(due, reason, facts, settled, init_ids, init_labels, names, state, newest)
+        return Look(due, reason, facts, settled, init_ids, init_labels, names, self._specs, state, newest)
 
     def _digest(self, *parts: Any) -> str:
         settings = self._settings
-        chosen = [self.specs, settings.batch_size, settings.min_label_count]
+        chosen = [self._specs, settings.batch_size, settings.min_label_count]
         trained_for = [settings.exclude_labels, settings.predictor_packages]
         return hashlib.sha256(json.dumps([*parts, chosen, trained_for]).encode()).hexdigest()
 
@@ -107,7 +109,7 @@ class Looker:
             event("vote.too_long", level=logging.WARNING, label=label[:60], limit=MAX_LABEL_LENGTH)
 
 
-def specs(settings: Settings) -> Mapping[str, Any]:
+def _specs(settings: Settings) -> Mapping[str, Any]:
     """Return the strategies as al_runs records them: kind to name and parameters, as JSON has it."""
     chosen = {kind: asdict(Spec.of(kind, getattr(settings.strategies, kind))) for kind in INTERFACES}
     return dict(json.loads(json.dumps(chosen)))

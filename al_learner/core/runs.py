@@ -126,6 +126,12 @@ class Runs:
         with self._database.reading() as connection:
             return [Run(**row) for row in connection.execute(query).mappings()]
 
+    def by_status(self) -> dict[str, int]:
+        """Return how many runs there are of each status."""
+        query = sa.select(al_runs.c.status, sa.func.count()).group_by(al_runs.c.status)
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def of_countvec(self, countvec_id: int) -> Run | None:
         """Return the newest run that used this vectorizer; None if it is not ours."""
         query = sa.select(al_runs).where(al_runs.c.countvec_id == countvec_id).order_by(al_runs.c.run_id.desc())
@@ -262,10 +268,10 @@ class RunLock:
 
     def finish(
         self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
-    ) -> int:
-        """Second commit: the pair, the run's success, and that `text_ids` are taught. Return the clf_id."""
+    ) -> Run:
+        """Second commit: the pair, the run's success, and that `text_ids` are taught. Return the run."""
 
-        def write(connection: sa.Connection) -> int:
+        def write(connection: sa.Connection) -> Run:
             if trained.countvec is not None:
                 insert = countvecs.insert().returning(countvecs.c.countvec_id)
                 countvec_id = connection.execute(insert, {"countvec": trained.countvec}).scalar_one()
@@ -286,13 +292,14 @@ class RunLock:
                 "signature": signature,
                 "seconds": seconds,
             }
-            connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(values))
+            update = al_runs.update().where(al_runs.c.run_id == run_id).values(values).returning(al_runs)
+            run = Run(**connection.execute(update).mappings().one())
             untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
             ids = list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
             self._take_rows(connection, ids)
             taken = self._database.among(text_data.c.text_id, ids)
             connection.execute(text_data.update().where(taken).values(taught=True))
-            return int(clf_id)
+            return run
 
         return self._database.write_on(self._connection, write)
 

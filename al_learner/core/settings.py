@@ -113,8 +113,16 @@ class Settings(BaseSettings):
     redis_password: SecretStr | None = Field(
         default=None, validation_alias="redis_password", description="Password of REDIS_HOST."
     )
+    redis_password_file: FilePath | None = Field(
+        default=None, validation_alias="redis_password_file", description="File that holds the password instead."
+    )
     redis_tls: bool = Field(
         default=False, validation_alias="redis_tls", description="Whether REDIS_HOST is spoken to over TLS."
+    )
+    redis_ca_file: FilePath | None = Field(
+        default=None,
+        validation_alias="redis_ca_file",
+        description="Certificates that a TLS connection to Redis is checked against; default: the system's.",
     )
     batch_size: int = Field(
         default=10, ge=1, validation_alias="batch_size", description="New samples that make a new classifier due."
@@ -158,6 +166,15 @@ class Settings(BaseSettings):
         default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
     )
     train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is given up.")
+    train_memory_mib: int | None = Field(
+        default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
+    )
+    reannounce_s: float = Field(
+        default=120, gt=0, description="Seconds that the app stays locked before the classifier is announced again."
+    )
+    http_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
+    )
     heartbeat_file: Path = Field(
         default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - holds no data, its age is all that is read
         description="File whose age tells `al-learner health` that the worker is alive.",
@@ -204,11 +221,19 @@ class Settings(BaseSettings):
         )
 
     @property
-    def signing_secret(self) -> bytes | None:
+    def has_redis(self) -> bool:
+        """Whether a Redis is named."""
+        return bool(self.redis_url or self.redis_host)
+
+    @property
+    def redis_secret(self) -> str | None:
+        """The password of REDIS_HOST."""
+        return _secret(self.redis_password, self.redis_password_file)
+
+    @property
+    def signing_secret(self) -> str | None:
         """The signing key."""
-        if self.signing_key_file is not None:
-            return self.signing_key_file.read_bytes().strip()
-        return self.signing_key.get_secret_value().encode() if self.signing_key else None
+        return _secret(self.signing_key, self.signing_key_file)
 
     def shown(self) -> dict[str, Any]:
         """Return every setting as plain data, secrets masked."""
@@ -295,6 +320,12 @@ def variables() -> list[str]:
 def without_password(url: str) -> str:
     """Mask the password of a URL."""
     return re.sub(r"(?<=://)([^/@]*):[^/]*@", r"\1:***@", url)
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    return value.get_secret_value() if value else None
 
 
 def _config_file() -> Path | None:

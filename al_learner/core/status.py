@@ -1,11 +1,14 @@
-"""How a project stands."""
+"""How a project stands, and what came of asking it for something."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from al_learner.core.look import Look
-from al_learner.core.runs import Run
+from al_learner.core.runs import Run, RunKind
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,69 @@ class Status:
             f"{self.new_samples} of {self.batch_size} new samples; "
             f"{f'classifier {self.clf_id}' if self.clf_id else 'no classifier'}{unknown}; due: {self.due or 'nothing'} "
             f"({self.reason})"
+        )
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What a monitor wants to know.
+
+    Attributes
+    ----------
+    runs : mapping of str to int
+        Status to number of runs, of all workers ever.
+    last_run_s : float or None
+        Seconds that the newest success took.
+    last_success : datetime or None
+    unheard_s : float
+        For how many seconds nobody has heard of the newest classifier.
+    is_subscribed : bool or None
+        None without Redis.
+    """
+
+    runs: Mapping[str, int]
+    last_run_s: float | None
+    last_success: datetime | None
+    unheard_s: float
+    is_subscribed: bool | None
+
+
+class Prediction(NamedTuple):
+    """A text's most probable label; `number` is its text_id, or its position among given texts."""
+
+    number: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How many rows were loaded, and what to think of."""
+
+    rows: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of asking for a run: the run, or None and the reason why there was nothing to do."""
+
+    kind: RunKind
+    reason: str
+    run: Run | None = None
+
+    def __str__(self) -> str:
+        if self.run is None:
+            return f"{self.kind}: nothing to do ({self.reason})"
+        run, score = self.run, "no score yet"
+        if run.metrics is not None:
+            precision = run.metrics.get("precision")
+            score = f"no score: {run.metrics.get('reason')}" if precision is None else f"precision {precision:.3f}"
+        return (
+            f"{self.kind}: classifier {run.clf_id} from {run.texts} texts in {run.classes} classes, "
+            f"{run.new_samples} of them new, in {run.seconds:.2f} s ({score})"
         )
 
     __repr__ = __str__

@@ -1,0 +1,133 @@
+"""A run, step by step: labels and the run's row; training; the pair, success and `taught`; later the score."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
+from al_learner.core.events import event
+from al_learner.core.look import Look
+from al_learner.core.pairs import Pairs
+from al_learner.core.registry import Spec
+from al_learner.core.runs import Run, RunKind, RunLock, Runs
+from al_learner.core.settings import Settings
+from al_learner.core.store import Store
+from al_learner.core.trainer import ColdStart, Job, Trainer
+
+
+class Runner:
+    """Does runs, each under the lock that its caller holds."""
+
+    def __init__(self, settings: Settings, store: Store, runs: Runs, pairs: Pairs, trainer: Trainer) -> None:
+        self._settings, self._store, self._runs, self._pairs, self._trainer = settings, store, runs, pairs, trainer
+        chosen = settings.strategies
+        self._classifier = Spec.of("classifier", chosen.classifier)
+        self._vectorizer = Spec.of("vectorizer", chosen.vectorizer)
+        self._init_sampler = Spec.of("init_sampler", chosen.init_sampler)
+
+    def run(
+        self, kind: RunKind, look: Look, lock: RunLock, *, forced: bool = False, refit: bool = False
+    ) -> tuple[Run, Job]:
+        """Train and store. Return the run, and its job, as `score` wants it.
+
+        Raises
+        ------
+        AlLearnerError
+            It failed; al_runs says why, and nothing else was stored.
+        """
+        started = time.monotonic()
+        settled = look.settled
+        new = settled.is_new if kind == "update" else np.zeros_like(settled.is_new)
+        samples = list(zip(settled.text_ids[new].tolist(), settled.labels[new].tolist(), strict=True))
+        run_id = lock.begin(kind, forced=forced, state=look.state, strategies=look.specs, samples=samples)
+        event("run.started", run_id=run_id, kind=kind, new_samples=len(samples))
+        try:
+            job = self._job(kind, look, refit=refit)
+            try:
+                trained = self._trainer.train(job)
+            except UntrustedError as exc:
+                job = self._job(kind, look, refit=True, because=f"the stored vectorizer is not usable: {exc}")
+                trained = self._trainer.train(job)
+            for note in trained.notes:
+                event("run.note", level=logging.WARNING, run_id=run_id, note=note)
+            text_ids = settled.text_ids.tolist() if kind == "update" else []
+            seconds = time.monotonic() - started
+            signature = self._pairs.signature(trained)
+            run = lock.finish(run_id, trained, text_ids, signature=signature, seconds=seconds)
+        except DatabaseUnavailable:
+            raise  # nothing can be recorded; whoever gets the lock next marks the run as died
+        except AlLearnerError as exc:
+            lock.give_up(run_id, "failed", str(exc))
+            event("run.failed", level=logging.ERROR, run_id=run_id, kind=kind, error=str(exc))
+            raise
+        except BaseException as exc:
+            lock.give_up(run_id, "abandoned", f"interrupted: {type(exc).__name__}")
+            event("run.abandoned", level=logging.WARNING, run_id=run_id, kind=kind)
+            raise
+        event(
+            "run.finished", run_id=run_id, kind=kind, clf_id=run.clf_id, texts=trained.texts, classes=trained.classes,
+            seconds=seconds,
+        )  # fmt: skip
+        return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
+
+    def score(self, run: Run, job: Job, lock: RunLock) -> None:
+        """Measure a run's classifier by a twin that has not seen the slice."""
+        try:
+            score = self._trainer.score(job)
+            precision, metrics = score.precision, score.metrics
+        except DatabaseUnavailable:
+            raise
+        except AlLearnerError as exc:
+            precision, metrics = None, {"reason": f"scoring failed: {exc}"}
+        lock.score(run.run_id, run.clf_id or 0, precision, metrics)
+        event("run.scored", run_id=run.run_id, clf_id=run.clf_id, precision=precision)
+
+    def job_of(self, run: Run, look: Look) -> Job:
+        """Return the job that the newest run did: its texts are those that no vote has made new samples since."""
+        countvec = (run.countvec_id or 0, run.countvec_sha256 or "")
+        return self._rows(run.kind, look, ~look.settled.is_new, countvec)
+
+    def _job(self, kind: RunKind, look: Look, *, refit: bool, because: str = "it was asked for") -> Job:
+        usable, reason = self._pairs.usable_countvec(look.specs["vectorizer"])
+        countvec, reason = (None, because) if refit else (usable, reason)
+        if countvec is None and (lost := [model.clf_id for model in self._store.models()]):
+            event("vectorizer.refitted", level=logging.WARNING, reason=reason, no_longer_downloadable=_ranges(lost))
+        return self._rows(kind, look, np.ones_like(look.settled.is_new), countvec)
+
+    def _rows(self, kind: RunKind, look: Look, texts: NDArray[np.bool_], countvec: tuple[int, str] | None) -> Job:
+        excluded = list(self._settings.exclude_labels)
+        texts = texts & (kind == "update") & ~np.isin(look.settled.labels, excluded)
+        init = ~np.isin(look.init_labels, excluded)
+        cold_start = None
+        if kind == "init" and not look.facts.can_start_from_init_data:
+            init = np.zeros_like(init)
+            names = tuple(name for name in look.label_names if name not in excluded)
+            cold_start = ColdStart(self._init_sampler, names, size=max(2, self._settings.batch_size))
+        return Job(
+            classifier=self._classifier,
+            vectorizer=self._vectorizer,
+            text_ids=look.settled.text_ids[texts],
+            init_ids=look.init_ids[init],
+            labels=np.concatenate([look.settled.labels[texts], look.init_labels[init]]),
+            countvec=countvec,
+            last=self._pairs.startable(look.newest, look.specs["classifier"], countvec),
+            packages=self._settings.predictor_packages,
+            cold_start=cold_start,
+        )
+
+
+def _ranges(ids: Iterable[int]) -> str:
+    """Return ids in words: ``1-3, 7``."""
+    spans: list[list[int]] = []
+    for i in sorted(ids):
+        if spans and i == spans[-1][1] + 1:
+            spans[-1][1] = i
+        else:
+            spans.append([i, i])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
