@@ -63,18 +63,20 @@ class Store:
 
     def voted_texts(self) -> Iterator[VotedText]:
         """Yield every text that has an entry in `labels`, or a label, by id."""
-        votes = text_data.c.labels
-        voted = (
-            votes != sa.cast([], votes.type) if self._database.is_postgresql else sa.type_coerce(votes, sa.Text) != "[]"
-        )
+        votes, users = text_data.c.labels, text_data.c.users
+        if self._database.is_postgresql:
+            voted = votes != sa.cast([], votes.type)
+            votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))  # lists already
+        else:
+            voted = sa.type_coerce(votes, sa.Text) != "[]"
         query = (
-            sa.select(text_data.c.text_id, votes, text_data.c.users, text_data.c.major_label, text_data.c.taught)
+            sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
             .where(sa.or_(voted, text_data.c.major_label.is_not(None)))
             .order_by(text_data.c.text_id)
         )
         with self._database.reading(stream=True) as connection:
-            for row in connection.execution_options(yield_per=CHUNK).execute(query):
-                yield VotedText(*row)
+            for rows in connection.execute(query).partitions(CHUNK):
+                yield from (VotedText(*row) for row in rows)
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""

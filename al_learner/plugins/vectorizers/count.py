@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from itertools import islice
 
 from pydantic import Field
 
 from al_learner.core.interfaces import DocumentFrequency, NgramRange, Transformer, Vectorizer
+
+JOINED = 1_000
+"""Texts that are searched for words at a time."""
 
 
 class Count(Vectorizer):
@@ -27,4 +32,18 @@ class Count(Vectorizer):
         import numpy as np  # heavy, as is scikit-learn
         from sklearn.feature_extraction.text import CountVectorizer
 
-        return CountVectorizer(**self.model_dump(), dtype=np.float32).fit(texts)  # type: ignore[no-any-return]
+        vectorizer = CountVectorizer(**self.model_dump(), dtype=np.float32)
+        if self.model_copy(update={"lowercase": True, "binary": False}) != Count():
+            return vectorizer.fit(texts)  # type: ignore[no-any-return]
+        # Every word that occurs is a column, so which text it came from does not matter: many texts are one string.
+        find = re.compile(vectorizer.token_pattern).findall
+        words: set[str] = set()
+        rest = iter(texts)
+        while some := list(islice(rest, JOINED)):
+            joined = "\n".join(some)
+            words.update(find(joined.lower() if self.lowercase else joined))
+        if not words:
+            raise ValueError("empty vocabulary")
+        vectorizer.vocabulary_ = {word: column for column, word in enumerate(sorted(words))}
+        vectorizer.fixed_vocabulary_ = False
+        return vectorizer  # type: ignore[no-any-return]

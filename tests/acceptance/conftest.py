@@ -1,0 +1,49 @@
+"""The installed command line, as a person runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+AL_LEARNER = Path(sys.executable).with_name("al-learner")
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run al-learner in a folder of its own; the environment names no database."""
+
+    def run(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [AL_LEARNER, *arguments],
+            env={**os.environ, "COLUMNS": "160", **environment},
+            cwd=tmp_path,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def project(cli: Cli, tmp_path: Path) -> str:
+    """A SQLite project with thirty texts and three labels; return its URL."""
+    url = f"sqlite:///{tmp_path / 'project.db'}"
+    words = {"fruit": "apple pear plum", "tool": "hammer saw nail", "bird": "owl finch crow"}
+    rows = [f'{number},"{text} {number}"' for number in range(10) for text in words.values()]
+    (tmp_path / "texts.csv").write_text("\n".join(["number,text", *rows]), encoding="utf-8")
+    (tmp_path / "labels.jsonl").write_text("".join(f'{{"label": "{label}"}}\n' for label in words), encoding="utf-8")
+    votes = [f"{number},{list(words)[(number - 1) % 3]},ada" for number in range(1, 13)]
+    (tmp_path / "votes.csv").write_text("\n".join(["text_id,label,user", *votes]), encoding="utf-8")
+    for what, file in (("texts", "texts.csv"), ("labels", "labels.jsonl")):
+        assert cli("load", what, file, "--database", url).returncode == 0
+    return url

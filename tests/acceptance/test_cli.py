@@ -1,0 +1,209 @@
+"""What a person sees at the command line: output, exit codes, and errors that say what to do."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from al_learner.cli import EXIT_ERROR, EXIT_NOTHING_TO_DO
+from tests.acceptance.conftest import Cli
+
+EXIT_USAGE = 2
+
+
+def test_a_project_is_loaded_trained_and_asked_from_the_command_line(cli: Cli, project: str) -> None:
+    first = cli("init", "--database", project, "--json")
+    assert (first.returncode, json.loads(first.stdout)["run"]["clf_id"]) == (0, 1)
+    assert cli("load", "votes", "votes.csv", "--database", project).stdout == "12 votes loaded\n"
+
+    trained = cli("train", "--database", project, "--json")
+
+    run = json.loads(trained.stdout)["run"]
+    assert (run["clf_id"], run["texts"], run["new_samples"], run["status"]) == (2, 12, 12, "succeeded")
+    models = json.loads(cli("models", "--database", project, "--json").stdout)
+    assert [model["clf_id"] for model in models] == [2, 1]
+    assert models[0]["run"]["strategies"]["classifier"]["name"] == "logreg"
+    asked = cli("predict", "-", "--database", project, text="a hammer and a saw\nowl\n")
+    rows = list(csv.DictReader(asked.stdout.splitlines()))
+    assert [row["label"] for row in rows] == ["tool", "bird"]
+    assert all(0 < float(row["probability"]) <= 1 for row in rows)
+    every = list(csv.DictReader(cli("predict", "--database", project).stdout.splitlines()))
+    assert [row["text_id"] for row in every] == [str(number) for number in range(1, 31)]
+
+
+def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: str, tmp_path: Path) -> None:
+    cli("init", "--database", project)
+    cli("load", "votes", "votes.csv", "--database", project)
+    cli("train", "--database", project)
+    with gzip.open(tmp_path / "new.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write('{"text": "plum"}\n{"text": ""}\n')
+
+    asked = cli("predict", "new.jsonl.gz", "--clf-id", "1", "--database", project)
+
+    assert [row["row"] for row in csv.DictReader(asked.stdout.splitlines())] == ["1", "2"]
+
+
+def test_init_with_a_classifier_has_nothing_to_do_unless_forced(cli: Cli, project: str) -> None:
+    assert cli("init", "--database", project).returncode == 0
+
+    again = cli("init", "--database", project)
+
+    assert again.returncode == EXIT_NOTHING_TO_DO
+    assert "there is a classifier already (1)" in again.stdout
+    assert cli("init", "--force", "--database", project).returncode == 0
+
+
+def test_train_below_the_batch_size_says_how_many_are_missing(cli: Cli, project: str) -> None:
+    cli("load", "votes", "votes.csv", "--database", project)
+
+    waiting = cli("train", "--database", project, BATCH_SIZE="20")
+
+    assert waiting.returncode == EXIT_NOTHING_TO_DO
+    assert "12 new samples; 8 more are needed" in waiting.stdout
+    assert cli("train", "--force", "--database", project, BATCH_SIZE="20").returncode == 0
+
+
+def test_status_tells_what_is_there_and_what_is_missing(cli: Cli, project: str) -> None:
+    cli("load", "votes", "votes.csv", "--database", project)
+
+    status = json.loads(cli("status", "--database", project, "--json", BATCH_SIZE="20").stdout)
+
+    counts = {name: status[name] for name in ("texts", "votes", "countable_texts", "new_samples", "missing")}
+    assert counts == {"texts": 30, "votes": 12, "countable_texts": 12, "new_samples": 12, "missing": 8}
+    assert "8 missing" in cli("status", "--database", project, BATCH_SIZE="20").stdout
+
+
+def test_a_bad_row_is_named_and_nothing_is_loaded(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("text\nfine\nbad\0\n", encoding="utf-8")
+
+    failed = cli("load", "texts", "texts.csv", "--database", "sqlite:///new.db")
+
+    assert failed.returncode == EXIT_ERROR
+    assert failed.stderr == "error: texts.csv, line 3: the text holds a NUL byte, which PostgreSQL cannot store\n"
+    with sqlite3.connect(tmp_path / "new.db") as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+def test_one_very_long_text_is_warned_about(cli: Cli, project: str, tmp_path: Path) -> None:
+    (tmp_path / "long.json").write_text(json.dumps({"data": {"0": "x" * 10_000_000}}), encoding="utf-8")
+
+    loaded = cli("load", "texts", "long.json", "--database", project)
+
+    assert loaded.returncode == 0
+    assert "warning: the longest text has 10,000,000 characters" in loaded.stderr
+
+
+def test_every_wrong_setting_is_told_at_once_and_no_connection_is_made(cli: Cli) -> None:
+    failed = cli(
+        "status",
+        PGHOST="192.0.2.1",
+        BATCH_SIZE="ten",
+        AL_LEARNER_CLASSIFIER="logregg",
+        AL_LEARNER_VECTORIZER="tfidf",
+        AL_LEARNER_VECTORIZER_PARAMS='{"sublinear": true}',
+        AL_LEARNER_BATCH="1",
+    )
+
+    assert failed.returncode == EXIT_ERROR
+    problems = failed.stderr.splitlines()
+    assert len(problems) == 4
+    for said in ("BATCH_SIZE = ten", "did you mean 'logreg'?", "did you mean 'sublinear_tf'?", "AL_LEARNER_BATCH"):
+        assert any(said in problem for problem in problems), said
+
+
+def test_no_database_at_all_is_an_error_that_names_pghost(cli: Cli) -> None:
+    failed = cli("worker")
+
+    assert failed.returncode == EXIT_ERROR
+    assert failed.stderr.startswith("error: no database is named: set PGHOST")
+
+
+def test_a_missing_table_is_named_with_what_creates_it(cli: Cli, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE text_data (text_id INTEGER PRIMARY KEY, text_data TEXT)")
+
+    failed = cli("init", "--database", "sqlite:///other.db")
+
+    assert failed.returncode == EXIT_ERROR
+    assert "table classifiers is missing" in failed.stderr
+    assert "table text_data lacks labeled, labels, major_label" in failed.stderr
+    assert "`al-learner load` creates" in failed.stderr
+
+
+@pytest.mark.parametrize("url", ["postgresql://ada:s3cret@127.0.0.1:1/x", "mysql://ada:s3cret@127.0.0.1/x"])
+def test_an_error_never_shows_a_password(cli: Cli, url: str) -> None:
+    failed = cli("status", "--database", url)
+
+    assert failed.returncode == EXIT_ERROR
+    assert "s3cret" not in failed.stderr + failed.stdout
+
+
+def test_plugins_show_tells_parameters_origin_and_needs(cli: Cli) -> None:
+    shown = json.loads(cli("plugins", "show", "lightgbm", "--json").stdout)[0]
+
+    assert "lightgbm" in shown["requires"]
+    assert shown["from"].startswith("al-learner ")
+    assert {"num_leaves", "reg_lambda"} <= {parameter["name"] for parameter in shown["parameters"]}
+    assert "al-learner-example-plugin" in cli("plugins").stdout
+
+
+def test_a_plugin_that_cannot_be_loaded_is_listed_with_the_reason(cli: Cli, tmp_path: Path) -> None:
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n", encoding="utf-8")
+    entry_points = "[al_learner.classifiers]\nbroken = no_such_module:Nothing\n"
+    (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+
+    listed = json.loads(cli("plugins", "--json", PYTHONPATH=str(tmp_path)).stdout)
+
+    problem = next(plugin["problem"] for plugin in listed if plugin["name"] == "broken")
+    assert "broken 1.0" in problem
+    assert "No module named 'no_such_module'" in problem
+    chosen = cli("status", "--database", "sqlite:///x.db", PYTHONPATH=str(tmp_path), AL_LEARNER_CLASSIFIER="broken")
+    assert (chosen.returncode, "No module named 'no_such_module'" in chosen.stderr) == (EXIT_ERROR, True)
+
+
+def test_config_tells_where_each_value_comes_from_and_masks_secrets(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "al_learner.toml").write_text(
+        'classifier = "sgd"\n[classifiers.sgd]\nalpha = 0.001\n', encoding="utf-8"
+    )
+
+    secrets = {"REDIS_PASSWORD": "hunter2", "AL_LEARNER_SIGNING_KEY": "hunter3"}
+    shown = cli("config", "--json", BATCH_SIZE="7", **secrets)
+
+    settings = json.loads(shown.stdout)
+    assert settings["batch_size"] == {"value": 7, "from": "environment BATCH_SIZE"}
+    assert settings["classifier"] == {"value": "sgd", "from": "al_learner.toml"}
+    assert settings["classifier_params"]["value"]["alpha"] == 0.001
+    assert settings["vectorizer"]["from"] == "default"
+    assert "hunter" not in shown.stdout
+
+
+def test_wrong_usage_exits_with_two(cli: Cli) -> None:
+    assert cli("trane").returncode == EXIT_USAGE
+    assert cli("load", "texts", "nowhere.csv").returncode == EXIT_USAGE
+
+
+def test_health_fails_without_a_heartbeat(cli: Cli, tmp_path: Path) -> None:
+    failed = cli("health", AL_LEARNER_HEARTBEAT_FILE=str(tmp_path / "heartbeat"))
+    assert failed.returncode == EXIT_ERROR
+
+    (tmp_path / "heartbeat").touch()
+
+    assert cli("health", AL_LEARNER_HEARTBEAT_FILE=str(tmp_path / "heartbeat")).returncode == 0
+
+
+def test_the_demo_ignores_the_servers_of_the_environment_and_learns(cli: Cli, tmp_path: Path) -> None:
+    played = cli("demo", "--rounds", "8", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379")
+
+    assert played.returncode == 0, played.stderr
+    accuracy = [float(line.split()[2].rstrip("%")) for line in played.stdout.splitlines() if " s " in f"{line} "]
+    assert len(accuracy) == 9
+    assert accuracy[-1] > 2 * accuracy[0]
+    picture = tmp_path / "al-learner-demo" / "learning-curve.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
