@@ -111,7 +111,9 @@ def health() -> None:
         return _say(_probe(settings.http_port))
     file = settings.heartbeat_file
     limit_s = 60
-    age_s = time.time() - file.stat().st_mtime if file.exists() else float("inf")
+    if not file.exists():
+        raise AlLearnerError(f"{file}: there is no heartbeat, so no worker has run here")
+    age_s = time.time() - file.stat().st_mtime
     if age_s > limit_s:
         raise AlLearnerError(
             f"{file}: the worker's last heartbeat is {age_s:.0f} s ago; at most {limit_s} s is healthy"
@@ -330,7 +332,7 @@ def _project(database: str | None) -> Iterator[Project]:
 
 
 def _probe(port: int) -> str:
-    from urllib.error import HTTPError, URLError
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
     try:
@@ -338,8 +340,8 @@ def _probe(port: int) -> str:
             return str(answer.read().decode())
     except HTTPError as exc:
         raise AlLearnerError(f"the worker is not well: {exc.read().decode()}") from exc
-    except URLError as exc:
-        raise AlLearnerError(f"the worker does not answer on port {port}: {exc.reason}") from exc
+    except OSError as exc:
+        raise AlLearnerError(f"the worker does not answer on port {port}: {exc}") from exc
 
 
 def _finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the option

@@ -24,6 +24,9 @@ EXIT_ERROR = 1
 EXIT_SIGNAL = 128
 """Plus the signal's number: a second signal ended the worker at once."""
 
+LISTENER_END_S = 2.0
+"""How long the listener may take to notice that the worker ends."""
+
 BEAT_S = 2.0
 """How often, at least, the heartbeat is renewed."""
 
@@ -107,7 +110,8 @@ class Worker:
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._trainer.pid)
         ended = threading.Event()
-        threading.Thread(target=self._project.listen, args=(self._hear, ended), daemon=True).start()
+        listener = threading.Thread(target=self._project.listen, args=(self._hear, ended), daemon=True)
+        listener.start()
         try:
             self._until_available(self._project.prepare)
             while not self._signals.stopping:
@@ -121,6 +125,7 @@ class Worker:
             return EXIT_ERROR
         finally:
             ended.set()
+            listener.join(LISTENER_END_S)
             self._project.close()
         event("worker.stopped")
         return EXIT_OK
@@ -200,7 +205,7 @@ class Worker:
         from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError
         from al_learner.core.events import event
 
-        pause = RETRY_S[0]
+        pause, said = RETRY_S[0], ""
         while not self._signals.stopping:
             try:
                 task()
@@ -208,7 +213,9 @@ class Worker:
             except MigrationError:
                 raise
             except (DatabaseUnavailable, SchemaError) as exc:
-                event("database.waiting", level=logging.WARNING, error=str(exc))
+                if str(exc) != said:
+                    event("database.waiting", level=logging.WARNING, error=str(exc))
+                said = str(exc)
             self._beat()
             self._signals.wake.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
             self._signals.wake.clear()

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import io
 import pickle
-import re
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -14,6 +13,7 @@ from importlib.metadata import packages_distributions, version
 from typing import Any
 
 from al_learner.core.errors import ArtifactError, UntrustedError
+from al_learner.core.registry import canonical
 
 PROTOCOL = 4
 """Read by every Python that a neighbour may run."""
@@ -31,7 +31,7 @@ def dump(artifact: object, packages: Collection[str]) -> bytes:
         blob = pickle.dumps(artifact, protocol=PROTOCOL)
     except Exception as exc:  # whatever __reduce__ of a third party raises
         raise ArtifactError(f"{type(artifact).__name__} cannot be pickled: {type(exc).__name__}: {exc}") from exc
-    reader = _Reader(blob, {_normalized(package) for package in packages})
+    reader = _Reader(blob, {canonical(package) for package in packages})
     try:
         reader.load()
     except ArtifactError:
@@ -85,7 +85,7 @@ def signature(key: str | None, clf_sha256: str, countvec_sha256: str) -> str | N
 
 def is_same(expected: str | None, found: str | None) -> bool:
     """Compare signatures in constant time; without a key (None) anything goes."""
-    return expected is None or hmac.compare_digest(expected, found or "")
+    return expected is None or hmac.compare_digest(expected.encode(), (found or "").encode())
 
 
 def versions(packages: Collection[str]) -> Mapping[str, str]:
@@ -101,10 +101,10 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         top = module.partition(".")[0]
         if top not in sys.stdlib_module_names:
-            owners = _distributions().get(top, frozenset())
+            owners = _distributions().get(top) or frozenset({canonical(top)})  # an editable install lists no modules
             if owners.isdisjoint(self._packages):
                 raise ArtifactError(
-                    f"it holds a {module}.{name} of {' or '.join(sorted(owners)) or top}, but those "
+                    f"it holds a {module}.{name} of {' or '.join(sorted(owners))}, but those "
                     f"who read it have {', '.join(sorted(self._packages))} alone: return plain "
                     "scikit-learn objects, or name the package in `requires` and in AL_LEARNER_PREDICTOR_PACKAGES"
                 )
@@ -113,8 +113,4 @@ class _Reader(pickle.Unpickler):
 
 @cache
 def _distributions() -> Mapping[str, frozenset[str]]:
-    return {top: frozenset(map(_normalized, names)) for top, names in packages_distributions().items()}
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return {top: frozenset(map(canonical, names)) for top, names in packages_distributions().items()}

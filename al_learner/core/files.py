@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -26,6 +27,8 @@ COLUMNS: dict[Field, tuple[str, ...]] = {
 """Under which names each field is looked for."""
 
 OPTIONAL: tuple[Field, ...] = ("user",)
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -66,14 +69,17 @@ def read(
     try:
         with path.open("rb") as raw:
             lines = _lines(path, raw, progress)
-            suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-            rows = _csv_rows(path, lines) if suffixes[-1:] in ([".csv"], [".tsv"]) else _json_rows(path, lines)
-            found: dict[Field, str] | None = None
+            suffix = next((suffix for suffix in map(str.lower, reversed(path.suffixes)) if suffix != ".gz"), "")
+            delimiter = DELIMITERS.get(suffix)
+            rows = _csv_rows(path, lines, delimiter) if delimiter else _json_rows(path, lines)
+            found: dict[Field, str | None] | None = None
             for where, row in rows:
                 if found is None:
                     found = _find(path, row, wanted, named)
-                yield _row(where, {field: row.get(column) for field, column in found.items()}, max_label_length)
-    except (OSError, EOFError) as exc:
+                yield _row(
+                    where, {field: column and row.get(column) for field, column in found.items()}, max_label_length
+                )
+    except (OSError, EOFError, zlib.error) as exc:
         raise DataError(f"{path}: {exc.strerror if isinstance(exc, OSError) and exc.strerror else exc}") from exc
 
 
@@ -83,54 +89,68 @@ def check(rows: Iterable[Mapping[Field, Any]], *, max_label_length: int | None =
         yield _row(f"item {number}", row, max_label_length)
 
 
-def _lines(path: Path, raw: BinaryIO, progress: Callable[[int], object]) -> Iterator[str]:
+def _lines(path: Path, raw: BinaryIO, progress: Callable[[int], object]) -> Iterator[tuple[int, str]]:
     is_zipped = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     raw.seek(0)
     stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if is_zipped else raw
     for number, line in enumerate(stream, 1):
         try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as exc:
             raise DataError(f"{path}, line {number}: not UTF-8: {exc.reason}") from exc
         progress(raw.tell())
 
 
-def _csv_rows(path: Path, lines: Iterator[str]) -> Rows:
+def _csv_rows(path: Path, lines: Iterator[tuple[int, str]], delimiter: str) -> Rows:
     csv.field_size_limit(sys.maxsize)
-    reader = csv.DictReader(lines, strict=True, delimiter="\t" if ".tsv" in path.suffixes else ",")
+    number = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal number
+        for at, line in lines:
+            number = at
+            yield line
+
+    reader = csv.DictReader(counted(), strict=True, delimiter=delimiter)
     try:
         for row in reader:
-            where = f"{path}, line {reader.line_num}"
+            where = f"{path}, line {number}"
             if None in row or None in row.values():
                 raise DataError(f"{where}: {len(reader.fieldnames or ())} columns are expected, as in the header")
             yield where, row
     except csv.Error as exc:
-        raise DataError(f"{path}, line {reader.line_num}: {exc}") from exc
+        raise DataError(f"{path}, line {number}: {exc}") from exc
 
 
-def _json_rows(path: Path, lines: Iterator[str]) -> Rows:
-    first = next((line for line in lines if line.strip()), "")
+def _json_rows(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
+    first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
     try:
-        head = json.loads(first)
-    except ValueError:
-        head = None  # one document over several lines
+        head = json.loads(first[1])
+    except (ValueError, RecursionError):
+        head = None  # one document over several lines, or none
     if isinstance(head, dict) and not _are_columns(head):
-        for number, line in enumerate(chain([first], lines), 1):
+        for number, line in chain([first], lines):
             if line.strip():
-                yield f"{path}, line {number}", _object(f"{path}, line {number}", line)
+                where = f"{path}, line {number}"
+                yield where, _object(where, _parsed(where, line))
         return
-    document = _parsed(str(path), "".join(chain([first], lines)))
+    yield from _document_rows(path, _parsed(str(path), "".join(line for _, line in chain([first], lines))))
+
+
+def _document_rows(path: Path, document: Any) -> Rows:
     if isinstance(document, list):
         for number, row in enumerate(document, 1):
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, item {number}: not a JSON object")
-            yield f"{path}, item {number}", row
+            yield f"{path}, item {number}", _object(f"{path}, item {number}", row)
     elif isinstance(document, dict) and _are_columns(document):
         values = {
-            name: column if isinstance(column, dict) else dict(enumerate(column)) for name, column in document.items()
+            name: dict(enumerate(column)) if isinstance(column, list) else column for name, column in document.items()
         }
-        for key in next(iter(values.values()), {}):
-            yield f"{path}, row {key}", {name: column.get(key) for name, column in values.items()}
+        keys = next(iter(values.values())).keys()
+        for name, column in values.items():
+            if column.keys() != keys:
+                raise DataError(f"{path}: column {name!r} does not have the rows of the others")
+        for key in keys:
+            yield f"{path}, row {key}", {name: column[key] for name, column in values.items()}
     else:
         raise DataError(f"{path}: neither an object a line, nor a list of objects, nor an object of columns")
 
@@ -139,8 +159,7 @@ def _are_columns(document: dict[str, Any]) -> bool:
     return bool(document) and all(isinstance(column, dict | list) for column in document.values())
 
 
-def _object(where: str, line: str) -> dict[str, Any]:
-    row = _parsed(where, line)
+def _object(where: str, row: Any) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise DataError(f"{where}: not a JSON object")
     return row
@@ -149,12 +168,14 @@ def _object(where: str, line: str) -> dict[str, Any]:
 def _parsed(where: str, document: str) -> Any:
     try:
         return json.loads(document)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise DataError(f"{where}: not JSON: {exc}") from exc
 
 
-def _find(path: Path, row: Mapping[str, Any], fields: Iterable[Field], named: Mapping[str, str]) -> dict[Field, str]:
-    found: dict[Field, str] = {}
+def _find(
+    path: Path, row: Mapping[str, Any], fields: Iterable[Field], named: Mapping[str, str]
+) -> dict[Field, str | None]:
+    found: dict[Field, str | None] = {}
     for field in fields:
         candidates = (named[field],) if field in named else COLUMNS[field]
         column = next((name for name in candidates if name in row), None)
@@ -166,7 +187,7 @@ def _find(path: Path, row: Mapping[str, Any], fields: Iterable[Field], named: Ma
                 f"{', '.join(map(repr, row))}; name it with --column {field}=NAME"
             )
         else:
-            found[field] = ""
+            found[field] = None
     return found
 
 

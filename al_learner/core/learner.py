@@ -73,6 +73,8 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         labels = np.asarray(y)
         if labels.shape != (len(texts),):
             raise DataError(f"{len(texts)} texts need as many labels, not an array of shape {labels.shape}")
+        if missing := [at for at, label in enumerate(np.asarray(y, object)) if label is None or label != label]:  # noqa: PLR0124 - NaN
+            raise DataError(f"label {missing[0]} is missing")
         classifier = cast(Classifier, self._resolved("classifier"))
         self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
         self.pipeline_ = fit_classifier(classifier, transform(self.transformer_, texts), labels)
@@ -81,11 +83,13 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def predict(self, texts: Iterable[str]) -> Labels:
         """Return the most probable label of each text, shape (n_texts,)."""
-        return cast(Labels, self.pipeline_.predict(self._features(texts)))
+        X = self._features(texts)
+        return cast(Labels, self.pipeline_.predict(X))
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.floating[Any]]:
         """Return probabilities, shape (n_texts, n_classes); columns as in ``classes_``, rows sum to 1."""
-        return cast("NDArray[np.floating[Any]]", self.pipeline_.predict_proba(self._features(texts)))
+        X = self._features(texts)
+        return cast("NDArray[np.floating[Any]]", self.pipeline_.predict_proba(X))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - scikit-learn's
         """Return the strategies, and with `deep` their parameters as ``classifier__…`` and ``vectorizer__…``."""

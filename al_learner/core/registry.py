@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -122,6 +123,11 @@ class Spec:
         except (ImportError, AttributeError) as exc:
             raise PluginError(f"{kind} {self.name}: a strategy's class must stand at the top of a module") from exc
         return _make(kind, self.name, cls, self.params)
+
+
+def canonical(package: str) -> str:
+    """Return a distribution's name as pip compares it: lower-case, with hyphens."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def allowed(value: str, choices: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     FilePath,
@@ -40,6 +41,7 @@ from al_learner.core.registry import INTERFACES, Kind, allowed, strategy
 PREFIX = "AL_LEARNER_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 DEFAULT_CONFIG = "al_learner.toml"
+ARGUMENTS = "arguments!"
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 
@@ -68,8 +70,18 @@ def _redis_port(value: Any) -> Any:
     return value
 
 
+def _holds_secret(file: Path) -> Path:
+    try:
+        if file.read_text(encoding="utf-8").strip():
+            return file
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ValueError(f"cannot be read: {exc}") from exc
+    raise ValueError("the file is empty; it must hold the secret")
+
+
 Params = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
 Tables = Annotated[dict[str, dict[str, Any]], NoDecode]
+SecretFile = Annotated[FilePath, AfterValidator(_holds_secret)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 
 
@@ -96,10 +108,14 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(
         default=None,
+        repr=False,
         description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) say where.",
     )
     redis_url: str | None = Field(
-        default=None, validation_alias="redis_url", description="redis://… or rediss://…; instead of REDIS_HOST."
+        default=None,
+        repr=False,
+        validation_alias="redis_url",
+        description="redis://… or rediss://…; instead of REDIS_HOST.",
     )
     redis_host: str | None = Field(
         default=None, validation_alias="redis_host", description="Unset, and no REDIS_URL: the worker only polls."
@@ -113,7 +129,7 @@ class Settings(BaseSettings):
     redis_password: SecretStr | None = Field(
         default=None, validation_alias="redis_password", description="Password of REDIS_HOST."
     )
-    redis_password_file: FilePath | None = Field(
+    redis_password_file: SecretFile | None = Field(
         default=None, validation_alias="redis_password_file", description="File that holds the password instead."
     )
     redis_tls: bool = Field(
@@ -158,7 +174,7 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = Field(
         default=None, description="Secret that signs what is stored; what it did not sign is never loaded back."
     )
-    signing_key_file: FilePath | None = Field(default=None, description="File that holds the signing key instead.")
+    signing_key_file: SecretFile | None = Field(default=None, description="File that holds the signing key instead.")
     reconcile_s: float = Field(
         default=30, gt=0, description="Seconds between the worker's looks when no message comes."
     )
@@ -237,7 +253,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, Any]:
         """Return every setting as plain data, secrets masked."""
-        values = self.model_dump(mode="json", exclude={f"{kind}s" for kind in INTERFACES})
+        values = self.model_dump(mode="json", exclude={*INTERFACES, *(f"{kind}s" for kind in INTERFACES)})
         for kind in INTERFACES:
             chosen = getattr(self, kind)
             values[kind] = chosen if isinstance(chosen, str) else type(chosen).__name__
@@ -256,17 +272,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+        file = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+        return init_settings, env_settings, file, _ArgumentNames(settings_cls, init_settings)
 
     @model_validator(mode="wrap")
     @classmethod
     def _report_all(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
+        arguments: set[str] = values.pop(ARGUMENTS)
         problems = _unknown_variables()
         broken: set[str] = set()
         try:
             settings = handler(values)
         except ValidationError as exc:
-            problems += [_problem(error) for error in exc.errors()]
+            problems += dict.fromkeys(_problem(error, arguments) for error in exc.errors())
             broken = {str(error["loc"][0]) for error in exc.errors() if error["loc"]}
             settings = handler({name: value for name, value in values.items() if name not in broken})
         strategies: dict[str, Strategy] = {}
@@ -283,7 +301,7 @@ class Settings(BaseSettings):
         if problems:
             raise SettingsError(problems)
         settings._strategies = Strategies(**strategies)  # type: ignore[arg-type]  # noqa: SLF001 - checked by INTERFACES
-        settings._origins = _origins(settings, values)  # noqa: SLF001
+        settings._origins = _origins(settings, values, arguments)  # noqa: SLF001
         return settings
 
     def _resolve(self, kind: Kind) -> Strategy:
@@ -302,7 +320,8 @@ class Settings(BaseSettings):
             "predictor and the download manager with it and list it there, or choose another "
             f"{kind} (docs: how-to/move-an-installation)"
             for kind in ("classifier", "vectorizer")
-            if kind in strategies and (missing := sorted({*strategies[kind].requires} - {*self.predictor_packages}))
+            if kind in strategies
+            and (missing := sorted({*strategies[kind].requires} - {*map(canonical, self.predictor_packages)}))
         ]
 
 
@@ -343,39 +362,59 @@ def _config_file() -> Path | None:
 
 
 def _unknown_variables() -> list[str]:
-    known = [name for name in variables() if name.startswith(PREFIX)]
-    return [
-        f"{name} is not a setting; {allowed(name, known)}"
-        for name in sorted(os.environ)
-        if name.upper().startswith(PREFIX) and name.upper() not in known
-    ]
+    known = variables()
+    problems = []
+    for name in sorted(os.environ):
+        bare = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            hint = f"did you mean {bare!r}? It has no prefix" if bare in known else allowed(name, known)
+            problems.append(f"{name} is not a setting; {hint}")
+    return problems
 
 
-def _problem(error: Any) -> str:
-    name = ".".join(str(part) for part in error["loc"])
+def _problem(error: Any, arguments: set[str]) -> str:
+    name, value = ".".join(str(part) for part in error["loc"]), error["input"]
     if error["type"] == "extra_forbidden":
         return f"{name} is not a setting; {allowed(name, Settings.model_fields)}"
     field = str(error["loc"][0])
-    shown = (
-        f"{variable(field)} = {error['input']}" if os.environ.get(variable(field)) else f"{name} = {error['input']!r}"
-    )
+    if field in INTERFACES:
+        return f"{field} = {value!r}: must be the name of a plug-in"
+    if "SecretStr" in str(Settings.model_fields[field].annotation):
+        value = "***"
+    from_environment = field not in arguments and os.environ.get(variable(field))
+    shown = f"{variable(field)} = {value}" if from_environment else f"{name} = {value!r}"
     return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _origins(settings: Settings, values: Mapping[str, Any]) -> dict[str, str]:
+class _ArgumentNames(PydanticBaseSettingsSource):
+    """Tells the validator which values were given as arguments, under a name that no field has."""
+
+    def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._arguments = arguments
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return {ARGUMENTS: {*self._arguments()}}
+
+
+def _origins(settings: Settings, values: Mapping[str, Any], arguments: set[str]) -> dict[str, str]:
     path = _config_file()
-    in_file = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
     origins = {}
     for name in Settings.model_fields:
-        if name not in values:
+        if name in arguments:
+            origins[name] = "argument"
+        elif name not in values:
             origins[name] = "default"
         elif os.environ.get(variable(name)):
             origins[name] = f"environment {variable(name)}"
-        elif name in in_file:
-            origins[name] = str(path)
         else:
-            origins[name] = "argument"
+            origins[name] = str(path)
     for kind in INTERFACES:  # parameters from the file's table of the chosen name
-        if origins[f"{kind}_params"] == "default" and getattr(settings, kind) in getattr(settings, f"{kind}s"):
+        chosen = getattr(settings, kind)
+        named = isinstance(chosen, str) and chosen in getattr(settings, f"{kind}s")
+        if origins[f"{kind}_params"] == "default" and named:
             origins[f"{kind}_params"] = origins[f"{kind}s"]
     return origins

@@ -63,7 +63,8 @@ class Store:
 
     def voted_texts(self) -> Iterator[VotedText]:
         """Yield every text that has an entry in `labels`, or a label, by id."""
-        votes, users = text_data.c.labels, text_data.c.users
+        votes: sa.ColumnElement[Any] = text_data.c.labels
+        users: sa.ColumnElement[Any] = text_data.c.users
         if self._database.is_postgresql:
             voted = votes != sa.cast([], votes.type)
             votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))  # lists already
