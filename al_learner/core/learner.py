@@ -73,7 +73,7 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         labels = np.asarray(y)
         if labels.shape != (len(texts),):
             raise DataError(f"{len(texts)} texts need as many labels, not an array of shape {labels.shape}")
-        if missing := [at for at, label in enumerate(np.asarray(y, object)) if label is None or label != label]:  # noqa: PLR0124 - NaN
+        if missing := [at for at, label in enumerate(np.asarray(y, object)) if _is_missing(label)]:
             raise DataError(f"label {missing[0]} is missing")
         classifier = cast(Classifier, self._resolved("classifier"))
         self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
@@ -231,6 +231,13 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise DataError(f"text {position} is a {type(text).__name__}, not a str")
     return listed
+
+
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)  # noqa: PLR0124 - NaN
+    except TypeError:  # pandas.NA is not even that
+        return True
 
 
 def _select(X: csr_matrix, occurs: NDArray[np.bool_]) -> csr_matrix:

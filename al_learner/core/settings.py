@@ -36,7 +36,7 @@ from pydantic_settings import (
 
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
-from al_learner.core.registry import INTERFACES, Kind, allowed, strategy
+from al_learner.core.registry import INTERFACES, Kind, allowed, canonical, strategy
 
 PREFIX = "AL_LEARNER_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -314,14 +314,14 @@ class Settings(BaseSettings):
         return chosen  # type: ignore[no-any-return]
 
     def _missing_packages(self, strategies: Mapping[str, Strategy]) -> list[str]:
+        listed = {*map(canonical, self.predictor_packages)}
         return [
             f"{kind} {getattr(self, kind)!r} gives something that only a predictor with {', '.join(missing)} can read, "
             f"and {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list that: rebuild the "
             "predictor and the download manager with it and list it there, or choose another "
             f"{kind} (docs: how-to/move-an-installation)"
             for kind in ("classifier", "vectorizer")
-            if kind in strategies
-            and (missing := sorted({*strategies[kind].requires} - {*map(canonical, self.predictor_packages)}))
+            if kind in strategies and (missing := sorted({*strategies[kind].requires} - listed))
         ]
 
 
@@ -338,7 +338,8 @@ def variables() -> list[str]:
 
 def without_password(url: str) -> str:
     """Mask the password of a URL."""
-    return re.sub(r"(?<=://)([^/@]*):[^/]*@", r"\1:***@", url)
+    url = re.sub(r"(?<=://)([^:/?#@]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
 
 
 def _secret(value: SecretStr | None, file: Path | None) -> str | None:

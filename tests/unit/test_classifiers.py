@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from al_learner.core.registry import strategy
+
+OTHER_THAN_DEFAULT = {
+    "complement-nb": {"alpha": 0.5, "norm": True},
+    "lightgbm": {
+        "n_estimators": 3,
+        "learning_rate": 0.3,
+        "num_leaves": 4,
+        "min_child_samples": 2,
+        "reg_lambda": 0.5,
+        "class_weight": "balanced",
+        "max_bin": 63,
+        "n_jobs": 2,
+        "random_state": 7,
+    },
+    "logreg": {"C": 0.1, "class_weight": "balanced", "tol": 1e-3, "max_iter": 50},
+    "sgd": {
+        "loss": "modified_huber",
+        "penalty": "l1",
+        "alpha": 1e-3,
+        "class_weight": "balanced",
+        "max_iter": 50,
+        "tol": 1e-2,
+        "random_state": 7,
+    },
+}
+
+CLASSIFIERS = sorted(OTHER_THAN_DEFAULT)
+
+
+@pytest.fixture(scope="module")
+def some_texts() -> tuple[csr_matrix, np.ndarray]:
+    """Twenty texts in three classes, each with a word of its own among many that tell nothing."""
+    rng = np.random.default_rng(0)
+    y = np.array(["a", "b", "c", "a", "b"] * 4)
+    telling = (y[:, None] == np.array(["a", "b", "c"])).astype(np.float32)
+    return csr_matrix(np.hstack([3 * telling, rng.integers(0, 2, (len(y), 30))]), dtype=np.float32), y
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_parameter_reaches_what_is_trained(name, some_texts):
+    params = OTHER_THAN_DEFAULT[name]
+    classifier = strategy("classifier", name, **params)
+    defaults = strategy("classifier", name).model_dump()
+
+    assert params.keys() == defaults.keys()
+    assert not params.items() & defaults.items()
+    assert params.items() <= classifier.fit(*some_texts).get_params().items()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_twenty_texts_are_enough_to_learn_what_is_plain(name, some_texts):
+    X, y = some_texts
+
+    estimator = strategy("classifier", name).fit(X, y)
+
+    assert estimator.classes_.tolist() == ["a", "b", "c"]
+    assert (estimator.predict(X) == y).all()
+    assert estimator.predict_proba(X).sum(axis=1) == pytest.approx(np.ones(len(y)))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_same_texts_give_the_same_model(name, some_texts):
+    once, again = (strategy("classifier", name).fit(*some_texts) for _ in range(2))
+
+    assert np.array_equal(once.predict_proba(some_texts[0]), again.predict_proba(some_texts[0]))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_what_a_reader_needs_is_said(name):
+    needs = set(strategy("classifier", name).requires)
+
+    assert needs - {"scikit-learn", "numpy", "scipy"} == ({"lightgbm"} if name == "lightgbm" else set())

@@ -1,0 +1,69 @@
+import json
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from al_learner.core.events import configure, event
+
+
+@pytest.fixture
+def _a_logger_of_our_own(monkeypatch):
+    logger = logging.getLogger("al_learner")
+    for attribute, value in {"handlers": [], "level": logger.level, "propagate": True}.items():
+        monkeypatch.setattr(logger, attribute, value)
+    yield
+    logger.setLevel(logging.NOTSET)  # also forgets what the logger remembers about its level
+
+
+def test_an_event_is_a_log_record_with_fields(caplog):
+    caplog.set_level(logging.INFO, "al_learner")
+
+    event("run.finished", clf_id=7, seconds=0.21)
+    event("run.failed", level=logging.ERROR, error="no memory")
+
+    finished, failed = caplog.records
+    assert (finished.getMessage(), finished.levelno, finished.fields) == (
+        "run.finished",
+        logging.INFO,
+        {"clf_id": 7, "seconds": 0.21},
+    )
+    assert (failed.levelno, failed.fields) == (logging.ERROR, {"error": "no memory"})
+
+
+@pytest.mark.usefixtures("_a_logger_of_our_own")
+def test_a_json_log_holds_one_object_a_line(capsys):
+    configure("json")
+    event("vote.too_long", level=logging.WARNING, label='naïve "x"\n', limit=50, at=datetime(2030, 1, 1, tzinfo=UTC))
+
+    out, err = capsys.readouterr()
+    [line] = err.splitlines()
+    logged = json.loads(line)
+    assert out == ""
+    assert datetime.fromisoformat(logged.pop("time")).tzinfo is not None
+    assert logged == {
+        "level": "warning",
+        "event": "vote.too_long",
+        "label": 'naïve "x"\n',
+        "limit": 50,
+        "at": "2030-01-01 00:00:00+00:00",
+    }
+
+
+@pytest.mark.usefixtures("_a_logger_of_our_own")
+def test_a_text_log_quotes_what_would_break_a_line_apart(capsys):
+    configure("text")
+    event("run.failed", clf_id=None, seconds=0.123456, error="two\nlines", why='a "b"', empty="", path="/x=y")
+
+    [line] = capsys.readouterr().err.splitlines()
+    _, level, shown = line.split(maxsplit=2)
+    assert level == "info"
+    assert shown == r'run.failed clf_id=None seconds=0.123 error="two\nlines" why="a \"b\"" empty="" path=/x=y'
+
+
+@pytest.mark.usefixtures("_a_logger_of_our_own")
+def test_events_below_the_level_are_not_written(capsys):
+    configure("text", level=logging.WARNING)
+    event("run.started")
+
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix, random_array
+from sklearn.linear_model import LogisticRegression
+
+from al_learner.core.interfaces import LinearStart
+from al_learner.core.registry import strategy
+
+
+def some_texts(n_classes: int, n_texts: int = 60, seed: int = 0) -> tuple[csr_matrix, np.ndarray]:
+    """Word counts of short texts with noisy, unbalanced labels."""
+    rng = np.random.default_rng(seed)
+    y = np.minimum(rng.integers(0, n_classes, n_texts), rng.integers(0, n_classes, n_texts))
+    y[:n_classes] = np.arange(n_classes)
+    words = random_array((n_texts, 100), density=0.1, rng=rng, data_sampler=lambda size: 1 + rng.poisson(0.3, size))
+    telling = np.eye(n_classes)[np.where(rng.random(n_texts) < 0.7, y, rng.integers(0, n_classes, n_texts))]
+    X = csr_matrix(np.hstack([telling, words.toarray()]), dtype=np.float32)
+    return X[:, X.getnnz(axis=0) > 0], np.array([f"class {code}" for code in range(n_classes)])[y]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("C", [0.01, 1, 30])
+def test_the_solution_is_the_one_of_scikit_learn(n_classes, class_weight, C):
+    X, y = some_texts(n_classes)
+
+    ours = strategy("classifier", "logreg", C=C, class_weight=class_weight).fit(X, y)
+    theirs = LogisticRegression(C=C, class_weight=class_weight, tol=1e-8, max_iter=10_000).fit(X.astype(float), y)
+
+    assert ours.classes_.tolist() == theirs.classes_.tolist()
+    assert (ours.coef_.shape, ours.intercept_.shape) == (theirs.coef_.shape, theirs.intercept_.shape)
+    assert ours.coef_.dtype == np.float32
+    assert ours.predict_proba(X) == pytest.approx(theirs.predict_proba(X), abs=5e-3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_start_changes_how_long_it_takes_and_not_where_it_ends(n_classes):
+    logreg = strategy("classifier", "logreg")
+    X, y = some_texts(n_classes, 120)
+    before, anew = logreg.fit(X[:110], y[:110]), logreg.fit(X, y)
+
+    on = logreg.fit_from(X, y, LinearStart(before.coef_.astype(float), before.intercept_.astype(float)))
+    again = logreg.fit_from(X, y, LinearStart(anew.coef_.astype(float), anew.intercept_.astype(float)))
+
+    assert on.predict_proba(X) == pytest.approx(anew.predict_proba(X), abs=5e-3)
+    assert anew.n_iter_[0] > on.n_iter_[0] > again.n_iter_[0] == 0
+
+
+def test_it_stops_after_max_iter_steps_or_at_a_gradient_below_tol():
+    X, y = some_texts(3)
+
+    steps = [strategy("classifier", "logreg", tol=tol).fit(X, y).n_iter_[0] for tol in (1e-1, 1e-2, 1e-5)]
+
+    assert steps == sorted(set(steps))
+    assert strategy("classifier", "logreg", max_iter=1).fit(X, y).n_iter_[0] == 1
+
+
+@pytest.mark.parametrize("C", [1e-8, 1e9])
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_numbers_stay_finite_however_strong_the_penalty_and_large_the_features(C, scale):
+    X, y = some_texts(3)
+
+    estimator = strategy("classifier", "logreg", C=C).fit(X * np.float32(scale), y)
+
+    assert np.isfinite(estimator.predict_proba(X)).all()
+    assert estimator.n_iter_[0] < 50
+
+
+def test_texts_that_contradict_each_other_share_the_probability():
+    X = csr_matrix(np.ones((4, 1), np.float32))
+
+    estimator = strategy("classifier", "logreg").fit(X, np.array(["a", "b", "b", "b"]))
+
+    assert estimator.predict_proba(X[:1])[0] == pytest.approx([0.25, 0.75], abs=1e-3)

@@ -1,0 +1,182 @@
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import stevedore
+
+from al_learner.core.errors import PluginError, SettingsError
+from al_learner.core.interfaces import Classifier
+from al_learner.core.registry import INTERFACES, Spec, changed, entry_points, names, origin, strategy
+
+BUILT_IN = [
+    *(("classifier", name) for name in ("complement-nb", "lightgbm", "logreg", "sgd")),
+    *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
+    *(("init_sampler", name) for name in ("balanced", "uniform")),
+    ("label_aggregator", "majority"),
+]
+
+PLUGIN = """
+from al_learner import Classifier
+
+class Constant(Classifier):
+    depth: int = 3
+
+    def fit(self, X, y):
+        raise NotImplementedError
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install a package with one module of the given code, and one classifier, as pip would."""
+    monkeypatch.setattr(stevedore._cache._c, "_dir", str(tmp_path / "cache"))  # else it writes to the user's
+    monkeypatch.setattr(stevedore.ExtensionManager, "ENTRY_POINT_CACHE", {})
+    folders = (tmp_path / f"site-{number}" for number in itertools.count())
+
+    def install(package: str, code: str, *, name: str = "constant", attribute: str = "Constant") -> None:
+        folder = next(folders)
+        info = folder / f"{package}-1.2.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[al_learner.classifiers]\n{name} = {package}:{attribute}\n")
+        (folder / f"{package}.py").write_text(code)
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        monkeypatch.syspath_prepend(folder)
+        stevedore.ExtensionManager.ENTRY_POINT_CACHE.clear()
+
+    return install
+
+
+@pytest.mark.parametrize(("kind", "name"), BUILT_IN)
+def test_a_built_in_is_found_through_its_entry_point(kind, name):
+    assert isinstance(strategy(kind, name), INTERFACES[kind])
+    [entry_point] = [found for found in entry_points(kind) if found.name == name]
+    assert origin(kind, entry_point).startswith("al-learner ")
+
+
+def test_nothing_but_the_one_plug_in_is_loaded(fresh_python):
+    code = (
+        "import sys, al_learner; al_learner.strategy('classifier', 'logreg'); "
+        "print(*(name for name in sys.modules if name.startswith('al_learner.plugins.classifiers.')))"
+    )
+
+    assert fresh_python(code).split() == ["al_learner.plugins.classifiers.logreg"]
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(SettingsError, match="vectorizer 'Tf-idf' is unknown; did you mean 'tfidf'") as caught:
+        strategy("vectorizer", "Tf-idf")
+
+    for name in ("count", "hashing", "tfidf"):
+        assert name in str(caught.value)
+
+
+def test_every_wrong_parameter_is_reported_at_once_by_name():
+    with pytest.raises(SettingsError) as caught:
+        strategy("classifier", "logreg", C=-1, max_iter="many", tols=1)
+
+    problems = sorted(caught.value.problems)
+    assert [problem.partition(":")[0] for problem in problems[1:]] == ["classifier 'logreg'", "classifier 'logreg'"]
+    assert problems[0].startswith("classifier 'logreg' has no parameter 'tols'; did you mean 'tol'")
+    assert "C = -1: " in problems[1]
+    assert "max_iter = 'many': " in problems[2]
+
+
+def test_a_strategy_without_parameters_says_so():
+    with pytest.raises(SettingsError, match="'majority' has no parameter 'ties'") as caught:
+        strategy("label_aggregator", "majority", ties="random")
+
+    assert "installed" not in str(caught.value)
+
+
+def test_a_plug_in_of_a_third_party_is_made_like_a_built_in(install):
+    install("acme_good", PLUGIN)
+
+    assert "constant" in names("classifier")
+    assert strategy("classifier", "constant", depth=5).depth == 5
+    with pytest.raises(SettingsError, match="'constant' has no parameter 'deph'; did you mean 'depth'"):
+        strategy("classifier", "constant", deph=5)
+
+
+@pytest.mark.parametrize(
+    ("code", "attribute", "reason"),
+    [
+        pytest.param("1 / 0", "Constant", "ZeroDivisionError", id="raises"),
+        pytest.param("import no_such_library", "Constant", "no_such_library", id="misses a library"),
+        pytest.param("", "Constant", "Constant", id="misses the class"),
+        pytest.param("class Constant: pass", "Constant", "not a subclass of al_learner.Classifier", id="other class"),
+        pytest.param("Constant = 3", "Constant", "not a subclass of al_learner.Classifier", id="no class"),
+        pytest.param(
+            "from al_learner import Vectorizer as Constant", "Constant", "al_learner.Classifier", id="other kind"
+        ),
+    ],
+)
+def test_a_broken_plug_in_is_named_with_its_package_and_disturbs_no_other(install, code, attribute, reason):
+    install("acme_broken", code, attribute=attribute)
+
+    with pytest.raises(PluginError, match=reason) as caught:
+        strategy("classifier", "constant")
+    assert "acme_broken 1.2" in str(caught.value)
+    assert "constant" in names("classifier")
+    assert isinstance(strategy("classifier", "logreg"), Classifier)
+
+
+def test_a_name_that_two_packages_provide_is_refused_with_both(install):
+    install("acme_first", PLUGIN)
+    install("acme_second", PLUGIN)
+
+    with pytest.raises(PluginError, match=r"acme_first 1\.2, acme_second 1\.2"):
+        strategy("classifier", "constant")
+
+
+@pytest.mark.parametrize(("kind", "name"), BUILT_IN)
+def test_a_strategy_survives_being_recorded_as_json(kind, name):
+    made = strategy(kind, name)
+
+    spec = Spec.of(kind, made)
+
+    assert spec.name == name
+    assert Spec(spec.name, json.loads(json.dumps(spec.params))).make(kind) == made
+
+
+class AtTheTop(Classifier):
+    C: float = 1
+
+    def fit(self, X, y):
+        raise NotImplementedError
+
+
+def test_a_strategy_that_is_not_installed_is_recorded_by_its_module():
+    spec = Spec.of("classifier", AtTheTop(C=2))
+
+    assert spec.name.endswith(":AtTheTop")
+    assert spec.make("classifier") == AtTheTop(C=2)
+    with pytest.raises(SettingsError, match="has no parameter 'D'"):
+        Spec(spec.name, {"D": 1}).make("classifier")
+
+
+@pytest.mark.parametrize("name", ["no_such_module:Constant", "json:NoSuchClass"])
+def test_a_recorded_strategy_whose_class_is_gone_is_refused(name):
+    with pytest.raises(PluginError, match=name):
+        Spec(name, {}).make("classifier")
+
+
+def test_a_strategy_inside_a_function_cannot_be_made_again():
+    class Inside(AtTheTop):
+        pass
+
+    with pytest.raises(PluginError, match="top of a module"):
+        Spec.of("classifier", Inside()).make("classifier")
+
+
+def test_a_changed_copy_keeps_the_other_parameters():
+    made = strategy("classifier", "logreg", C=2, max_iter=7)
+
+    copy = changed("classifier", made, C=3)
+
+    assert (copy.C, copy.max_iter, made.C) == (3, 7, 2)
+    with pytest.raises(SettingsError, match="C = 0"):
+        changed("classifier", made, C=0)
