@@ -286,6 +286,7 @@ def demo(
     batch_size: Annotated[int, typer.Option(min=2, help="Votes in a round.")] = 20,
 ) -> None:
     """Play the whole loop on a bundled sample, without any server: cold start, voting, retraining, learning curve."""
+    from rich.console import Console
     from rich.progress import track
 
     from al_learner.core.simulation import demo_corpus, plot, replay
@@ -297,7 +298,8 @@ def demo(
     texts, labels = demo_corpus()
     _say(f"{len(texts):,} package descriptions, {len(set(labels))} classes; {rounds} rounds of {batch_size} votes")
     played = replay(f"sqlite:///{project}", texts, labels, rounds=rounds, batch_size=batch_size)
-    done = list(track(played, total=rounds + 1, description="voting and learning"))
+    bar = Console(stderr=True)
+    done = list(track(played, total=rounds + 1, description="voting and learning", console=bar))
     rows = [(str(r.number), str(r.labelled), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s") for r in done]
     _print_table(("round", "texts voted on", "accuracy on the others", "vote to classifier"), rows)
     try:

@@ -158,7 +158,7 @@ class Worker:
             if look.due in ("update", "init", "announce"):
                 self._well_at = time.monotonic()
             if look.due is None:
-                if not look.facts.blocked and not self._project.is_waiting_to_be_heard(look):
+                if not look.facts.blocked and not self._project.is_waiting_to_be_heard(look.newest):
                     self._seen = snapshot
                 return self._idle(look.reason)
             may_announce = look.due == "score"
@@ -222,7 +222,7 @@ class Worker:
             pause = min(2 * pause, RETRY_S[1])
 
     def _has_looked(self) -> bool:
-        """Whether the loop is alive: the last beat is recent, and so is the last look unless a run is on."""
+        """Whether the loop is alive: it beats between looks, and while a run waits for its child."""
         return time.monotonic() - self._beat_at < 2 * BEAT_S + self._settings.reconcile_s
 
     def _pause(self, seconds: float) -> None:

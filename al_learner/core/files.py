@@ -15,8 +15,14 @@ from typing import Any, BinaryIO, Literal
 from al_learner.core.errors import DataError
 
 Field = Literal["text", "label", "user", "text_id"]
-Row = dict[str, str]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+class Row(dict[str, str]):
+    """The checked fields of a row; `where` it stands, for errors."""
+
+    where: str = ""
+
 
 COLUMNS: dict[Field, tuple[str, ...]] = {
     "text": ("text", "data", "text_data"),
@@ -192,7 +198,8 @@ def _find(
 
 
 def _row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> Row:
-    checked: Row = {field: _checked(where, field, value) for field, value in row.items()}
+    checked = Row((field, _checked(where, field, value)) for field, value in row.items())
+    checked.where = where
     if max_label_length and len(checked["label"]) > max_label_length:
         raise DataError(f"{where}: the label has {len(checked['label'])} characters; at most {max_label_length} count")
     return checked

@@ -202,7 +202,7 @@ class Project:
         """
         self.prepare()
         newest, now = self._runs.last(status="succeeded"), self._database.now()
-        waiting = newest is not None and newest.finished is not None and newest.announced is None
+        waiting = newest is not None and newest.finished is not None and self.is_waiting_to_be_heard(newest)
         return Vitals(
             runs=self._runs.by_status(),
             last_run_s=newest.seconds if newest else None,
@@ -211,9 +211,9 @@ class Project:
             is_subscribed=None if self._channels is None else self._channels.is_subscribed,
         )
 
-    def is_waiting_to_be_heard(self, look: Look) -> bool:
-        """Whether nobody has heard of the newest classifier, so that it must be announced again."""
-        return self._channels is not None and look.newest is not None and look.newest.announced is None
+    def is_waiting_to_be_heard(self, newest: Run | None) -> bool:
+        """Whether nobody has heard of the newest success, so that it must be announced again."""
+        return self._channels is not None and newest is not None and newest.announced is None
 
     def announce(self) -> int:
         """Tell the predictor that there is a new classifier. Return how many heard it; 0 also when Redis failed."""
@@ -232,7 +232,7 @@ class Project:
     # -- looking at it, and filling it ---------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Tell how the project stands; writes nothing."""
+        """Tell how the project stands; trains nothing."""
         look = self.look()
         return report(
             look,
@@ -308,9 +308,9 @@ class Project:
         return Loaded(loaded, (warning,) if dense_gib * 2**30 > DENSE_LIMIT_BYTES else ())
 
     def load_labels(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-        """Append label names; like `load_texts`."""
+        """Append label names, each once; like `load_texts`."""
         rows = self._read(source, ("label",), max_label_length=MAX_LABEL_LENGTH, **options)
-        return Loaded(self._store.load_labels(row["label"] for row in rows))
+        return Loaded(self._store.load_labels(dict.fromkeys(row["label"] for row in rows)))
 
     def load_init_data(self, source: Path | str | Iterable[tuple[str, str]], **options: Any) -> Loaded:
         """Append prelabelled texts, in memory pairs of text and label; like `load_texts`."""
@@ -320,7 +320,8 @@ class Project:
     def load_votes(self, source: Path | str | Iterable[tuple[int, str, str]], **options: Any) -> Loaded:
         """Append votes, in memory triples of text_id, label and annotator; like `load_texts`."""
         rows = self._read(source, ("text_id", "label", "user"), max_label_length=MAX_LABEL_LENGTH, **options)
-        return Loaded(self._store.load_votes((int(row["text_id"]), row["label"], row["user"]) for row in rows))
+        votes = ((int(row["text_id"]), row["label"], row["user"], row.where) for row in rows)
+        return Loaded(self._store.load_votes(votes))
 
     def close(self) -> None:
         """Close every connection."""

@@ -261,7 +261,7 @@ class Settings(BaseSettings):
         for name in ("database_url", "redis_url"):
             if values[name]:
                 values[name] = without_password(values[name])
-        return values
+        return {name: values[name] for name in type(self).model_fields if name in values}
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - pydantic-settings asks for it
@@ -321,7 +321,7 @@ class Settings(BaseSettings):
             "predictor and the download manager with it and list it there, or choose another "
             f"{kind} (docs: how-to/move-an-installation)"
             for kind in ("classifier", "vectorizer")
-            if kind in strategies and (missing := sorted({*strategies[kind].requires} - listed))
+            if kind in strategies and (missing := sorted({*map(canonical, strategies[kind].requires)} - listed))
         ]
 
 

@@ -68,6 +68,7 @@ def replay(
     Round
         The cold start, then one a round, as long as there are texts without a vote.
     """
+    settings = {"init_sampler_params": {"random_state": 0}, **settings}
     project = Project(database, redis_url=None, redis_host=None, redis_port=6379, batch_size=batch_size, **settings)
     try:
         project.load_texts(texts)

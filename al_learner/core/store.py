@@ -172,17 +172,17 @@ class Store:
         """Append prelabelled texts, pairs of text and label; all or none. Return how many."""
         return self._insert(init_data, ({"text_data": text, "label": label} for text, label in rows))
 
-    def load_votes(self, votes: Iterable[tuple[int, str, str]]) -> int:
-        """Append votes, triples of text_id, label and annotator ("" for nobody named); all or none. Return how many.
+    def load_votes(self, votes: Iterable[tuple[int, str, str, str]]) -> int:
+        """Append votes: text_id, label, annotator ("" for nobody named), where it stands. All or none; return how many.
 
         Raises
         ------
         DataError
             A text_id is not in text_data.
         """
-        given: dict[int, tuple[list[str], list[str]]] = {}
-        for text_id, label, user in votes:
-            names, users = given.setdefault(text_id, ([], []))
+        given: dict[int, tuple[list[str], list[str], str]] = {}
+        for text_id, label, user, where in votes:
+            names, users, _ = given.setdefault(text_id, ([], [], where))
             names.append(label)
             users.append(user)
 
@@ -193,9 +193,9 @@ class Store:
                 query = chosen.where(self._database.among(text_data.c.text_id, ids)).order_by(text_data.c.text_id)
                 found = {row[0]: row for row in connection.execute(query.with_for_update())}
                 if missing := [text_id for text_id in ids if text_id not in found]:
-                    raise DataError(f"text_id {missing[0]} is not in table text_data")
+                    raise DataError(f"{given[missing[0]][2]}: text_id {missing[0]} is not in table text_data")
                 for text_id in ids:
-                    names, users = given[text_id]
+                    names, users, _ = given[text_id]
                     old_names, old_users = found[text_id].labels or [], found[text_id].users or []
                     unnamed = [""] * (len(old_names) - len(old_users))  # or our annotators would slip onto their votes
                     values = {"labels": [*old_names, *names], "users": [*old_users, *unnamed, *users]}

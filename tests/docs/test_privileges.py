@@ -1,0 +1,94 @@
+"""What the page on privileges grants is enough for the worker, and no more than it says."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from al_learner import Project
+from al_learner.core.channels import Channels
+from al_learner.core.settings import Settings
+from tests.docs.pages import DOCS, blocks
+from tests.support.servers import Redis
+from tests.support.tables import PostgresqlTables
+
+PAGE = DOCS / "how-to" / "limit-privileges.md"
+ROLE = "al_learner"
+
+
+@pytest.fixture
+def limited(postgresql: PostgresqlTables) -> Iterator[str]:
+    """The URL of a database for a user with the privileges that the page grants."""
+    owner = Project(postgresql.url)
+    owner.upgrade()
+    owner.close()
+    server = postgresql.server
+    with server.connect(postgresql.name) as connection:
+        connection.execute("".join(block.body for block in blocks(PAGE) if block.language == "sql").encode())
+    yield server.url(postgresql.name).replace("postgres@", f"{ROLE}@")
+    with server.connect(postgresql.name) as connection:
+        connection.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}".encode())
+
+
+def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
+    limited: str, postgresql: PostgresqlTables
+) -> None:
+    ids = postgresql.add_texts("a good day", "good news", "a bad day", "bad news")
+    postgresql.add_labels("+", "-")
+    project = Project(limited, classifier="complement-nb", batch_size=2)
+    assert project.init().run
+    for text_id, label in zip(ids, "++--", strict=True):
+        postgresql.vote(text_id, label)
+    assert project.act().due == "update"
+    assert project.act().due == "score"
+    assert project.update(force=True, refit=True).run
+    assert project.status().due is None
+    assert len(project.models()) == 3
+    assert [prediction.label for prediction in project.predict()] == ["+", "+", "-", "-"]
+    project.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM text_data",
+        "UPDATE text_data SET labels = '{}'",
+        "UPDATE classifiers SET clf = ''",
+        "UPDATE countvecs SET countvec = ''",
+        "DELETE FROM classifiers",
+        "INSERT INTO labels (label) VALUES ('x')",
+        "SELECT * FROM users",
+        "DELETE FROM al_runs",
+    ],
+)
+def test_anything_else_is_refused(limited: str, statement: str) -> None:
+    with psycopg.connect(limited) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
+
+
+def test_the_redis_user_may_listen_and_announce(redis: Redis) -> None:
+    rule = next(block.body for block in blocks(PAGE) if "ACL SETUSER" in block.body)
+    with redis.client() as admin:
+        admin.execute_command(*shlex.split(rule))
+        try:
+            password = rule.split(">")[1].split()[0]
+            channels = Channels(Settings(redis_url=f"redis://{ROLE}:{password}@127.0.0.1:{redis.port}"))
+            with admin.pubsub() as listener:
+                listener.subscribe("predictor")
+                assert listener.get_message(timeout=5)
+                assert channels.announce() == 1
+            assert not channels.is_available()  # it may ask
+            heard: list[str] = []
+            stop = threading.Event()
+            deadline = threading.Timer(10, stop.set)
+            deadline.start()
+            channels.listen(lambda payload: (heard.append(payload), stop.set()), stop)
+            deadline.cancel()
+            assert heard == [""]  # subscribed
+            channels.close()
+        finally:
+            admin.execute_command("ACL", "DELUSER", ROLE)
