@@ -140,8 +140,8 @@ class Worker:
         self._seen = None
         may_announce = True
         while not self._signals.stopping:
-            self._heard_init |= "init" in self._hints
-            self._hints.clear()
+            hints, self._hints = self._hints, set()  # in one step: the listener adds to them
+            self._heard_init |= "init" in hints
             snapshot = self._project.snapshot()
             try:
                 look = self._project.act(heard_init=self._heard_init, may_announce=may_announce)

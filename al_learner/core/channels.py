@@ -61,6 +61,7 @@ class Channels:
                 ssl=settings.redis_tls,
                 **options,
             )
+        self._is_closed = False
         self.is_subscribed = False
         """Whether messages on `learner` reach us now."""
 
@@ -81,7 +82,7 @@ class Channels:
         missed. Blocks; meant for a thread of its own.
         """
         pause = RECONNECT_S[0]
-        while not stop.is_set():
+        while not (stop.is_set() or self._is_closed):
             try:
                 with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]
                     subscription.subscribe(LEARNER)
@@ -96,9 +97,13 @@ class Channels:
                 event("redis.lost", level=logging.WARNING, error=str(exc))
                 stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
                 pause = min(2 * pause, RECONNECT_S[1])
+            except ValueError:  # redis reads on in a connection that was closed under it
+                if not self._is_closed:
+                    raise
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; whoever listens ends."""
+        self._is_closed = True
         self._client.close()
 
 

@@ -81,6 +81,13 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def write_once(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work`, which cannot be run again, in a transaction of its own; it waits for other writers in place."""
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(al_learner_writes=True)
+            with connection.begin():
+                return work(connection)
+
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in a transaction of its own, again as long as other writers hold its rows."""
         with translated(), self.engine.connect() as connection:
@@ -157,22 +164,29 @@ def translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as exc:
-        raise _translation(exc) from exc
+        error = _translation(exc)
+        if isinstance(error, DatabaseError):
+            error.sqlstate = _sqlstate(exc)
+        raise error from exc
     except SQLAlchemyError as exc:
         raise DatabaseError(f"{type(exc).__name__}: {exc}") from exc
 
 
 def _translation(exc: DBAPIError) -> DatabaseError | SchemaError:
-    state = getattr(exc.orig, "sqlstate", None) or ""
+    state = _sqlstate(exc)
     said = str(exc.orig).strip().splitlines()[0] if str(exc.orig).strip() else type(exc.orig).__name__
     if state in {"55P03", "40P01", "40001"} or "database is locked" in said:
         return RowsLocked(said)
     if state in {"42P01", "42703"} or "no such table" in said or "no such column" in said:
         return SchemaError(f"{said}; db_helper or `al-learner load` creates LabelForward's tables")
-    lost = exc.connection_invalidated or state[:2] in {"08", "57"} or state == "53300"
+    lost = exc.connection_invalidated or state[:2] == "08" or state[:4] == "57P0" or state == "53300"
     if lost or (not state and isinstance(exc, sa.exc.OperationalError) and _is_psycopg(exc)):
         return DatabaseUnavailable(said)
     return DatabaseError(f"{said}{f' (SQLSTATE {state})' if state else ''}")
+
+
+def _sqlstate(exc: DBAPIError) -> str:
+    return getattr(exc.orig, "sqlstate", None) or ""
 
 
 def _is_psycopg(exc: DBAPIError) -> bool:

@@ -75,7 +75,15 @@ class BusyError(AlLearnerError):
 
 
 class DatabaseError(AlLearnerError):
-    """The database refused a statement or failed."""
+    """The database refused a statement or failed.
+
+    Attributes
+    ----------
+    sqlstate : str
+        PostgreSQL's code of the reason; empty where there is none.
+    """
+
+    sqlstate = ""
 
 
 class DatabaseUnavailable(DatabaseError):

@@ -49,6 +49,11 @@ class Pairs:
         self._trusted(run, f"vectorizer {run.countvec_id}")
         return artifacts.load(self._store.countvec(run.countvec_id or 0), run.countvec_sha256)
 
+    def recorded_countvec(self, run: Run) -> tuple[int, str]:
+        """Return id and digest of a run's vectorizer; raises UntrustedError without a valid signature."""
+        self._trusted(run, f"vectorizer {run.countvec_id}")
+        return run.countvec_id or 0, run.countvec_sha256 or ""
+
     def usable_countvec(self, spec: Any) -> tuple[tuple[int, str] | None, str]:
         """Return id and digest of the newest vectorizer if the next classifier can go with it; else None and why not.
 
@@ -66,7 +71,7 @@ class Pairs:
             return None, str(exc)
         if not self._matches(run, "vectorizer", spec):
             return None, "its name or parameters changed"
-        return (countvec_id, run.countvec_sha256 or ""), ""
+        return self.recorded_countvec(run), ""
 
     def startable(self, run: Run | None, spec: Any, countvec: tuple[int, str] | None) -> tuple[int, str] | None:
         """Return id and digest of a run's classifier if one of the same strategy and vectorizer may start from it."""

@@ -132,7 +132,7 @@ class Project:
             elif look.due == "announce":
                 self.announce()
             elif look.due == "score" and look.newest is not None:
-                self._runner.score(look.newest, self._runner.job_of(look.newest, look), lock)
+                self._runner.score(look.newest, lock, look)
             return look
 
     def update(self, *, force: bool = False, refit: bool = False, wait_s: float = 0) -> Result:
@@ -332,7 +332,7 @@ class Project:
 
     def _by_hand(self, run: Run, job: Job, lock: RunLock, reason: str) -> Result:
         self.announce()
-        self._runner.score(run, job, lock)
+        self._runner.score(run, lock, job)
         return Result(run.kind, reason, self._runs.last(clf_id=run.clf_id))
 
     def _read(self, source: Any, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:

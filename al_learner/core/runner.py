@@ -76,10 +76,10 @@ class Runner:
         )  # fmt: skip
         return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
 
-    def score(self, run: Run, job: Job, lock: RunLock) -> None:
-        """Measure a run's classifier by a twin that has not seen the slice."""
+    def score(self, run: Run, lock: RunLock, what: Job | Look) -> None:
+        """Measure a run's classifier by a twin that has not seen the slice; by a look, when its job is gone."""
         try:
-            score = self._trainer.score(job)
+            score = self._trainer.score(what if isinstance(what, Job) else self._job_of(run, what))
             precision, metrics = score.precision, score.metrics
         except DatabaseUnavailable:
             raise
@@ -88,10 +88,9 @@ class Runner:
         lock.score(run.run_id, run.clf_id or 0, precision, metrics)
         event("run.scored", run_id=run.run_id, clf_id=run.clf_id, precision=precision)
 
-    def job_of(self, run: Run, look: Look) -> Job:
+    def _job_of(self, run: Run, look: Look) -> Job:
         """Return the job that the newest run did: its texts are those that no vote has made new samples since."""
-        countvec = (run.countvec_id or 0, run.countvec_sha256 or "")
-        return self._rows(run.kind, look, ~look.settled.is_new, countvec)
+        return self._rows(run.kind, look, ~look.settled.is_new, self._pairs.recorded_countvec(run))
 
     def _job(self, kind: RunKind, look: Look, *, refit: bool, because: str = "it was asked for") -> Job:
         usable, reason = self._pairs.usable_countvec(look.specs["vectorizer"])

@@ -22,6 +22,8 @@ RunKind = Literal["init", "update"]
 VERSION = "0001"
 """The newest migration of al_runs."""
 
+INSUFFICIENT_PRIVILEGE = "42501"
+
 LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
 UPGRADE_KEY = LOCK_KEY + 1
 
@@ -104,7 +106,7 @@ class Runs:
         try:
             self._database.write(self._migrate)
         except DatabaseError as exc:
-            if "permission denied" in str(exc):
+            if exc.sqlstate == INSUFFICIENT_PRIVILEGE:
                 raise MigrationError(
                     f"al_runs must be made or migrated, and this user may not: run `al-learner db upgrade` as the "
                     f"owner of the database ({exc})"
@@ -170,7 +172,12 @@ class Runs:
                     return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY))))
 
             self._wait(take, wait_s)
-            yield connection
+            try:
+                yield connection
+            finally:  # closing frees the lock too, but some time later
+                if not connection.invalidated:
+                    with connection.begin():
+                        connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK_KEY)))
 
     @contextmanager
     def _sqlite_lock(self, wait_s: float) -> Iterator[sa.Connection]:

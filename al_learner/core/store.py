@@ -75,9 +75,7 @@ class Store:
             .where(sa.or_(voted, text_data.c.major_label.is_not(None)))
             .order_by(text_data.c.text_id)
         )
-        with self._database.reading(stream=True) as connection:
-            for rows in connection.execute(query).partitions(CHUNK):
-                yield from (VotedText(*row) for row in rows)
+        yield from (VotedText(*row) for row in self._streamed(query))
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""
@@ -123,15 +121,14 @@ class Store:
         """Yield every text of text_data, then of init_data, without holding them all."""
         for _, text in self.all_texts():
             yield text
-        with self._database.reading(stream=True) as connection:
-            yield from connection.execution_options(yield_per=CHUNK).scalars(sa.select(init_data.c.text_data))
+        for row in self._streamed(sa.select(init_data.c.text_data)):
+            yield row[0]
 
     def all_texts(self) -> Iterator[tuple[int, str]]:
         """Yield id and text of text_data, by id, without holding them all."""
         query = sa.select(text_data.c.text_id, text_data.c.text_data).order_by(text_data.c.text_id)
-        with self._database.reading(stream=True) as connection:
-            for row in connection.execution_options(yield_per=CHUNK).execute(query):
-                yield row[0], row[1]
+        for row in self._streamed(query):
+            yield row[0], row[1]
 
     def non_empty_texts(self) -> NonEmptyTexts:
         """Return the texts of text_data that hold more than blanks, as a sequence that reads what is touched."""
@@ -215,7 +212,12 @@ class Store:
                 n += len(chunk)
             return n
 
-        return self._database.write(insert)
+        return self._database.write_once(insert)  # rows can be read only once
+
+    def _streamed(self, query: Any) -> Iterator[Any]:
+        with self._database.reading(stream=True) as connection, connection.execute(query) as result:
+            for rows in result.partitions(CHUNK):
+                yield from rows
 
     def _newest(self, column: sa.Column[int]) -> int:
         with self._database.reading() as connection:

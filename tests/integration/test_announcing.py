@@ -1,0 +1,150 @@
+"""Telling the predictor, through a Redis that forgets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.servers import DEADLINE_S, free_port, wait_for
+
+
+@pytest.fixture
+def voted(sqlite):
+    for number in range(4):
+        sqlite.add_text(f"text {number}", labels=["ab"[number % 2]])
+    return sqlite
+
+
+@pytest.fixture
+def project(voted, redis, open_project):
+    return open_project(voted, batch_size=4, redis_host="127.0.0.1", redis_port=redis.port)
+
+
+@contextmanager
+def predictor(redis) -> Iterator[list[str]]:
+    """Subscribe to `predictor`; the list fills with what was heard when the block ends."""
+    heard: list[str] = []
+    with redis.client() as client, client.pubsub() as subscription:
+        subscription.subscribe("predictor")
+        wait_for(lambda: subscription.get_message(timeout=1), "the subscription")
+        yield heard
+        client.publish("predictor", "that was all")
+        while (message := subscription.get_message(timeout=1)) and message["data"] != "that was all":
+            heard.append(message["data"])
+
+
+def announced(tables):
+    return [when is not None for (when,) in tables.query("SELECT announced FROM al_runs ORDER BY run_id")]
+
+
+def test_whoever_listens_hears_of_a_new_classifier_once(project, voted, redis):
+    with predictor(redis) as heard:
+        project.update()
+        assert project.act().due is None
+
+    assert heard == ["update"]
+    assert announced(voted) == [True]
+
+
+def test_what_nobody_heard_is_not_announced(project, voted, logged):
+    project.update()
+
+    assert announced(voted) == [False]
+    assert [fields["heard"] for fields in logged.named("announced")] == [0]
+
+
+def test_it_is_announced_again_until_somebody_listens(project, voted, redis):
+    project.update()
+    assert project.act().due == "announce"
+    assert announced(voted) == [False]
+
+    with predictor(redis) as heard:
+        assert project.act().due == "announce"
+        assert project.act().due is None
+
+    assert heard == ["update"]
+    assert announced(voted) == [True]
+
+
+def test_several_waiting_classifiers_are_one_announcement(project, voted, redis):
+    for _ in range(3):
+        project.update(force=True)
+
+    with predictor(redis) as heard:
+        project.act()
+        project.act()
+
+    assert heard == ["update"]
+    assert announced(voted) == [True, True, True]
+
+
+def test_a_worker_announces_what_another_could_not(project, voted, redis, open_project):
+    project.update()
+    other = open_project(voted, batch_size=4, redis_url=f"redis://127.0.0.1:{redis.port}/0")
+
+    with predictor(redis) as heard:
+        other.act()
+
+    assert heard == ["update"]
+
+
+def test_an_init_with_a_classifier_present_is_answered_with_an_announcement(project, redis):
+    with predictor(redis) as heard:
+        project.update()
+        assert project.act(heard_init=True).due == "announce"
+
+    assert heard == ["update", "update"]
+
+
+def test_nothing_is_announced_before_there_is_a_classifier(project, voted, redis):
+    voted.query("UPDATE text_data SET labels = '[]'")
+
+    with predictor(redis) as heard:
+        assert project.act(heard_init=True).due is None
+
+    assert heard == []
+
+
+def test_the_classifier_can_be_read_when_its_announcement_is_heard(project, redis, voted):
+    with predictor(redis) as heard:
+        project.update()
+        ids = voted.query("SELECT clf_id FROM classifiers")
+
+    assert (heard, ids) == (["update"], [(1,)])
+
+
+def test_a_run_succeeds_without_redis(voted, open_project, logged):
+    project = open_project(voted, batch_size=4, redis_host="127.0.0.1", redis_port=free_port())
+
+    result = project.update()
+
+    assert result.run is not None
+    assert result.run.status == "succeeded"
+    assert announced(voted) == [False]
+    assert len(logged.named("announcement.failed")) == 1
+    assert project.act().due == "announce"
+
+
+def test_without_redis_configured_nothing_waits_to_be_announced(voted, open_project):
+    project = open_project(voted, batch_size=4)
+
+    project.update()
+
+    assert project.act().due is None
+
+
+def test_a_listener_ends_quietly_when_its_project_is_closed(voted, redis, open_project):
+    """As the worker does it when it stops: an exception in the listener's thread would fail this test."""
+    for _ in range(5):
+        project = open_project(voted, redis_host="127.0.0.1", redis_port=redis.port)
+        stop, subscribed = threading.Event(), threading.Event()
+        listener = threading.Thread(target=project.listen, args=(lambda _, heard=subscribed: heard.set(), stop))
+        listener.start()
+        assert subscribed.wait(DEADLINE_S)
+        stop.set()
+        project.close()
+        listener.join(DEADLINE_S)
+        assert not listener.is_alive()

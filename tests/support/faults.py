@@ -1,0 +1,248 @@
+"""A project under fire: its database, predictor, voters and workers, and the state in which all must end."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+
+from tests.support import faults_plugins
+from tests.support.faults_actors import Predictor, Predictors, Voters
+from tests.support.faults_launcher import __name__ as launcher
+from tests.support.faults_model import VOTED, broken_runs, broken_votes, countable
+from tests.support.faults_plugins import Director
+from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.workers import COMMAND, WorkerProcess
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = "labelforward"
+LABELS = ("cooking", "ignored", "sport")
+CRASH = re.compile(r"^(?!Exception ignored).*\nTraceback ", re.MULTILINE)
+"""A traceback, but for what an interpreter says of objects that were left when it was made to end."""
+CALM_S = 60
+"""How long everything may take to come to rest: longer than any pause before another try."""
+
+
+class Stage:
+    """A database of its own on given servers, with a predictor that scores and annotators that vote.
+
+    Parameters
+    ----------
+    predictors : Predictors
+    folder : Path
+    template : str
+        Of the database: with LabelForward's empty tables, or without any.
+    write_s : float
+        What the predictor's transaction takes, at least.
+    **settings
+        Environment variables of every worker.
+    """
+
+    def __init__(
+        self, postgres: Postgres, redis: Redis, predictors: Predictors, folder: Path, *,
+        n_texts: int = 60, template: str = TEMPLATE, seed: int = 0, write_s: float = 0.1, **settings: Any,
+    ) -> None:  # fmt: skip
+        self.postgres, self.redis = postgres, redis
+        self.database = postgres.clone(template)
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+        self.director = Director(folder / "director")
+        plugins = faults_plugins.install(folder / "plugins")
+        servers = {**postgres.environment(self.database), **redis.environment()}
+        self.settings = {
+            "BATCH_SIZE": "10",
+            "AL_LEARNER_RECONCILE_S": "1",
+            "AL_LEARNER_REANNOUNCE_S": "2",
+            "AL_LEARNER_CLASSIFIER": "complement-nb",
+            **settings,
+        }
+        self._environment = {**servers, "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugins)])}
+        self.batch_size = int(self.settings["BATCH_SIZE"])
+        self._min_label_count = int(self.settings.get("MIN_LABEL_COUNT", "1"))
+        self._chance = random.Random(seed)
+        self.texts = {n: self._text(n) for n in range(1, n_texts + 1)}
+        truth = {n: label for n, (_, label) in self.texts.items()}
+        self.predictor = Predictor(predictors, folder / "predictor", servers, seed=seed, write_s=write_s)
+        self.voters = Voters(postgres, self.database, redis, truth, seed=seed, every=self.batch_size)
+        self.workers: list[WorkerProcess] = []
+        self._unvoted = [*self.texts]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.voters.stop()
+        self.predictor.kill()
+        self.postgres.drop(self.database)
+
+    # -- filling it ---------------------------------------------------------------------------------------------
+
+    def fill(self, *, with_labels: bool = True) -> Self:
+        """Write the texts and then the labels, as db_helper does."""
+        rows = [(text, False, False, False) for text, _ in self.texts.values()]
+        with psycopg.connect(self.postgres.url(self.database)) as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO text_data (text_data, labeled, selected, taught) VALUES (%s, %s, %s, %s)", rows
+            )
+        if with_labels:
+            self.add_labels()
+        return self
+
+    def add_labels(self) -> None:
+        for label in LABELS:
+            self.query("INSERT INTO labels (label) VALUES (%s)", label)
+
+    def vote(self, n_texts: int | None = None) -> None:
+        """Vote on so many texts that nobody was sent to before (default: a batch), and publish `update`."""
+        n_texts = self.batch_size if n_texts is None else n_texts
+        chosen, self._unvoted = self._unvoted[:n_texts], self._unvoted[n_texts:]
+        assert len(chosen) == n_texts, "the stage has too few texts for so many votes"
+        self.voters.give([(n, self.texts[n][1]) for n in chosen] * self._min_label_count)
+
+    # -- who works on it ----------------------------------------------------------------------------------------
+
+    def worker(self, *, dies: str | None = None, command: Sequence[str] = COMMAND, **settings: Any) -> WorkerProcess:
+        """Return a worker, to be used in a with statement; `dies`: the step at which it kills itself, once."""
+        number = len(self.workers)
+        folder = self._folder / f"worker-{number}"
+        folder.mkdir()
+        environment = {**self._environment, **self.settings, **{name: str(value) for name, value in settings.items()}}
+        if dies is not None:
+            command = (sys.executable, "-W", "error", "-m", launcher)
+            environment |= {"FAULTS_STEP": dies, "FAULTS_MARKER": str(folder / "marker")}
+        self.workers.append(WorkerProcess(environment, folder, command=command))
+        return self.workers[-1]
+
+    def staged(self) -> dict[str, str]:
+        """Return the settings of workers whose classifier obeys the director."""
+        params = json.dumps({"folder": str(self._folder / "director")})
+        return {"AL_LEARNER_CLASSIFIER": faults_plugins.NAME, "AL_LEARNER_CLASSIFIER_PARAMS": params}
+
+    def wait_until_fitting(self, *, but: Sequence[int] = ()) -> int:
+        """Wait until a training process fits; return its process id. `but`: others."""
+        found = wait_for(lambda: [*{*self.director.fitting()} - {*but}], "a training process to fit")
+        return int(found[0])
+
+    # -- how it is ----------------------------------------------------------------------------------------------
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one statement on a connection of its own, which no fault has cut yet."""
+        with self.postgres.connect(self.database) as connection:
+            cursor = connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str, *values: Any) -> Any:
+        return self.query(statement, *values)[0][0]
+
+    def runs(self) -> list[tuple[str, str]]:
+        """Return kind and status of every run, the oldest first."""
+        return [*self.query("SELECT kind, status FROM al_runs ORDER BY run_id")]
+
+    def wait_for_runs(self, *runs: tuple[str, str]) -> None:
+        """Wait until these are all runs, with kind and status."""
+        wait_for(lambda: self.has_runs() and self.runs() == [*runs], f"these runs: {runs}", deadline_s=CALM_S)
+
+    def new_samples(self) -> int:
+        return sum(is_new for _, _, is_new in countable(self.query(VOTED), self._min_label_count))
+
+    def n_deadlocks(self) -> int:
+        """Return how many deadlocks PostgreSQL has found and broken."""
+        return int(self.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
+
+    def flag(self) -> str | None:
+        with self.redis.client() as client:
+            return client.get("queryFlag")  # type: ignore[return-value]
+
+    def assert_well(self) -> None:
+        """Assert every invariant: once all is at rest, and again after one more batch of votes."""
+        broken = self.broken()
+        assert not broken, "\n".join(broken)
+
+    def broken(self) -> list[str]:
+        """Return the invariants that do not hold: the function with which every scenario ends.
+
+        The last votes make a batch complete, so that in the end no label may differ from what the votes say.
+        """
+        broken = self._unrest_in_the_end(at_most=self.batch_size - 1)
+        if not broken:
+            self._complete_the_batch()
+            broken = self._unrest_in_the_end(at_most=0)
+        return [
+            *broken,
+            *broken_runs(self.query, self.batch_size),
+            *broken_votes(self.query, self.voters.stored, self.voters.perhaps),
+            *([f"{n} deadlocks"] if (n := self.n_deadlocks()) else []),
+            *(f"a voter saw {error}" for error in self.voters.errors),
+            *(f"the predictor failed: {error}" for error in self.predictor.errors()),
+            *(f"a worker crashed: {worker.log}" for worker in self.workers if CRASH.search(worker.log)),
+        ]
+
+    def _unrest_in_the_end(self, *, at_most: int) -> list[str]:
+        try:
+            wait_for(lambda: not self._unrest(at_most), "rest", deadline_s=CALM_S)
+        except AssertionError:
+            logs = [f"worker {number} logged\n{worker.log}" for number, worker in enumerate(self.workers)]
+            return [*self._unrest(at_most), *logs]
+        return []
+
+    def _unrest(self, at_most: int) -> list[str]:
+        """Return what is still to be done, as far as the tables and the predictor tell."""
+        if not self.has_runs():
+            return ["there is no al_runs"]
+        newest = self.query(
+            "SELECT clf_id, extract(epoch FROM finished), announced IS NULL, metrics IS NULL, texts FROM al_runs"
+            " WHERE status = 'succeeded' ORDER BY run_id DESC LIMIT 1"
+        )
+        if not newest:
+            return ["no run has succeeded"]
+        clf_id, finished, is_unheard, is_unscored, texts = newest[0]
+        samples = [*countable(self.query(VOTED), self._min_label_count)]
+        n_new = sum(is_new for _, _, is_new in samples)
+        wrote, heard = self.predictor.said("wrote"), self.predictor.said("heard")
+        unrest = {
+            f"{n_new} new samples are left": n_new > at_most,
+            f"the newest classifier saw {texts} texts, but {len(samples)} count": at_most == 0
+            and texts != len(samples),
+            "nobody was told of the newest classifier": is_unheard,
+            "the newest classifier has no score": is_unscored,
+            "nobody heard an update after the last commit": not heard or heard[-1]["at"] < finished,
+            f"the predictor has not written what {clf_id} says": not wrote or wrote[-1]["clf_id"] != clf_id,
+            "a text has no prediction": self.value("SELECT count(*) FROM text_data WHERE predicted_label IS NULL") > 0,
+            "a run is on": self.value("SELECT count(*) FROM al_runs WHERE status = 'running'") > 0,
+            "the app is locked": self.flag() != "available",
+        }
+        return [what for what, is_so in unrest.items() if is_so]
+
+    def _complete_the_batch(self) -> None:
+        """Outvote as many settled texts as a batch still lacks."""
+        rows = self.query(VOTED)
+        samples = {text_id: is_new for text_id, _, is_new in countable(rows, self._min_label_count)}
+        settled = [row for row in rows if not samples.get(row[0], False)]
+        missing = self.batch_size - sum(samples.values())
+        votes = []
+        for text_id, labels, major, _ in self._chance.sample(settled, missing):
+            counts = Counter(label for label in labels or () if label)
+            label = next(label for label in LABELS if label != major) if major else self.texts[text_id][1]
+            n_votes = max(counts[major] - counts[label] + 1, self._min_label_count - counts.total())
+            votes += [(text_id, label)] * n_votes
+        self.voters.give(votes)
+
+    def has_runs(self) -> bool:
+        return bool(self.value("SELECT to_regclass('al_runs') IS NOT NULL"))
+
+    def _text(self, number: int) -> tuple[str, str]:
+        label = LABELS[number % len(LABELS)]
+        words = [f"{label}{self._chance.randrange(8)}" for _ in range(4)]
+        words += [f"word{self._chance.randrange(40)}" for _ in range(self._chance.randrange(3, 9))]
+        return " ".join([*words, f"text{number}"]), label

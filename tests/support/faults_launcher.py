@@ -1,0 +1,78 @@
+"""The worker, started so that it kills itself with SIGKILL the first time it gets to a given step of a run.
+
+``FAULTS_STEP`` names the step; ``FAULTS_MARKER`` is a file that tells the worker's next life that it has happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from al_learner import worker
+from al_learner.core.channels import Channels
+from al_learner.core.database import Database
+from al_learner.core.runner import Runner
+from al_learner.core.runs import RunLock
+
+When = Literal["before", "inside", "after"]
+
+STEPS: dict[str, tuple[type, str, When]] = {
+    "before the first commit": (RunLock, "begin", "before"),
+    "within the first commit": (RunLock, "begin", "inside"),
+    "after the first commit": (RunLock, "begin", "after"),
+    "before the second commit": (RunLock, "finish", "before"),
+    "within the second commit": (RunLock, "finish", "inside"),
+    "before the announcement": (Channels, "announce", "before"),
+    "after the announcement, before it is recorded": (Channels, "announce", "after"),
+    "before the score": (Runner, "score", "before"),
+    "within the third commit": (RunLock, "score", "inside"),
+}
+
+LEAVES_A_RUN = {"after the first commit", "before the second commit", "within the second commit"}
+"""Steps after which al_runs still says `running`."""
+
+
+def arrange(owner: type, method: str, when: When, die: Callable[[], None]) -> None:
+    """Make a method call `die` before it does its work, after it, or after the last statement of its transaction."""
+    original = getattr(owner, method)
+
+    def changed(*arguments: Any, **named: Any) -> Any:
+        if when == "before":
+            die()
+        if when == "inside":
+            write_on = Database.write_on
+
+            def write_and_die(self: Database, connection: Any, work: Callable[[Any], Any]) -> Any:
+                return write_on(self, connection, lambda transaction: (work(transaction), die()))
+
+            Database.write_on = write_and_die  # type: ignore[method-assign, assignment]
+            try:
+                return original(*arguments, **named)
+            finally:
+                Database.write_on = write_on  # type: ignore[method-assign]
+        result = original(*arguments, **named)
+        if when == "after":
+            die()
+        return result
+
+    setattr(owner, method, changed)
+
+
+def main() -> int:
+    marker = Path(os.environ["FAULTS_MARKER"])
+
+    def die() -> None:
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    arrange(*STEPS[os.environ["FAULTS_STEP"]], die)
+    return worker.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

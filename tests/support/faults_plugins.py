@@ -1,0 +1,106 @@
+"""A classifier that does what a test orders while it fits, found by the worker through an entry point."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sklearn.naive_bayes import ComplementNB
+
+from al_learner import Classifier
+
+NAME = "staged"
+POLL_S = 0.02
+LIMIT_MIB = 4096
+"""Where `_allocate` ends though nothing stopped it."""
+
+
+class Staged(Classifier):
+    """Complement naive Bayes that obeys the file ``order`` first; each fit leaves a file ``fitting-PID``."""
+
+    folder: str
+
+    def fit(self, X: Any, y: Any) -> Any:
+        folder = Path(self.folder)
+        (folder / f"fitting-{os.getpid()}").touch()
+        while (order := _read(folder / "order")) == "hold":
+            time.sleep(POLL_S)
+        if order:
+            ORDERS[order]()
+        return ComplementNB().fit(X, y)
+
+
+class Director:
+    """The test's side: orders, and what became of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def order(self, what: str) -> None:
+        """Let every fit from now on do this; ``hold``: wait until something else is ordered."""
+        new = self._folder / "new"
+        new.write_text(what, encoding="utf-8")
+        new.replace(self._folder / "order")
+
+    def fitting(self) -> list[int]:
+        """Return the process ids that have begun to fit."""
+        return [int(path.name.partition("-")[2]) for path in self._folder.glob("fitting-*")]
+
+    def forget(self) -> None:
+        """Forget who has begun to fit so far."""
+        for path in self._folder.glob("fitting-*"):
+            path.unlink()
+
+
+def install(folder: Path) -> Path:
+    """Write what makes a folder on PYTHONPATH a distribution that offers `Staged`; return the folder."""
+    info = folder / "faults-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faults\nVersion: 0\n", encoding="utf-8")
+    entry = f"[al_learner.classifiers]\n{NAME} = {__name__}:{Staged.__name__}\n"
+    (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+    return folder
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+def _spin_in_c() -> None:
+    re.match("(a+)+$", "a" * 60 + "b")  # takes years, and never lets another thread of Python's run
+
+
+def _allocate() -> None:
+    held = []
+    for _ in range(LIMIT_MIB // 16):
+        held.append(bytearray(16 * 2**20))
+    raise AssertionError(f"allocated {LIMIT_MIB} MiB and nothing stopped it")
+
+
+def _leave() -> None:
+    raise SystemExit(3)
+
+
+def _raise() -> None:
+    raise RuntimeError("this fit was told to fail")
+
+
+ORDERS: dict[str, Callable[[], object]] = {
+    "spin": _spin,
+    "spin in C": _spin_in_c,
+    "allocate": _allocate,
+    "raise": _raise,
+    "abort": os.abort,
+    "exit": lambda: os._exit(3),
+    "raise SystemExit": _leave,
+}

@@ -1,0 +1,98 @@
+"""Strategies that misbehave, or stop half-way for a test. `Project` takes them as objects."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import ComplementNB
+
+from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer
+from al_learner.core.interfaces import Codes, Votes
+from tests.support.servers import DEADLINE_S
+
+
+class Broken(Classifier):
+    """Raises whenever it trains."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        raise RuntimeError(f"no luck with {X.shape[0]} texts and {len({*y})} labels")
+
+
+class BrokenVectorizer(Vectorizer):
+    """Reads the corpus and raises."""
+
+    def fit(self, texts: Iterable[str]) -> Any:
+        raise RuntimeError(f"no luck with {len([*texts])} texts")
+
+
+class BrokenSampler(InitSampler):
+    """Raises when it should pick."""
+
+    def sample(self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator) -> Any:
+        raise RuntimeError(f"no luck with {len(texts)} texts, {labels}, {size} and {rng}")
+
+
+class BrokenAggregator(LabelAggregator):
+    """Raises when it should settle labels."""
+
+    def aggregate(self, votes: Votes) -> Codes:
+        raise RuntimeError(f"no luck with {len(votes.text)} votes")
+
+
+class Interrupted(Classifier):
+    """Is interrupted while it trains, as by Ctrl-C."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        raise KeyboardInterrupt(X.shape, len(y))
+
+
+class OwnCode(Classifier):
+    """Yields an estimator of a class that no reader has."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        return HomeMade().fit(X, y)
+
+
+class HomeMade(ComplementNB):
+    """A scikit-learn estimator in all but its address."""
+
+
+class Careless(Vectorizer):
+    """Forgets about float32."""
+
+    def fit(self, texts: Iterable[str]) -> Any:
+        return CountVectorizer(dtype=np.int64).fit(texts)
+
+
+class Gated(Classifier):
+    """Trains only when the test lets it, by `Gate`."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        Gate.while_it_trains()
+        return ComplementNB().fit(X, y)
+
+
+class Gate:
+    """What happens while `Gated` trains."""
+
+    while_it_trains: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
+
+
+class Meeting:
+    """A `pause` for a project: tells that a write met a lock, and how often."""
+
+    def __init__(self) -> None:
+        self.met = threading.Event()
+        self.times = 0
+
+    def __call__(self, seconds: float) -> None:
+        self.times += 1
+        self.met.set()
+        threading.Event().wait(seconds / 10)  # sooner than in earnest: more chances to collide
+
+    def wait(self) -> None:
+        assert self.met.wait(DEADLINE_S)
