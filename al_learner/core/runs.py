@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from al_learner.core.database import OWNER, Database, translated
 from al_learner.core.errors import BusyError, DatabaseError, MigrationError
@@ -176,7 +177,7 @@ class Runs:
                 yield connection
             finally:  # closing frees the lock too, but some time later
                 if not connection.invalidated:
-                    with connection.begin():
+                    with suppress(DBAPIError), connection.begin():  # a lost connection has lost the lock
                         connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK_KEY)))
 
     @contextmanager
