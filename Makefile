@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint check docs clean
+.PHONY: help demo test lint check docs bench soak clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -24,6 +24,12 @@ lint: $(VENV)/.dev  ## Style, types, and who imports whom.
 
 check: lint  ## Lint and unit tests, in under a minute.
 	$(BIN)/pytest tests/unit
+
+bench: $(VENV)/.dev  ## Seconds, memory and agreement beside a plain worker, on the bundled sample.
+	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev  ## Ten minutes of kills and lost connections; every vote must survive.
+	$(BIN)/python -m tests.faults.soak --minutes 10 --kills 100
 
 docs: $(VENV)/.docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict

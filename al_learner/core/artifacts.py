@@ -59,7 +59,7 @@ def load(blob: bytes, digest: str | None) -> Any:
     """
     if digest is None:
         raise UntrustedError("it was not stored by al_learner: al_runs does not know it")
-    if not hmac.compare_digest(sha256(blob), digest):
+    if not is_same(sha256(blob), digest):
         raise UntrustedError("it was changed after al_learner stored it: its SHA-256 is not the recorded one")
     try:
         return pickle.loads(blob)  # noqa: S301 - it is ours, see above

@@ -36,7 +36,7 @@ from pydantic_settings import (
 
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
-from al_learner.core.registry import INTERFACES, Kind, allowed, canonical, strategy
+from al_learner.core.registry import INTERFACES, Kind, allowed, canonical, names, strategy
 
 PREFIX = "AL_LEARNER_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -296,6 +296,8 @@ class Settings(BaseSettings):
                     problems += exc.problems
                 except PluginError as exc:
                     problems.append(str(exc))
+            if f"{kind}s" not in broken:
+                problems += settings._unknown_tables(kind)  # noqa: SLF001
         if "predictor_packages" not in broken:
             problems += settings._missing_packages(strategies)  # noqa: SLF001
         if problems:
@@ -312,6 +314,11 @@ class Settings(BaseSettings):
         if params:
             raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
         return chosen  # type: ignore[no-any-return]
+
+    def _unknown_tables(self, kind: Kind) -> list[str]:
+        known = names(kind)
+        tables = set(getattr(self, f"{kind}s")) - {*known}
+        return [f"[{kind}s.{name}]: no such {kind}; {allowed(name, known)}" for name in sorted(tables)]
 
     def _missing_packages(self, strategies: Mapping[str, Strategy]) -> list[str]:
         listed = {*map(canonical, self.predictor_packages)}

@@ -197,16 +197,17 @@ class Workbench:
         if not len(texts):
             raise DataError("all texts are empty")
         rng = np.random.default_rng(sampler.random_state)
+        size = max(2, min(cold_start.size, len(texts)))  # one text can be sampled twice, under two labels
         try:
-            rows, names = sampler.sample(texts, cold_start.label_names, cold_start.size, rng)
+            rows, names = sampler.sample(texts, cold_start.label_names, size, rng)
         except Exception as exc:  # whatever a third party's code raises
             raise PluginError(f"init_sampler {sampler!r} failed: {type(exc).__name__}: {exc}") from exc
         rows = np.asarray(rows)
         inside = rows.ndim == 1 and rows.dtype.kind in "iu" and ((rows >= 0) & (rows < len(texts))).all()
         given = {*names} <= {*cold_start.label_names} and len({*names}) > 1
-        if not (inside and given and len(rows) == len(names) == cold_start.size):
+        if not (inside and given and len(rows) == len(names) == size):
             raise PluginError(
-                f"init_sampler {sampler!r} must return {cold_start.size} positions from 0 to {len(texts) - 1} and as "
+                f"init_sampler {sampler!r} must return {size} positions from 0 to {len(texts) - 1} and as "
                 "many of the given labels, at least two different ones"
             )
         X, kept = self._features["text_data"].of(texts.ids[rows])

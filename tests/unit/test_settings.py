@@ -121,6 +121,38 @@ def test_an_empty_variable_is_unset(monkeypatch):
     assert {*after.origins.values()} == {"default"}
 
 
+def test_without_any_setting_the_contract_with_labelforward_holds():
+    settings = Settings()
+
+    assert (settings.batch_size, settings.min_label_count) == (10, 1)
+    assert (settings.redis_port, settings.redis_tls, settings.has_redis) == (6379, False, False)
+    assert (settings.reconcile_s, settings.grace_s, settings.reannounce_s) == (30, 8, 120)
+    assert settings.exclude_labels == ()
+    assert settings.predictor_packages == ("scikit-learn", "numpy", "scipy")
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "beyond"),
+    [
+        ("redis_port", [1, 65535], [0, 65536]),
+        ("http_port", [1, 65535], [0, 65536]),
+        ("batch_size", [1], [0]),
+        ("min_label_count", [1], [0]),
+        ("reconcile_s", [0.001], [0, float("nan")]),
+        ("grace_s", [0], [-0.001]),
+        ("train_timeout_s", [0.001], [0]),
+        ("reannounce_s", [0.001], [0]),
+        ("train_memory_mib", [384], [383]),
+    ],
+)
+def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
+    for value in allowed:
+        assert getattr(Settings(**{name: value}), name) == value
+    for value in beyond:
+        [problem] = refused(**{name: value})
+        assert problem.startswith(f"{name} = {value}: ")
+
+
 def test_settings_never_change():
     with pytest.raises(ValidationError, match="frozen"):
         Settings().batch_size = 3
@@ -465,3 +497,11 @@ def test_a_dotenv_file_is_not_read():
 
     assert Settings().batch_size == 10
     assert "BATCH_SIZE" not in os.environ
+
+
+def test_a_table_of_parameters_for_a_plugin_that_is_not_installed_is_refused():
+    configured("[classifiers.lightgmb]\nnum_leaves = 3")
+
+    [problem] = refused()
+
+    assert problem.startswith("[classifiers.lightgmb]: no such classifier; did you mean 'lightgbm'?")
