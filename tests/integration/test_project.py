@@ -57,7 +57,7 @@ def test_a_project_without_prelabelled_data_starts_at_random(database, open_proj
     result = open_project(database).init()
 
     assert result.run is not None
-    assert (result.run.kind, result.run.texts, result.run.new_samples) == ("init", 10, 0)
+    assert (result.run.kind, result.run.texts, result.run.new_samples) == ("init", 3, 0)
     assert {*unpickled(database).classes_} == {"a", "b", "ignored"}
     assert database.query("SELECT * FROM text_data ORDER BY 1") == before
 

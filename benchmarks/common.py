@@ -1,0 +1,38 @@
+"""What the programs of this folder share: the commands they measure, their options' types, and how they talk."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+from benchmarks.campaign import Subject
+
+OURS = (sys.executable, "-m", "al_learner.worker")
+PLAIN = (sys.executable, str(Path(__file__).with_name("plain_worker.py")))
+
+
+def asked_for(name: str, command: str, *, classifier: str, vectorizer: str) -> Subject:
+    """Return the worker to measure; al_learner's own reads its strategies from the environment, others need not."""
+    environment = {
+        "AL_LEARNER_CLASSIFIER": classifier,
+        "AL_LEARNER_VECTORIZER": vectorizer,
+        "AL_LEARNER_PREDICTOR_PACKAGES": "scikit-learn,numpy,scipy,lightgbm",
+    }
+    return Subject(name, shlex.split(command), environment)
+
+
+def end_tidily() -> None:
+    """Let SIGTERM unwind the stack, so that no server and no worker outlives this program."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+
+
+def numbers(value: str) -> tuple[int, ...]:
+    """Read an option such as ``100,1000``."""
+    return tuple(int(part) for part in value.split(","))
+
+
+def say(line: str) -> None:
+    """Tell how it goes, apart from the tables."""
+    print(line, file=sys.stderr, flush=True)

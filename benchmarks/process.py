@@ -1,0 +1,186 @@
+"""A worker as a process of its own: any command that speaks the contract, its memory and its rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+SAMPLE_S = 0.05
+"""How often memory is read."""
+
+FAMILY_S = 0.5
+"""How often children are looked for, which costs more than reading the memory of those that are known."""
+
+REST_S = 0.6
+"""A process tree rests when it has not been busy for so long."""
+
+BUSY_S = 0.1
+"""A process tree was busy when it used a fifth of one core for so long."""
+
+STOP_S = 15
+SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT")
+
+
+class Worker:
+    """A worker process, from ``with`` to its end.
+
+    Parameters
+    ----------
+    command : sequence of str
+    environment : mapping of str to str
+        Added to this process's own, less every setting that a developer may have there.
+    folder : Path
+        Where it runs, and leaves its log: one without a settings file.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+        self._command, self._folder = command, folder
+        self._environment = own_environment() | dict(environment)
+        self._log = folder / "worker.log"
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.memory = Memory(self._process.pid)
+        self.memory.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.memory.stop()
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_S)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its own session: whatever it left behind
+        self._process.wait(STOP_S)
+        if exc is not None:
+            log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+            exc.add_note("the worker's log ends with\n" + "\n".join(log[-30:]))
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def rest(self, deadline_s: float) -> float:
+        """Wait until worker and children do nothing any more. Return the seconds that they were still busy."""
+        started = busy_at = time.monotonic()
+        used = self.memory.cpu_s()
+        while (now := time.monotonic()) - started < deadline_s:
+            if now - busy_at > REST_S:
+                return busy_at - started
+            time.sleep(BUSY_S)
+            before, used = used, self.memory.cpu_s()
+            if used - before > BUSY_S / 5:
+                busy_at = time.monotonic()
+            elif not self.is_alive():
+                raise RuntimeError("the worker ended")
+        raise RuntimeError(f"the worker was still busy after {deadline_s:g} s")
+
+
+class Memory(threading.Thread):
+    """Reads the resident memory of a process and its descendants, and keeps the highest sum.
+
+    Pages that several of them share, such as the code of a library, count once for each.
+    """
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid = pid
+        self._family: list[psutil.Process] = []
+        self._family_at = 0.0
+        self._ended = threading.Event()
+        self._peak = self._total_peak = 0
+
+    def run(self) -> None:
+        """Sample until `stop`."""
+        while not self._ended.wait(SAMPLE_S):
+            self._sample()
+
+    def stop(self) -> None:
+        """Stop sampling."""
+        self._ended.set()
+        self.join()
+
+    def restart(self) -> None:
+        """Forget the peak so far, but for `total_peak_mib`."""
+        self._peak = 0
+        self._sample()
+
+    @property
+    def peak_mib(self) -> float:
+        """The highest sum since `restart`."""
+        return self._peak / 2**20
+
+    @property
+    def total_peak_mib(self) -> float:
+        """The highest sum since the start."""
+        return self._total_peak / 2**20
+
+    def high_water_mib(self) -> float:
+        """Return the sum of what each process that lives now ever held, at different times: never too low."""
+        return sum(_high_water_kib(process.pid) for process in self._living()) / 2**10
+
+    def cpu_s(self) -> float:
+        """Return the processor time that all of them have used."""
+        total = 0.0
+        for process in self._living():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def _sample(self) -> None:
+        total = 0
+        for process in self._living():
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+        self._peak = max(self._peak, total)
+        self._total_peak = max(self._total_peak, total)
+
+    def _living(self) -> list[psutil.Process]:
+        now = time.monotonic()
+        if now - self._family_at >= FAMILY_S:
+            with suppress(psutil.Error):
+                worker = psutil.Process(self._pid)
+                self._family = [worker, *worker.children(recursive=True)]
+            self._family_at = now
+        return self._family
+
+
+def own_environment() -> dict[str, str]:
+    """Return this process's environment without any setting of a worker."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(SETTINGS)}
+
+
+def without_settings() -> None:
+    """Take the settings out of this process's own environment, before something of a project runs in it."""
+    for name in set(os.environ) - set(own_environment()):
+        del os.environ[name]
+
+
+def _high_water_kib(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
