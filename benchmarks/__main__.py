@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from benchmarks import corpus as corpora
 from benchmarks import report
 from benchmarks.campaign import BATCH_SIZE, Bench, Campaign, Subject, repeatable, run
-from benchmarks.common import OURS, PLAIN, asked_for, end_tidily, numbers, say
+from benchmarks.common import PLAIN, asked_for, end_tidily, numbers, say
 from benchmarks.quality import Judge, Quality
 from tests.support import servers
 
@@ -48,7 +47,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     """Return the options of this program."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    options.add_argument("--worker", default=shlex.join(OURS), help="command to measure; default: al_learner's worker")
+    options.add_argument("--worker", metavar="COMMAND", help="command to measure; default: al_learner's worker")
     options.add_argument("--name", default="al_learner", help="what the tables call it")
     options.add_argument("--classifier", default="logreg", help="al_learner's plug-in, and the model of the plain fit")
     options.add_argument("--vectorizer", default="count", help="al_learner's plug-in")

@@ -13,14 +13,14 @@ OURS = (sys.executable, "-m", "al_learner.worker")
 PLAIN = (sys.executable, str(Path(__file__).with_name("plain_worker.py")))
 
 
-def asked_for(name: str, command: str, *, classifier: str, vectorizer: str) -> Subject:
-    """Return the worker to measure; al_learner's own reads its strategies from the environment, others need not."""
+def asked_for(name: str, command: str | None, *, classifier: str, vectorizer: str) -> Subject:
+    """Return the worker to measure, None: al_learner's own, which reads its strategies from the environment."""
     environment = {
         "AL_LEARNER_CLASSIFIER": classifier,
         "AL_LEARNER_VECTORIZER": vectorizer,
         "AL_LEARNER_PREDICTOR_PACKAGES": "scikit-learn,numpy,scipy,lightgbm",
     }
-    return Subject(name, shlex.split(command), environment)
+    return Subject(name, shlex.split(command) if command else OURS, environment)
 
 
 def end_tidily() -> None:

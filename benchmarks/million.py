@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from benchmarks import corpus as corpora
 from benchmarks import report
 from benchmarks.app import App, make_template
 from benchmarks.campaign import Bench, Campaign, Event, run
-from benchmarks.common import OURS, asked_for, end_tidily, numbers, say
+from benchmarks.common import asked_for, end_tidily, numbers, say
 from benchmarks.process import without_settings
 from tests.support import servers
 
@@ -38,7 +37,7 @@ def main() -> None:
         for size in chosen.sizes:
             bench = _bench(running, corpus, size, chosen)
             for vectorizer in chosen.vectorizers:
-                subject = asked_for(vectorizer, shlex.join(OURS), classifier=chosen.classifier, vectorizer=vectorizer)
+                subject = asked_for(vectorizer, None, classifier=chosen.classifier, vectorizer=vectorizer)
 
                 def poll(app: App, _events: Sequence[Event], size: int = size, name: str = vectorizer) -> None:
                     if size not in polls:

@@ -71,7 +71,7 @@ class Worker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # its own session: whatever it left behind
+            os.killpg(self._process.pid, signal.SIGKILL)  # its own group: whatever it left behind
         self._process.wait(STOP_S)
         if exc is not None:
             log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -88,7 +88,7 @@ def is_same(expected: str | None, found: str | None) -> bool:
     return expected is None or hmac.compare_digest(expected.encode(), (found or "").encode())
 
 
-def versions(packages: Collection[str]) -> Mapping[str, str]:
+def versions(packages: Collection[str]) -> dict[str, str]:
     """Return the installed versions of distributions, and of Python."""
     return {"python": ".".join(map(str, sys.version_info[:3]))} | {name: version(name) for name in sorted(packages)}
 

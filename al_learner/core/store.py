@@ -75,7 +75,8 @@ class Store:
             .where(sa.or_(voted, text_data.c.major_label.is_not(None)))
             .order_by(text_data.c.text_id)
         )
-        yield from (VotedText(*row) for row in self._streamed(query))
+        with self._database.reading() as connection:  # no cursor: PostgreSQL then scans in parallel
+            yield from (VotedText(*row) for row in connection.execute(query))
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""
