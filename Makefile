@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint check docs bench soak clean
+.PHONY: help demo test lint check docs bench faults soak clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -27,6 +27,9 @@ check: lint  ## Lint and unit tests, in under a minute.
 
 bench: $(VENV)/.dev  ## Seconds, memory and agreement beside a plain worker, on the bundled sample.
 	$(BIN)/python -m benchmarks
+
+faults: $(VENV)/.dev  ## Kills, cut connections and damaged blobs, on servers of their own.
+	$(BIN)/pytest tests/faults
 
 soak: $(VENV)/.dev  ## Ten minutes of kills and lost connections; every vote must survive.
 	$(BIN)/python -m tests.faults.soak --minutes 10 --kills 100

@@ -219,13 +219,14 @@ class Project:
         """Tell the predictor that there is a new classifier. Return how many heard it; 0 also when Redis failed."""
         if self._channels is None:
             return 0
+        newest = self._runs.last(status="succeeded")  # asked first: what is stored later is not announced by this
         try:
             heard = self._channels.announce()
         except ChannelError as exc:
             event("announcement.failed", level=logging.WARNING, error=str(exc))
             return 0
-        if heard:
-            self._runs.announced()
+        if heard and newest is not None:
+            self._runs.announced(newest.run_id)
         event("announced", heard=heard)
         return heard
 

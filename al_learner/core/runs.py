@@ -142,9 +142,9 @@ class Runs:
             row = connection.execute(query.limit(1)).mappings().first()
         return Run(**row) if row else None
 
-    def announced(self) -> None:
-        """Record that somebody heard of every classifier that is stored by now."""
-        waiting = sa.and_(al_runs.c.status == "succeeded", al_runs.c.announced.is_(None))
+    def announced(self, run_id: int) -> None:
+        """Record that somebody heard of the classifiers of all runs up to this one."""
+        waiting = sa.and_(al_runs.c.run_id <= run_id, al_runs.c.status == "succeeded", al_runs.c.announced.is_(None))
         update = al_runs.update().where(waiting).values(announced=sa.func.now())
         self._database.write(lambda connection: connection.execute(update))
 

@@ -343,12 +343,14 @@ def test_only_waiting_runs_are_marked_as_announced(runs):
     with runs.lock() as lock:
         lock.give_up(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("init", **BEGIN, samples=[]), trained(), [], **FINISH)
-        runs.announced()
+        runs.announced(2)
         first = runs.recent()
-        lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
-        runs.announced()
+        for _ in range(2):
+            lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
+        runs.announced(3)
 
-    newest, older, failed = runs.recent()
+    later, newest, older, failed = runs.recent()
+    assert later.announced is None
     assert newest.announced is not None
     assert older.announced == first[0].announced is not None
     assert failed.announced is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from tests.support.faults_launcher import __name__ as launcher
 from tests.support.faults_model import VOTED, broken_runs, broken_votes, countable
 from tests.support.faults_plugins import Director
 from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.tables import SCHEMA
 from tests.support.workers import COMMAND, WorkerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +31,21 @@ TEMPLATE = "labelforward"
 LABELS = ("cooking", "ignored", "sport")
 CRASH = re.compile(r"^(?!Exception ignored).*\nTraceback ", re.MULTILINE)
 """A traceback, but for what an interpreter says of objects that were left when it was made to end."""
-CALM_S = 60
+CALM_S = 90
 """How long everything may take to come to rest: longer than any pause before another try."""
+
+
+def has_crashed(worker: WorkerProcess) -> bool:
+    """Tell whether a worker, unless it was killed, or its child has written a traceback."""
+    return worker.process.poll() != -signal.SIGKILL and CRASH.search(worker.log) is not None
+
+
+def make_template(postgres: Postgres) -> None:
+    """Create the database with LabelForward's empty tables, once a server."""
+    with postgres.connect() as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    with postgres.connect(TEMPLATE) as connection:
+        connection.execute(SCHEMA.read_text())
 
 
 class Stage:
@@ -73,6 +89,7 @@ class Stage:
         truth = {n: label for n, (_, label) in self.texts.items()}
         self.predictor = Predictor(predictors, folder / "predictor", servers, seed=seed, write_s=write_s)
         self.voters = Voters(postgres, self.database, redis, truth, seed=seed, every=self.batch_size)
+        self._numbers = itertools.count()
         self.workers: list[WorkerProcess] = []
         self._unvoted = [*self.texts]
 
@@ -114,8 +131,7 @@ class Stage:
 
     def worker(self, *, dies: str | None = None, command: Sequence[str] = COMMAND, **settings: Any) -> WorkerProcess:
         """Return a worker, to be used in a with statement; `dies`: the step at which it kills itself, once."""
-        number = len(self.workers)
-        folder = self._folder / f"worker-{number}"
+        folder = self._folder / f"worker-{next(self._numbers)}"
         folder.mkdir()
         environment = {**self._environment, **self.settings, **{name: str(value) for name, value in settings.items()}}
         if dies is not None:
@@ -149,10 +165,6 @@ class Stage:
         """Return kind and status of every run, the oldest first."""
         return [*self.query("SELECT kind, status FROM al_runs ORDER BY run_id")]
 
-    def wait_for_runs(self, *runs: tuple[str, str]) -> None:
-        """Wait until these are all runs, with kind and status."""
-        wait_for(lambda: self.has_runs() and self.runs() == [*runs], f"these runs: {runs}", deadline_s=CALM_S)
-
     def new_samples(self) -> int:
         return sum(is_new for _, _, is_new in countable(self.query(VOTED), self._min_label_count))
 
@@ -185,7 +197,7 @@ class Stage:
             *([f"{n} deadlocks"] if (n := self.n_deadlocks()) else []),
             *(f"a voter saw {error}" for error in self.voters.errors),
             *(f"the predictor failed: {error}" for error in self.predictor.errors()),
-            *(f"a worker crashed: {worker.log}" for worker in self.workers if CRASH.search(worker.log)),
+            *(f"a worker crashed: {worker.log}" for worker in self.workers if has_crashed(worker)),
         ]
 
     def _unrest_in_the_end(self, *, at_most: int) -> list[str]:
@@ -207,13 +219,14 @@ class Stage:
         if not newest:
             return ["no run has succeeded"]
         clf_id, finished, is_unheard, is_unscored, texts = newest[0]
+        n_init = self.value("SELECT count(*) FROM init_data")
         samples = [*countable(self.query(VOTED), self._min_label_count)]
         n_new = sum(is_new for _, _, is_new in samples)
         wrote, heard = self.predictor.said("wrote"), self.predictor.said("heard")
         unrest = {
             f"{n_new} new samples are left": n_new > at_most,
             f"the newest classifier saw {texts} texts, but {len(samples)} count": at_most == 0
-            and texts != len(samples),
+            and texts != len(samples) + n_init,
             "nobody was told of the newest classifier": is_unheard,
             "the newest classifier has no score": is_unscored,
             "nobody heard an update after the last commit": not heard or heard[-1]["at"] < finished,

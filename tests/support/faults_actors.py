@@ -21,6 +21,9 @@ from tests.support.faults_predictor import is_outage
 from tests.support.faults_processes import is_running, wait_for_end
 from tests.support.servers import DEADLINE_S, Postgres, Redis, wait_for
 
+PACKAGES = ("scikit-learn", "numpy", "scipy", "psycopg[binary]", "redis")
+"""What a predictor's interpreter has."""
+
 PROGRAM = Path(__file__).with_name("faults_predictor.py")
 RESTART_S = 0.1
 ACCURACY = 0.8

@@ -15,6 +15,7 @@ from al_learner import Classifier
 
 NAME = "staged"
 POLL_S = 0.02
+LINGER_S = 0.3
 LIMIT_MIB = 4096
 """Where `_allocate` ends though nothing stopped it."""
 
@@ -71,6 +72,10 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
+def _linger() -> None:
+    time.sleep(LINGER_S)
+
+
 def _spin() -> None:
     while True:
         pass
@@ -81,10 +86,8 @@ def _spin_in_c() -> None:
 
 
 def _allocate() -> None:
-    held = []
-    for _ in range(LIMIT_MIB // 16):
-        held.append(bytearray(16 * 2**20))
-    raise AssertionError(f"allocated {LIMIT_MIB} MiB and nothing stopped it")
+    held = [bytearray(2**20) for _ in range(LIMIT_MIB)]
+    raise AssertionError(f"allocated {len(held)} MiB and nothing stopped it")
 
 
 def _leave() -> None:
@@ -96,6 +99,7 @@ def _raise() -> None:
 
 
 ORDERS: dict[str, Callable[[], object]] = {
+    "linger": _linger,
     "spin": _spin,
     "spin in C": _spin_in_c,
     "allocate": _allocate,

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.servers import Postgres, Redis
+from tests.support.servers import Postgres, Redis, wait_for
 
 LOCKED = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
-WORKERS = "application_name LIKE 'al-learner %'"
+WORKERS = "application_name LIKE 'al-learner %%'"
 
 
 def heal(postgres: Postgres, redis: Redis) -> None:
@@ -19,6 +19,8 @@ def heal(postgres: Postgres, redis: Redis) -> None:
         postgres.start()
     if redis.process is None or redis.process.poll() is not None:
         redis.start()
+    wait_for(postgres._answers, "PostgreSQL to recover")
+    assert redis.process is not None
     redis.process.send_signal(signal.SIGCONT)
 
 

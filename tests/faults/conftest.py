@@ -1,0 +1,48 @@
+"""Servers that may be stopped and broken: the fault tests' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import interpreters
+from tests.support import servers as own
+from tests.support.faults import Stage, make_template
+from tests.support.faults_actors import PACKAGES, Predictors
+from tests.support.faults_servers import heal
+
+Servers = tuple[own.Postgres, own.Redis]
+
+
+@pytest.fixture(scope="session")
+def predictors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictors]:
+    """An interpreter without al_learner that makes predictors."""
+    with Predictors(interpreters.make(tmp_path_factory.mktemp("predictor") / "venv", PACKAGES)) as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def victims() -> Iterator[Servers]:
+    """PostgreSQL and Redis, of which nobody else knows."""
+    with own.running() as (postgres, redis):
+        make_template(postgres)
+        yield postgres, redis
+
+
+@pytest.fixture
+def open_stage(victims: Servers, predictors: Predictors, tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Return a function that makes a `Stage`; both servers run, Redis is empty, and everything ends with the test."""
+    postgres, redis = victims
+    with redis.client() as client:
+        client.flushall()
+    with ExitStack() as stack:
+
+        def open_one(**options: Any) -> Stage:
+            return stack.enter_context(Stage(postgres, redis, predictors, tmp_path / "stage", **options))
+
+        yield open_one
+        heal(postgres, redis)

@@ -1,0 +1,96 @@
+"""Scenario 3, PostgreSQL: stopped and restarted, its connections terminated, its disk full."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.faults_servers import LOCKED, WORKERS, full_disk, heal, terminate
+
+OF_THE_CHILD = "application_name LIKE 'al-learner %%:' || %s"
+
+
+@pytest.fixture
+def stage(open_stage):
+    """A project with a classifier that obeys, and whose first run has begun to fit and waits."""
+    stage = open_stage().fill()
+    stage.settings |= stage.staged()
+    stage.predictor.start()
+    stage.vote()
+    stage.director.order("hold")
+    return stage
+
+
+def test_a_restart_of_postgresql_during_a_run_costs_that_run_alone(stage):
+    stage.voters.start()
+    with stage.worker() as worker:
+        stage.wait_until_fitting()
+        stage.postgres.stop(immediate=True)
+        stage.director.order("")
+        worker.wait_for("database.waiting")
+        heal(stage.postgres, stage.redis)
+        worker.wait_for("run.finished")
+        stage.voters.stop()
+        stage.assert_well()
+
+    assert stage.voters.outages > 0
+    assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
+
+
+def test_a_restart_between_runs_is_survived(stage):
+    stage.director.order("")
+    with stage.worker() as worker:
+        worker.wait_for("run.scored")
+        stage.postgres.stop(immediate=True)
+        heal(stage.postgres, stage.redis)
+        stage.assert_well()
+        assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("which", [WORKERS, LOCKED], ids=["all", "the lock's"])
+def test_a_run_whose_connection_is_terminated_is_fenced_off(stage, which):
+    with stage.worker() as worker:
+        stage.wait_until_fitting()
+        assert terminate(stage.postgres, stage.database, which) > 0
+        stage.director.order("")
+        worker.wait_for("database.waiting")
+        stage.assert_well()
+        assert worker.process.poll() is None
+
+    assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
+
+
+def test_the_training_process_survives_the_end_of_its_connection(stage):
+    with stage.worker() as worker:
+        pid = stage.wait_until_fitting()
+        assert terminate(stage.postgres, stage.database, OF_THE_CHILD, str(pid)) > 0
+        stage.director.order("")
+        stage.assert_well()
+        assert worker.trainer_pid == pid
+
+    assert {status for _, status in stage.runs()} == {"succeeded"}
+
+
+@pytest.mark.parametrize("table", ["classifiers", "countvecs"])
+def test_a_full_disk_costs_that_run_alone(stage, table):
+    with stage.worker() as worker:
+        stage.wait_until_fitting()
+        with full_disk(stage.postgres, stage.database, table):
+            stage.director.order("")
+            worker.wait_for("run.failed")
+            assert [stage.value(f"SELECT count(*) FROM {name}") for name in ("classifiers", "countvecs")] == [0, 0]
+            assert stage.new_samples() == stage.batch_size
+        stage.vote(1)
+        stage.assert_well()
+
+    assert stage.value("SELECT error FROM al_runs WHERE run_id = 1") == "No space left on device (SQLSTATE 53100)"
+    assert stage.runs()[:2] == [("update", "failed"), ("update", "succeeded")]
+
+
+def test_a_disk_too_full_for_the_record_of_a_run_is_waited_for(stage):
+    stage.director.order("")
+    with stage.worker() as worker:
+        worker.wait_for("run.scored")
+        with full_disk(stage.postgres, stage.database, "al_runs"):
+            stage.vote()
+            worker.wait_for("look.failed")
+        stage.assert_well()

@@ -1,0 +1,89 @@
+"""Scenario 5: several workers on one database."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+
+import pytest
+
+from al_learner import Project
+from al_learner.core.database import Database
+from al_learner.core.runs import Runs
+from tests.support.faults_servers import LOCKED, terminate
+from tests.support.servers import wait_for
+
+N_SUCCESSES = 6
+N_LOCKS = 200
+
+
+@pytest.mark.parametrize("n_workers", [2, 4])
+def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stage, n_workers):
+    stage = open_stage(n_texts=200).fill()
+    stage.settings |= stage.staged()
+    stage.predictor.start()
+    with ExitStack() as stack:
+        workers = [stack.enter_context(stage.worker()) for _ in range(n_workers)]
+        for worker in workers:
+            worker.wait_for("redis.subscribed")
+        wait_for(lambda: is_scored(stage), "the first run")
+        stage.director.forget()
+        stage.director.order("hold")
+        stage.vote()
+        fitting = stage.wait_until_fitting()
+        assert terminate(stage.postgres, stage.database, LOCKED) == 1
+        stage.wait_until_fitting(but=[fitting])  # another worker took over, while the first one still fits
+        stage.director.order("")
+        stage.voters.start()
+        wait_for(lambda: len(succeeded(stage)) >= N_SUCCESSES, "more runs")
+        stage.voters.stop()
+        stage.assert_well()
+        assert all(worker.process.poll() is None for worker in workers)
+
+    assert {status for _, status in stage.runs()} == {"succeeded", "died"}
+    owners = stage.query("SELECT DISTINCT owner FROM al_runs WHERE status = 'succeeded'")
+    assert len(owners) > 1
+
+
+def test_a_lock_that_was_given_back_can_be_taken_at_once(open_stage):
+    stage = open_stage()
+    database = Database(stage.postgres.url(stage.database).replace("postgresql:", "postgresql+psycopg:"))
+    runs = Runs(database)
+    runs.upgrade()
+
+    for _ in range(N_LOCKS):  # as often as a look must not be turned away by the look before it
+        with runs.lock():
+            pass
+    database.close()
+
+
+def test_an_announcement_does_not_count_for_a_classifier_that_was_stored_after_it(open_stage, monkeypatch):
+    stage = open_stage().fill()
+    stage.predictor.start()
+    stage.predictor.wait_for("subscribed")
+    options = {"classifier": "complement-nb", "redis_host": "127.0.0.1", "redis_port": stage.redis.port}
+    url = stage.postgres.url(stage.database)
+    with closing(Project(url, **options)) as ours, closing(Project(url, **options)) as other:
+        ours.act()
+        publish = ours._channels.announce
+
+        def publish_before_another_commits() -> int:
+            heard = publish()
+            stage.vote()
+            other.act()
+            return heard
+
+        monkeypatch.setattr(ours._channels, "announce", publish_before_another_commits)
+        monkeypatch.setattr(other._channels, "announce", lambda: 0)  # it is killed before it gets there
+        assert ours.announce() == 1
+        assert stage.value("SELECT announced FROM al_runs ORDER BY run_id DESC LIMIT 1") is None
+
+    with stage.worker():
+        stage.assert_well()
+
+
+def succeeded(stage):
+    return [run for run in stage.runs() if run[1] == "succeeded"]
+
+
+def is_scored(stage):
+    return stage.has_runs() and stage.query("SELECT run_id FROM al_runs WHERE metrics IS NOT NULL")

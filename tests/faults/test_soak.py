@@ -1,0 +1,29 @@
+"""About a minute of the soak, which `make soak` runs for ten."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.support.faults import ROOT
+
+MINUTES, KILLS, SEED = 0.8, 10, 1
+TIMEOUT_S = 280
+
+
+def test_about_a_minute_of_the_soak_breaks_nothing():
+    arguments = ["--minutes", str(MINUTES), "--kills", str(KILLS), "--seed", str(SEED)]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.faults.soak", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "invariants broken: 0" in done.stdout
+    assert done.stderr == ""
+    assert f"faults: {KILLS + KILLS // 2}" in done.stdout

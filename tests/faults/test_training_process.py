@@ -1,0 +1,119 @@
+"""Scenario 2: the training process is killed, runs out of memory, or never ends; and the worker dies while it fits."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from tests.support.faults_processes import family, wait_for_end
+
+TIMEOUT_S = 12
+"""Longer than a training process takes to start on a busy machine, which counts."""
+
+MEMORY_MIB = 450
+
+CRASHES = {
+    "abort": "was killed by SIGABRT",
+    "exit": "ended by itself, with exit code 3",
+    "raise SystemExit": "ended by itself, with exit code 3",
+    "raise": "this fit was told to fail",
+}
+
+
+@pytest.fixture
+def stage(open_stage):
+    """A project with a classifier that obeys, in which a run is due."""
+    stage = open_stage().fill()
+    stage.settings |= stage.staged()
+    stage.predictor.start()
+    stage.vote()
+    return stage
+
+
+def recover(stage, worker):
+    """Let fits succeed again, and go on to the end: new votes need not wait until the pause is over."""
+    stage.director.order("")
+    stage.vote(1)
+    stage.assert_well()
+    assert worker.process.poll() is None
+
+
+def errors(stage):
+    return [error for (error,) in stage.query("SELECT error FROM al_runs WHERE status = 'failed' ORDER BY run_id")]
+
+
+def test_a_training_process_killed_while_idle_is_replaced(stage):
+    with stage.worker() as worker:
+        worker.wait_for("run.scored")
+        process = psutil.Process(worker.trainer_pid)
+        process.kill()
+        wait_for_end([process])
+        stage.assert_well()
+
+    assert {status for _, status in stage.runs()} == {"succeeded"}
+
+
+def test_a_training_process_killed_while_it_fits_costs_that_run_alone(stage):
+    stage.director.order("hold")
+    with stage.worker() as worker:
+        os.kill(stage.wait_until_fitting(), signal.SIGKILL)
+        worker.wait_for("run.failed")
+        recover(stage, worker)
+
+    assert "was killed by SIGKILL, perhaps for want of memory" in errors(stage)[0]
+    assert stage.runs()[:2] == [("update", "failed"), ("update", "succeeded")]
+
+
+@pytest.mark.parametrize("order", CRASHES)
+def test_a_fit_that_crashes_costs_that_run_alone(stage, order):
+    stage.director.order(order)
+    with stage.worker() as worker:
+        worker.wait_for("run.failed")
+        recover(stage, worker)
+
+    assert CRASHES[order] in errors(stage)[0]
+
+
+def test_a_fit_that_needs_too_much_memory_costs_that_run_alone(stage):
+    stage.director.order("allocate")
+    with stage.worker(AL_LEARNER_TRAIN_MEMORY_MIB=MEMORY_MIB) as worker:
+        process = psutil.Process(worker.trainer_pid)
+        worker.wait_for("run.failed")
+        wait_for_end([process])  # what a lack of memory has torn is not used again
+        recover(stage, worker)
+
+    assert "AL_LEARNER_TRAIN_MEMORY_MIB" in errors(stage)[0]
+
+
+def test_a_fit_that_never_ends_is_given_up(stage):
+    stage.director.order("spin in C")
+    with stage.worker(AL_LEARNER_TRAIN_TIMEOUT_S=TIMEOUT_S) as worker:
+        process = psutil.Process(stage.wait_until_fitting())
+        worker.wait_for("run.failed")
+        wait_for_end([process])
+        recover(stage, worker)
+
+    assert errors(stage)[0] == f"training took longer than {TIMEOUT_S} s and was killed"
+
+
+@pytest.mark.parametrize("order", ["spin", "spin in C"])
+def test_no_orphan_is_left_when_the_worker_is_killed_while_its_child_fits(stage, order):
+    stage.director.order(order)
+    with stage.worker() as worker:
+        stage.wait_until_fitting()
+        children = family(worker.pid)
+        worker.kill()
+        try:
+            wait_for_end(children)
+        finally:
+            for child in children:
+                if child.is_running():
+                    child.kill()
+
+    stage.director.order("")
+    with stage.worker():
+        stage.assert_well()
+    assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
