@@ -13,7 +13,9 @@ PACKAGE = ROOT / "al_learner"
 
 def test_the_page_names_every_module_and_no_other() -> None:
     modules = {path.stem for path in PACKAGE.glob("*.py")}
-    modules |= {f"core.{path.stem}" for path in (PACKAGE / "core").iterdir() if path.suffix == ".py"}
+    modules |= {
+        f"{path.parent.name}.{path.stem}" for folder in ("commands", "core") for path in PACKAGE.glob(f"{folder}/*.py")
+    }
     modules |= {f"core.{path.parent.name}" for path in (PACKAGE / "core").glob("*/__init__.py")}
     modules |= {f"plugins.{path.parent.name}.{path.stem}" for path in (PACKAGE / "plugins").glob("*/*.py")}
     modules = {module for module in modules if not module.endswith("__init__")}

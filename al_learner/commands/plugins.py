@@ -1,0 +1,96 @@
+"""`al-learner plugins`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+
+from al_learner.commands.shared import Json, print_json, print_table, say
+from al_learner.core.errors import SettingsError
+
+app = typer.Typer(help="List the installed plug-ins, or show one.", invoke_without_command=True)
+
+
+@app.callback()
+def plugins_list(context: typer.Context, as_json: Json = False) -> None:
+    """List the installed plug-ins, or show one."""
+    if context.invoked_subcommand is None:
+        found = list(_plugins())
+        if as_json:
+            return print_json(found)
+        rows = [(p["kind"], p["name"], p["from"], p["problem"] or p["summary"]) for p in found]
+        return print_table(("kind", "name", "from", "what it is"), rows)
+    return None
+
+
+@app.command("show")
+def plugins_show(name: str, as_json: Json = False) -> None:
+    """Show one plug-in: its parameters, where it comes from, what its artifact needs; or why it cannot be loaded."""
+    from al_learner.core.registry import INTERFACES, allowed, names
+
+    found = [plugin for plugin in _plugins() if plugin["name"] == name]
+    if not found:
+        known = {known for kind in INTERFACES for known in names(kind)}
+        raise SettingsError([f"plug-in {name!r} is unknown; {allowed(name, known)}"])
+    if as_json:
+        return print_json(found)
+    for plugin in found:
+        say(f"{plugin['kind']} {plugin['name']}, from {plugin['from']} ({plugin['value']})")
+        if plugin["problem"]:
+            say(plugin["problem"])
+            continue
+        say(plugin["summary"])
+        say(f"its artifact needs: {', '.join(plugin['requires']) or 'nothing'}")
+        parameters = [(p["name"], p["type"], json.dumps(p["default"]), p["description"]) for p in plugin["parameters"]]
+        print_table(("parameter", "type", "default", "meaning"), parameters)
+    return None
+
+
+def _plugins() -> Iterator[dict[str, Any]]:
+    from al_learner.core.errors import PluginError
+    from al_learner.core.registry import INTERFACES, entry_points, origin, strategy_class
+
+    for kind in INTERFACES:
+        for entry_point in entry_points(kind):
+            found: dict[str, Any] = {
+                "kind": kind,
+                "name": entry_point.name,
+                "from": origin(kind, entry_point),
+                "value": entry_point.value,
+                "problem": None,
+            }
+            try:
+                cls = strategy_class(kind, entry_point.name)
+            except PluginError as exc:
+                yield found | {"problem": str(exc), "summary": "", "requires": [], "parameters": []}
+                continue
+            properties = cls.model_json_schema()["properties"]
+            yield found | {
+                "summary": (cls.__doc__ or "").strip().partition("\n")[0],
+                "requires": list(cls.requires),
+                "parameters": [
+                    {
+                        "name": name,
+                        "type": _type(properties[name]),
+                        "default": field.get_default(call_default_factory=True),
+                        "description": field.description or "",
+                    }
+                    for name, field in cls.model_fields.items()
+                ],
+            }
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """Say in words what a JSON schema allows."""
+    if "anyOf" in schema:
+        return " or ".join(_type(part) for part in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " or ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array" and "prefixItems" in schema:
+        return f"[{', '.join(_type(part) for part in schema['prefixItems'])}]"
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    return " ".join([schema.get("type", "anything"), *limits])

@@ -1,0 +1,75 @@
+"""What the commands share: options, the project that they work on, and how they print."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from al_learner.core.project import Project
+
+Database = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="postgresql://… or sqlite:///FILE; by default the environment says."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for a run that is on.")]
+
+
+@contextmanager
+def open_project(database: str | None) -> Iterator[Project]:
+    """Open the project that `database`, or the environment, names."""
+    from al_learner.core import events
+    from al_learner.core.project import Project
+
+    events.configure("text", level=logging.WARNING)
+    project = Project(database)
+    try:
+        yield project
+    finally:
+        project.close()
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on a terminal's standard error; elsewhere it shows nothing."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table, without a header if no column has a name."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=any(columns))
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, markup=False, highlight=False).print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; what it does not know, like times, as text."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def local_time(moment: datetime) -> str:
+    """Say a time in the zone of the machine."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
