@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, cast
 
@@ -16,6 +19,12 @@ from al_learner.core import errors
 from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
 from al_learner.core.runs import Trained
 from al_learner.core.trainer import Job, Score, Workbench
+
+PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What the child leaves to its parent: a Ctrl-C on a terminal reaches both."""
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal that comes when the parent ends."""
 
 TICK_S = 0.2
 """How often the parent looks up while it waits for the child."""
@@ -58,7 +67,12 @@ class ChildTrainer:
         self._pipe, theirs = context.Pipe()
         arguments = (theirs, self._database_url, self._memory_mib)
         self._process = context.Process(target=_serve, args=arguments, name="trainer", daemon=True)
-        self._process.start()
+        resource_tracker.ensure_running()  # it would unblock the signals
+        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
+        try:
+            self._process.start()  # the child inherits the mask, until it ignores them
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
         theirs.close()
 
     def train(self, job: Job) -> Trained:
@@ -131,8 +145,11 @@ def _epitaph(exitcode: int | None) -> str:
 
 
 def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides
+    for number in PARENTS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
+    if sys.platform == "linux":  # also in the middle of C code that lets no thread run
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # OpenMP's threads spin while they wait, which takes ten times as long when a neighbour keeps a core busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,6 +146,14 @@ class Store:
     def countvec(self, countvec_id: int) -> bytes:
         """Return a stored vectorizer."""
         return self._blob(countvecs.c.countvec, countvecs.c.countvec_id, countvec_id)
+
+    def is_countvec(self, countvec_id: int, digest: str) -> bool:
+        """Tell whether a stored vectorizer has this SHA-256, in hexadecimal; PostgreSQL need not send it."""
+        if not self._database.is_postgresql:
+            return hashlib.sha256(self.countvec(countvec_id)).hexdigest() == digest
+        found = sa.select(sa.func.encode(sa.func.sha256(countvecs.c.countvec), "hex"))
+        with self._database.reading() as connection:
+            return bool(connection.scalar(found.where(countvecs.c.countvec_id == countvec_id)) == digest)
 
     def models(self) -> list[Model]:
         """Return every stored classifier, the newest first."""

@@ -166,7 +166,7 @@ class Workbench:
 
         if job.countvec is not None:
             countvec_id, digest = job.countvec
-            if digest != self._digest:
+            if digest != self._digest or not self._store.is_countvec(countvec_id, digest):
                 self._use(artifacts.load(self._store.countvec(countvec_id), digest), digest)
             return None
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
