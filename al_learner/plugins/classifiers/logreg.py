@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ Floats = NDArray[np.float32]
 
 MAX_INNER = 200
 """Conjugate-gradient steps in one Newton step, at most."""
+
+EXACTNESS = 0.8
+"""How much of its error is left of a Newton step; measured: smaller takes more products with X in the end."""
 
 NOISE = 1e-6
 """Relative error of the loss in single precision; a step that is better by less is accepted as well."""
@@ -49,36 +52,35 @@ class LogReg(Classifier):
         # Two classes have one vector of coefficients, the difference of ours; twice the penalty makes them the same.
         penalty = (2 if n_classes == 2 else 1) / self.C
         problem = _Softmax(X, codes, weights, n_classes, penalty)
-        coef, intercept, n_iter = problem.solve(*_columns(start, n_classes), tol=self.tol, max_iter=self.max_iter)
+        W, n_iter = problem.solve(_columns(start, n_classes), tol=self.tol, max_iter=self.max_iter)
         model = LogisticRegression(C=self.C, class_weight=self.class_weight, tol=self.tol, max_iter=self.max_iter)
         if n_classes == 2:
-            coef, intercept = coef[:, 1:] - coef[:, :1], intercept[1:] - intercept[:1]
+            W = W[:, 1:] - W[:, :1]
         model.classes_ = classes
-        model.coef_ = np.ascontiguousarray(coef.T)
-        model.intercept_ = intercept
+        model.coef_ = np.ascontiguousarray(W[:-1].T)
+        model.intercept_ = W[-1].copy()
         model.n_features_in_ = X.shape[1]
         model.n_iter_ = np.array([n_iter], np.int32)
         return model  # type: ignore[no-any-return]
 
 
-def _columns(start: LinearStart | None, n_classes: int) -> tuple[Floats | None, Floats | None]:
-    """Return a start as one column of coefficients a class."""
+def _columns(start: LinearStart | None, n_classes: int) -> Floats | None:
+    """Return a start as one column of coefficients a class, the intercepts in the last row."""
     if start is None:
-        return None, None
-    coef, intercept = start.coef.T.astype(np.float32), start.intercept.astype(np.float32)
-    if n_classes == 2:
-        coef, intercept = np.hstack([-coef / 2, coef / 2]), np.hstack([-intercept / 2, intercept / 2])
-    return coef, intercept
+        return None
+    W = np.vstack([start.coef.T, start.intercept], dtype=np.float32)
+    return np.hstack([-W / 2, W / 2]) if n_classes == 2 else W
 
 
 class _Softmax:
     """The penalised loss of multinomial logistic regression, and the descent to its minimum.
 
-    ``sum_i weight_i * (logsumexp(z_i) - z_i[code_i]) + penalty / 2 * ||coef||²`` with ``z = X @ coef + intercept``.
+    ``sum_i weight_i * (logsumexp(z_i) - z_i[code_i]) + penalty / 2 * ||coef||²`` with ``z = X @ coef + intercept``;
+    the intercepts are one more row of `coef`, without penalty, beside a column of ones in X.
 
-    Every step solves the Newton equation by conjugate gradients, only as exactly as the distance from the minimum
-    deserves, preconditioned with the Hessian's diagonal: how often a word occurs spans orders of magnitude, and so
-    does the curvature along its coefficients.
+    Every step solves the Newton equation by conjugate gradients, roughly, preconditioned with the Hessian's diagonal:
+    how often a word occurs spans orders of magnitude, and so does the curvature along its coefficients. The arrays
+    are large and the products cheap, so that the loop writes into memory that it has.
 
     References
     ----------
@@ -87,29 +89,32 @@ class _Softmax:
     """
 
     def __init__(self, X: csr_matrix, codes: NDArray[np.intp], weights: Floats, n_classes: int, penalty: float) -> None:
-        self.X, self.codes, self.weights, self.n_classes = X, codes, weights[:, None], n_classes
-        self.penalty = np.float32(penalty)
-        self.transposed = X.T.tocsr()
+        from scipy.sparse import csr_matrix, hstack  # heavy
+
+        self.X = hstack([X, csr_matrix(np.ones((X.shape[0], 1), np.float32))], format="csr")
+        self.codes, self.weights, self.n_classes = codes, weights[:, None], n_classes
+        self.penalty = np.full((self.X.shape[1], 1), penalty, np.float32)
+        self.penalty[-1] = 0
+        self.transposed = self.X.T.tocsr()
         self.squared = self.transposed.copy()
         self.squared.data **= 2
-        self.total = float(weights.sum())
+        self.rows = np.arange(X.shape[0])
 
-    def solve(
-        self, coef: Floats | None, intercept: Floats | None, *, tol: float, max_iter: int
-    ) -> tuple[Floats, Floats, int]:
-        """Return coefficients of shape (n_features, n_classes), intercepts, and the number of steps."""
-        W = np.zeros((self.X.shape[1], self.n_classes), np.float32) if coef is None else coef
-        b = np.zeros(self.n_classes, np.float32) if intercept is None else intercept
-        Z = self.X @ W + b
+    def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int]:
+        """Return coefficients of shape (n_features + 1, n_classes), and the number of steps."""
+        W = np.zeros((self.X.shape[1], self.n_classes), np.float32) if start is None else start
+        work = [np.empty_like(W) for _ in range(5)]
+        Z = self.X @ W
         loss, P = self._loss(Z, W)
         for step in range(max_iter):
             R = self.weights * P
-            R[np.arange(len(R)), self.codes] -= self.weights[:, 0]
-            gradient = self.transposed @ R + self.penalty * W, R.sum(axis=0)
-            if max(np.abs(part).max() for part in gradient) <= tol * self.total:
-                return W, b, step
-            D, d, U = self._newton_step(P, *gradient)
-            slope = _dot((D, d), gradient)
+            R[self.rows, self.codes] -= self.weights[:, 0]
+            gradient = self.transposed @ R
+            gradient += self.penalty * W
+            if np.abs(gradient).max() <= tol * float(self.weights.sum()):
+                return W, step
+            D, U = self._newton_step(P, gradient, work)
+            slope = float(np.vdot(D, gradient))
             length = np.float32(1)
             while True:
                 tried = W + length * D, Z + length * U
@@ -118,51 +123,49 @@ class _Softmax:
                     break
                 length /= 2
                 if length < NOISE:  # nothing is gained in this direction in single precision
-                    return W, b, step
-            (W, Z), b, loss, P = tried, b + length * d, new_loss, new_P
-        return W, b, max_iter
+                    return W, step
+            (W, Z), loss, P = tried, new_loss, new_P
+        return W, max_iter
 
     def _loss(self, Z: Floats, W: Floats) -> tuple[float, Floats]:
         """Return the loss, and the probabilities."""
-        top = Z.max(axis=1, keepdims=True)
-        P = np.exp(Z - top)
+        P = Z - Z.max(axis=1, keepdims=True)
+        given = P[self.rows, self.codes][:, None]
+        np.exp(P, out=P)
         total = P.sum(axis=1, keepdims=True)
         P /= total
-        each = self.weights * (np.log(total) + top - Z[np.arange(len(Z)), self.codes][:, None])
-        return float(each.sum(dtype=np.float64)) + 0.5 * float(self.penalty) * float(np.vdot(W, W)), P
+        each = self.weights * (np.log(total) - given)
+        return float(each.sum(dtype=np.float64)) + 0.5 * float(np.vdot(self.penalty * W, W)), P
 
-    def _newton_step(self, P: Floats, gradient: Floats, gradient_b: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the step for coefficients and intercepts, and the change of ``X @ coef + intercept`` along it."""
-        spread = self.weights * P * (1 - P)
-        scale = self.squared @ spread + self.penalty, spread.sum(axis=0) + self.penalty
-        r: tuple[Any, Any] = (-gradient, -gradient_b)
-        z = r[0] / scale[0], r[1] / scale[1]
-        q = z[0].copy(), z[1].copy()
-        D, d = np.zeros_like(gradient), np.zeros_like(gradient_b)
+    def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:
+        """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
+        D, q, z, inverse, product = work
+        S = P * P
+        np.subtract(P, S, out=S)
+        S *= self.weights
+        np.add(self.squared @ S, self.penalty[0], out=inverse)
+        np.reciprocal(inverse, out=inverse)
+        r = -gradient
+        np.multiply(r, inverse, out=z)
+        q[...], D[...] = z, 0
         U = np.zeros_like(P)
-        rz = first = _dot(r, z)
-        mean_gradient = float(np.abs(gradient).sum(dtype=np.float64) + np.abs(gradient_b).sum()) / self.total
-        exactness = min(0.5, mean_gradient**0.5)
+        rz = first = float(np.vdot(r, z))
         for _ in range(MAX_INNER):
-            A = self.X @ q[0] + q[1]
-            S = P * A
-            S -= P * S.sum(axis=1, keepdims=True)
+            A = self.X @ q
+            np.multiply(P, A, out=S)
+            np.subtract(A, S.sum(axis=1, keepdims=True), out=S)
+            S *= P
             S *= self.weights
-            curved = self.transposed @ S + self.penalty * q[0], S.sum(axis=0)
-            length = np.float32(rz / _dot(q, curved))
-            D += length * q[0]
-            d += length * q[1]
-            U += length * A
-            r[0][...] -= length * curved[0]
-            r[1][...] -= length * curved[1]
-            z = r[0] / scale[0], r[1] / scale[1]
-            rz, last = _dot(r, z), rz
-            if rz <= exactness**2 * first:
+            curved = self.transposed @ S
+            curved += np.multiply(q, self.penalty, out=product)
+            length = np.float32(rz / float(np.vdot(q, curved)))
+            D += np.multiply(q, length, out=product)
+            U += np.multiply(A, length, out=A)
+            r -= np.multiply(curved, length, out=curved)
+            np.multiply(r, inverse, out=z)
+            rz, last = float(np.vdot(r, z)), rz
+            if rz <= EXACTNESS**2 * first:
                 break
-            turn = np.float32(rz / last)
-            q = z[0] + turn * q[0], z[1] + turn * q[1]
-        return D, d, U
-
-
-def _dot(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> float:
-    return float(np.vdot(a[0], b[0])) + float(np.vdot(a[1], b[1]))
+            q *= np.float32(rz / last)
+            q += z
+        return D, U
