@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -24,10 +25,16 @@ class Sgd(Classifier):
         default=None, description="balanced: weigh each class by the inverse of its frequency."
     )
     max_iter: int = Field(default=1000, ge=1, description="Passes over the data, at most.")
-    tol: float = Field(default=1e-3, gt=0, description="Stop when a pass improves the loss by less than this.")
+    tol: float = Field(default=1e-6, gt=0, description="Stop when a pass improves the loss by less than this.")
+    n_jobs: int = Field(default=-1, description="Threads, each for some of the classes; -1: one a core.")
     random_state: int | None = Field(default=0, ge=0, description="Seed of the order in which rows are seen.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
-        from sklearn.linear_model import SGDClassifier  # heavy
+        from sklearn.exceptions import ConvergenceWarning  # heavy
+        from sklearn.linear_model import SGDClassifier
 
-        return SGDClassifier(**self.model_dump()).fit(X, y)  # type: ignore[no-any-return]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter passes are what was asked for
+            model = SGDClassifier(**self.model_dump()).fit(X, y)
+        model.coef_ = model.coef_.astype("float32")
+        return model  # type: ignore[no-any-return]
