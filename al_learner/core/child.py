@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import multiprocessing
 import os
@@ -63,6 +64,7 @@ class ChildTrainer:
 
     def start(self) -> None:
         """Spawn the child, which imports what is heavy at once; without waiting for it."""
+        atexit.register(self.close)  # multiprocessing would wait for a child that ignores SIGTERM
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         arguments = (theirs, self._database_url, self._memory_mib)
@@ -85,6 +87,7 @@ class ChildTrainer:
 
     def close(self) -> None:
         """Kill the child."""
+        atexit.unregister(self.close)
         if self._process is not None and self._pipe is not None:
             self._process.kill()
             self._process.join()

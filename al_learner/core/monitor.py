@@ -1,4 +1,4 @@
-"""HTTP for monitors: /metrics for Prometheus, /healthz for probes."""
+"""HTTP for monitors: /metrics for Prometheus, /healthz and /livez for probes."""
 
 from __future__ import annotations
 
@@ -60,11 +60,12 @@ def serve(
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/metrics":
             return metrics(environ, start_response)  # type: ignore[no-any-return]
-        if environ["PATH_INFO"] != "/healthz":
+        if environ["PATH_INFO"] not in ("/healthz", "/livez"):
             start_response("404 Not Found", [])
-            return [b"see /metrics and /healthz\n"]
+            return [b"see /metrics, /healthz and /livez\n"]
         health = _health(vitals, has_looked)
-        status = "200 OK" if health.is_well else "503 Service Unavailable"
+        is_well = health.is_well if environ["PATH_INFO"] == "/healthz" else health.looked
+        status = "200 OK" if is_well else "503 Service Unavailable"
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps(asdict(health)).encode()]
 

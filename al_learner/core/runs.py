@@ -167,6 +167,9 @@ class Runs:
     def _postgresql_lock(self, wait_s: float) -> Iterator[sa.Connection]:
         with translated(), self._database.engine.connect() as connection:
             connection.detach()  # it is closed in the end, for a pooled connection would keep the lock
+            with connection.begin():  # it idles while something trains; PostgreSQL before 14 lets it without asking
+                never = sa.func.set_config("idle_session_timeout", "0", False)
+                connection.execute(sa.select(never).where(_has_setting("idle_session_timeout")))
 
             def take() -> bool:
                 with connection.begin():
@@ -227,6 +230,11 @@ class Runs:
         config.set_main_option("script_location", "al_learner.core:migrations")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _has_setting(name: str) -> sa.ColumnElement[bool]:
+    settings = sa.table("pg_settings", sa.column("name"))
+    return sa.exists().where(settings.c.name == name)
 
 
 class RunLock:

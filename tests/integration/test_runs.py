@@ -389,6 +389,20 @@ def test_a_run_is_over_when_the_connection_of_its_lock_breaks(connect, postgresq
     assert run.status == "died"
 
 
+def test_a_server_that_ends_idle_sessions_leaves_the_one_that_holds_the_lock(connect, postgresql):
+    postgresql.query(f"ALTER DATABASE {postgresql.name} SET idle_session_timeout = '50ms'")
+    runs = Runs(connect(postgresql))
+    runs.upgrade()
+    with runs.lock() as lock:
+        idle = postgresql.server.connect(postgresql.name)
+        (pid,) = idle.execute("SELECT pg_backend_pid()").fetchone()
+        gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ?)"
+        wait_for(lambda: postgresql.value(gone, pid), "the server to end an idle session")
+        idle.close()
+
+        assert lock.begin("init", samples=[], **BEGIN) == 1
+
+
 def test_a_lock_that_was_lost_is_free_for_others(connect, postgresql):
     runs = Runs(connect(postgresql))
     runs.upgrade()

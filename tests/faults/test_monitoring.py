@@ -1,0 +1,126 @@
+"""What monitors and probes are told, while all is well and while something is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from al_learner.worker import EXIT_ERROR
+from tests.support.servers import free_port, wait_for
+
+WELL = {"database": True, "subscribed": True, "looked": True}
+
+
+class Probe:
+    """Asks a worker on its port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as exc:
+            return exc.code, exc.read().decode()
+
+    def health(self) -> tuple[int, dict[str, bool | None]]:
+        status, body = self.get("/healthz")
+        return status, json.loads(body)
+
+    def metrics(self) -> dict[str, float]:
+        samples = re.findall(r"^(al_learner_\S+) (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return {name: float(value) for name, value in samples}
+
+    def command(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).with_name("al-learner"), "health"],
+            env={"AL_LEARNER_HTTP_PORT": str(self.port), "PGDATABASE": "any"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def stage(open_stage):
+    stage = open_stage().fill()
+    stage.predictor.start()
+    return stage
+
+
+@pytest.fixture
+def probe(stage):
+    """A worker that has nothing more to do, asked over HTTP."""
+    probe = Probe(free_port())
+    with stage.worker(AL_LEARNER_HTTP_PORT=probe.port) as worker:
+        worker.wait_for("run.scored")
+        stage.predictor.wait_for("wrote")
+        yield probe
+
+
+def test_a_worker_that_is_well_says_so_and_what_it_did(stage, probe):
+    stage.vote(3)
+    wait_for(lambda: probe.metrics()["al_learner_new_samples"] == 3, "the new samples to be counted")
+
+    metrics = probe.metrics()
+
+    assert probe.health() == (200, WELL)
+    assert probe.get("/livez")[0] == 200
+    assert probe.get("/nothing")[0] == 404
+    assert metrics['al_learner_runs{status="succeeded"}'] == 1
+    assert metrics['al_learner_connected{to="database"}'] == metrics['al_learner_connected{to="redis"}'] == 1
+    assert metrics["al_learner_announcement_lag_seconds"] == 0
+    (seconds, finished) = stage.query("SELECT seconds, extract(epoch FROM finished)::float FROM al_runs")[0]
+    assert metrics["al_learner_run_seconds"] == pytest.approx(seconds)
+    assert metrics["al_learner_last_success_timestamp_seconds"] == pytest.approx(finished)
+    assert probe.command().returncode == 0
+
+
+def test_a_lost_redis_is_told_but_is_no_reason_to_restart_the_worker(stage, probe):
+    stage.redis.stop()
+    wait_for(lambda: probe.health() == (503, WELL | {"subscribed": False}), "the loss to be told")
+
+    assert probe.metrics()['al_learner_connected{to="redis"}'] == 0
+    assert probe.get("/livez")[0] == 200
+
+    stage.redis.start()
+    wait_for(lambda: probe.health() == (200, WELL), "the worker to be well again")
+
+
+def test_a_lost_database_is_told_but_is_no_reason_to_restart_the_worker(stage, probe):
+    stage.postgres.stop(immediate=True)
+    wait_for(lambda: probe.health()[0] == 503, "the loss to be told")
+
+    health = probe.command()
+    assert health.returncode == EXIT_ERROR
+    assert '"database": false' in health.stderr
+    assert probe.metrics() == {'al_learner_connected{to="database"}': 0}
+    assert probe.get("/livez")[0] == 200
+
+    stage.postgres.start()
+    wait_for(lambda: probe.health() == (200, WELL), "the worker to be well again")
+
+
+def test_an_announcement_that_nobody_hears_grows_old(stage, probe):
+    stage.predictor.kill()
+    stage.vote()
+    wait_for(lambda: probe.metrics().get("al_learner_announcement_lag_seconds", 0) > 0, "the lag to grow")
+
+
+def test_a_port_that_is_taken_ends_the_worker_with_the_reason(stage):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with stage.worker(AL_LEARNER_HTTP_PORT=port) as worker:
+            assert worker.wait() == EXIT_ERROR
+            assert f"AL_LEARNER_HTTP_PORT = {port}: Address already in use" in worker.log
