@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ TEMPLATE = "labelforward"
 SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT")
 
 Servers = tuple[own.Postgres, own.Redis]
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM end the tests as Ctrl-C does, so that no server of theirs is left."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
