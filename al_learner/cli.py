@@ -13,19 +13,25 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from al_learner.commands import load, models, plugins
-from al_learner.commands.shared import Database, Json, Wait, local_time, open_project, print_json, print_table, say
+from al_learner.commands.shared import (
+    Database,
+    Json,
+    Wait,
+    finish,
+    local_time,
+    open_project,
+    print_json,
+    print_table,
+    say,
+)
 from al_learner.core.errors import AlLearnerError, SettingsError
 
-if TYPE_CHECKING:
-    from al_learner.core.status import Result
-
 EXIT_ERROR = 1
-EXIT_NOTHING_TO_DO = 3
 
 app = typer.Typer(
     help="From annotators' votes to a served text classifier.",
@@ -50,7 +56,7 @@ def init(
 ) -> None:
     """Train the first classifier: on prelabelled data, or on random texts with random labels."""
     with open_project(database) as project:
-        _finish(project.init(force=force, wait_s=wait), as_json)
+        finish(project.init(force=force, wait_s=wait), as_json)
 
 
 @app.command()
@@ -65,7 +71,7 @@ def train(
 ) -> None:
     """Train on the votes, if enough new samples are there."""
     with open_project(database) as project:
-        _finish(project.update(force=force, refit=refit, wait_s=wait), as_json)
+        finish(project.update(force=force, refit=refit, wait_s=wait), as_json)
 
 
 @app.command()
@@ -99,11 +105,15 @@ def health() -> None:
 @app.command()
 def status(database: Database = None, as_json: Json = False) -> None:
     """Show how the project stands: votes, new samples, the last run, and why it does or does not train."""
+    from al_learner.core.evaluation import in_words
+    from al_learner.core.gate import in_words as worse_in_words
+
     with open_project(database) as project:
         found = project.status()
     if as_json:
         return print_json(asdict(found))
-    last = found.last_run
+    last, newest = found.last_run, found.newest
+    metrics = (newest.metrics or {}) if newest else {}
     unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
     rows = [
         ("texts", f"{found.texts:,}"),
@@ -111,11 +121,19 @@ def status(database: Database = None, as_json: Json = False) -> None:
         ("countable texts", f"{found.countable_texts:,}"),
         ("new samples", f"{found.new_samples:,} of {found.batch_size:,}, {found.missing:,} missing"),
         ("newest classifier", str(found.clf_id or "none")),
+        *([("its score", in_words(newest.metrics))] if newest else []),
+        *(
+            [("promoted from", f"{promoted['clf_id']}: {promoted['because']}")]
+            if (promoted := metrics.get("promoted"))
+            else []
+        ),
+        *([("gate", warning)] if (warning := worse_in_words(found.clf_id, metrics.get("gate"))) else []),
         ("unknown tokens", unknown),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
         *([("its error", last.error)] if last and last.error else []),
         ("due", found.due or "nothing"),
         ("because", found.reason),
+        ("advice", found.advice.words),
     ]
     return print_table(("", ""), rows)
 
@@ -224,15 +242,6 @@ def _probe(port: int) -> str:
         raise AlLearnerError(f"the worker is not well: {exc.read().decode()}") from exc
     except OSError as exc:
         raise AlLearnerError(f"the worker does not answer on port {port}: {exc}") from exc
-
-
-def _finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the option
-    if as_json:
-        print_json(asdict(result))
-    else:
-        say(str(result))
-    if result.run is None:
-        raise typer.Exit(EXIT_NOTHING_TO_DO)
 
 
 def _fail(problems: Iterable[str]) -> NoReturn:

@@ -2,35 +2,189 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from al_learner.commands.shared import Database, Json, local_time, open_project, print_json, print_table
+from al_learner.commands.shared import (
+    Database,
+    Json,
+    Wait,
+    finish,
+    local_time,
+    open_project,
+    print_json,
+    print_table,
+    say,
+)
 
-app = typer.Typer(help="List the stored classifiers.", invoke_without_command=True)
+if TYPE_CHECKING:
+    from al_learner.core.runs import Run
+    from al_learner.core.store import Model
+
+app = typer.Typer(
+    help="List, compare, put back, export and remove the stored classifiers.", invoke_without_command=True
+)
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="clf_id of a stored classifier.")]
 
 
 @app.callback()
-def models_list(context: typer.Context, database: Database = None, as_json: Json = False) -> None:
+def models(context: typer.Context, database: Database = None, as_json: Json = False) -> None:
+    """List every stored classifier; or what a sub-command says."""
+    if context.invoked_subcommand is None:
+        models_list(database, as_json)
+    elif database or as_json:
+        raise typer.BadParameter(f"options go after the sub-command: models {context.invoked_subcommand} …")
+
+
+@app.command("list")
+def models_list(database: Database = None, as_json: Json = False) -> None:
     """List every stored classifier: score, date, strategy, training size."""
-    if context.invoked_subcommand is not None:
-        return None
     with open_project(database) as project:
         found = project.models()
     if as_json:
-        return print_json([asdict(model) | {"run": asdict(run) if run else None} for model, run in found])
+        return print_json([_plain(model, run) for model, run in found])
+    columns = ("id", "stored", "precision", "measured on", "strategy", "texts", "classes", "size", "note")
+    return print_table(columns, [_row(model, run) for model, run in found])
+
+
+@app.command("show")
+def models_show(clf_id: Id, database: Database = None, as_json: Json = False) -> None:
+    """Show one classifier: what it was trained on and with, and how good it is, label by label."""
+    from al_learner.core.evaluation import in_words
+    from al_learner.core.gate import in_words as worse_in_words
+
+    with open_project(database) as project:
+        model, run = project.model(clf_id)
+    if as_json:
+        return print_json(_plain(model, run))
+    facts = [("stored", local_time(model.created_at)), ("size", f"{model.size_bytes / 1024:,.0f} KiB")]
+    if run is None:
+        return print_table(("", ""), [*facts, ("stored by", "somebody else: al_runs does not know it")])
+    metrics = run.metrics or {}
+    score = {name: f"{metrics[name]:.3f}" for name in ("macro_f1", "log_loss", "calibration_error") if name in metrics}
+    promoted = metrics.get("promoted")
+    facts += [
+        ("run", f"{run.kind} {run.run_id}, {run.new_samples:,} new samples"),
+        *([("promoted", f"from {promoted['clf_id']}: {promoted['because']}")] if promoted else []),
+        ("trained on", f"{run.texts:,} texts in {run.classes:,} classes"),
+        *((kind, f"{run.strategies[kind]['name']} {_params(run, kind)}") for kind in ("classifier", "vectorizer")),
+        ("versions", ", ".join(f"{name} {version}" for name, version in (run.versions or {}).items())),
+        ("announced", local_time(run.announced) if run.announced else "no"),
+        ("score", in_words(run.metrics)),
+        *((name.replace("_", " "), value) for name, value in score.items()),
+        *([("gate", warning)] if (warning := worse_in_words(clf_id, metrics.get("gate"))) else []),
+    ]
+    print_table(("", ""), facts)
+    if "per_class" in metrics:
+        _print_classes(metrics)
+    return None
+
+
+@app.command("compare")
+def models_compare(
+    a: Annotated[int, typer.Argument(metavar="A", help="clf_id of one.")],
+    b: Annotated[int, typer.Argument(metavar="B", help="clf_id of the other.")],
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two classifiers on the texts that both were measured on, by an exact McNemar test."""
+    with open_project(database) as project:
+        found = project.compare(a, b)
+    if as_json:
+        return print_json(asdict(found) | {"accuracies": found.accuracies, "p_value": found.p_value})
+    return say(str(found))
+
+
+@app.command("promote")
+def models_promote(clf_id: Id, wait: Wait = 10, database: Database = None, as_json: Json = False) -> None:
+    """Put a former classifier back: a copy of it and of its vectorizer becomes the newest, and is announced."""
+    with open_project(database) as project:
+        finish(project.promote(clf_id, wait_s=wait), as_json)
+
+
+@app.command("export")
+def models_export(
+    clf_id: Id,
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where the pickle goes.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE and FILE.json.")] = False,
+    database: Database = None,
+) -> None:
+    """Write a classifier and its vectorizer as one scikit-learn Pipeline, and FILE.json with what it is."""
+    with open_project(database) as project:
+        sidecar = project.export(clf_id, file, force=force)
+    say(f"{file}: a Pipeline from texts to labels; {sidecar}: its digest, versions and score")
+
+
+@app.command("prune")
+def models_prune(
+    keep: Annotated[int, typer.Option(metavar="N", min=1, help="How many of the newest classifiers stay.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would be removed.")] = False,
+    wait: Wait = 10,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Remove old classifiers, but never the newest nor one that somebody asked to download."""
+    from al_learner.core.status import ranges
+
+    with open_project(database) as project:
+        found = project.prune(keep, dry_run=dry_run, wait_s=wait)
+    if as_json:
+        return print_json(asdict(found))
+    removed = "would be removed" if dry_run else "removed"
+    for name, ids in (("classifiers", found.clf_ids), ("vectorizers", found.countvec_ids)):
+        say(f"{len(ids):,} {name} {removed}{f': {ranges(ids)}' if ids else ''}")
+    return None
+
+
+def _plain(model: Model, run: Run | None) -> dict[str, Any]:
+    return asdict(model) | {"run": asdict(run) if run else None}
+
+
+def _row(model: Model, run: Run | None) -> tuple[str, ...]:
+    metrics = (run.metrics or {}) if run else {}
+    return (
+        str(model.clf_id),
+        local_time(model.created_at),
+        "-" if model.precision_score is None else f"{model.precision_score:.3f}",
+        metrics.get("basis", "-"),
+        f"{run.strategies['classifier']['name']} + {run.strategies['vectorizer']['name']}" if run else "not ours",
+        f"{run.texts:,}" if run and run.texts else "-",
+        str(run.classes) if run and run.classes else "-",
+        f"{model.size_bytes / 1024:,.0f} KiB",
+        _note(metrics),
+    )
+
+
+def _note(metrics: Mapping[str, Any]) -> str:
+    notes = [f"copy of {metrics['promoted']['clf_id']}"] if "promoted" in metrics else []
+    gate = metrics.get("gate", {})
+    verdict = {"worse": f"worse than {gate.get('against')}", "held": f"held: worse than {gate.get('against')}"}
+    return ", ".join([*notes, *filter(None, [verdict.get(gate.get("verdict"))])])
+
+
+def _params(run: Run, kind: str) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in run.strategies[kind]["params"].items())
+
+
+def _print_classes(metrics: Mapping[str, Any]) -> None:
+    """Print precision, recall and the most frequent mistake of each label, the most frequent label first."""
+    labels = metrics["labels"]
+    mistakes: dict[str, tuple[int, str]] = {}
+    for true, predicted, count in metrics["confusion"]:
+        if true != predicted:
+            mistakes[labels[true]] = max(mistakes.get(labels[true], (0, "")), (count, labels[predicted]))
     rows = [
         (
-            str(model.clf_id),
-            local_time(model.created_at),
-            "-" if model.precision_score is None else f"{model.precision_score:.3f}",
-            (run.metrics or {}).get("basis", "-") if run else "-",
-            f"{run.strategies['classifier']['name']} + {run.strategies['vectorizer']['name']}" if run else "not ours",
-            f"{run.texts:,}" if run and run.texts else "-",
-            str(run.classes) if run and run.classes else "-",
-            f"{model.size_bytes / 1024:,.0f} KiB",
+            label,
+            str(row["support"]),
+            *("-" if row[name] is None else f"{row[name]:.3f}" for name in ("precision", "recall")),
+            f"{mistakes[label][1]} ({mistakes[label][0]})" if label in mistakes else "",
         )
-        for model, run in found
+        for label, row in sorted(metrics["per_class"].items(), key=lambda item: -item[1]["support"])
     ]
-    return print_table(("id", "stored", "precision", "measured on", "strategy", "texts", "classes", "size"), rows)
+    print_table(("label", "texts", "precision", "recall", "most often taken for"), rows)

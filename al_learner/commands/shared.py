@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from al_learner.core.project import Project
+    from al_learner.core.status import Result
+
+EXIT_NOTHING_TO_DO = 3
 
 Database = Annotated[
     str | None,
@@ -68,6 +72,16 @@ def print_json(value: Any) -> None:
 def say(text: str) -> None:
     """Print a line."""
     sys.stdout.write(f"{text}\n")
+
+
+def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the option
+    """Print what came of asking for a run; end with exit code 3 if there was nothing to do."""
+    if as_json:
+        print_json(asdict(result))
+    else:
+        say(str(result))
+    if result.run is None:
+        raise typer.Exit(EXIT_NOTHING_TO_DO)
 
 
 def local_time(moment: datetime) -> str:

@@ -57,14 +57,19 @@ def load(blob: bytes, digest: str | None) -> Any:
     UntrustedError
         It was not stored by us, was changed since, or cannot be read by this interpreter's packages.
     """
-    if digest is None:
-        raise UntrustedError("it was not stored by al_learner: al_runs does not know it")
-    if not is_same(sha256(blob), digest):
-        raise UntrustedError("it was changed after al_learner stored it: its SHA-256 is not the recorded one")
+    check(blob, digest)
     try:
         return pickle.loads(blob)  # noqa: S301 - it is ours, see above
     except Exception as exc:  # written under other versions of the packages
         raise UntrustedError(f"it cannot be read by the installed packages: {type(exc).__name__}: {exc}") from exc
+
+
+def check(blob: bytes, digest: str | None) -> None:
+    """Make sure that a blob is the one that was recorded; raises UntrustedError like `load`."""
+    if digest is None:
+        raise UntrustedError("it was not stored by al_learner: al_runs does not know it")
+    if not is_same(sha256(blob), digest):
+        raise UntrustedError("it was changed after al_learner stored it: its SHA-256 is not the recorded one")
 
 
 def sha256(blob: bytes) -> str:
@@ -77,10 +82,12 @@ def signature(key: str | None, clf_sha256: str, countvec_sha256: str) -> str | N
 
     Neither blob can then be changed, swapped or put beside another without the key.
     """
-    if key is None:
-        return None
-    message = f"al_learner pair: clf {clf_sha256} countvec {countvec_sha256}"
-    return hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
+    return signed(key, f"al_learner pair: clf {clf_sha256} countvec {countvec_sha256}")
+
+
+def signed(key: str | None, message: str) -> str | None:
+    """Return the HMAC-SHA256 of a message, in hexadecimal; None without a key."""
+    return None if key is None else hmac.new(key.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
 def is_same(expected: str | None, found: str | None) -> bool:

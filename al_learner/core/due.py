@@ -36,6 +36,8 @@ class Facts:
         Nobody heard of the newest classifier.
     is_unscored : bool
         The newest run has no score.
+    holds : bool
+        The gate may hold a classifier: nothing else happens until the newest has its score.
     blocked : str or None
         Why no run is tried now, though one may be due.
     """
@@ -49,19 +51,25 @@ class Facts:
     can_start_at_random: bool
     is_unheard: bool = False
     is_unscored: bool = False
+    holds: bool = False
     blocked: str | None = None
+
+    @property
+    def must_score(self) -> bool:
+        """Whether the newest classifier waits for its score, which the gate needs."""
+        return self.holds and self.is_unscored
 
 
 def decide(facts: Facts) -> tuple[Due | None, str]:
     """Return the most urgent thing that is due, or None, and why."""
     update, why_update = may_update(facts)
     init, why_init = may_init(facts)
-    if facts.blocked is None:
+    if facts.blocked is None and not facts.must_score:
         if update:
             return "update", why_update
         if init and not facts.has_classifier:
             return "init", why_init
-    if facts.is_unheard:
+    if facts.is_unheard and not facts.must_score:
         return "announce", "nobody has heard of the newest classifier"
     if facts.is_unscored:
         return "score", "the newest classifier has no score"

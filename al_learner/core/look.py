@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from al_learner.core.database import Database
 from al_learner.core.due import Due, Facts, blocked, decide
+from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
 from al_learner.core.registry import INTERFACES, Spec
 from al_learner.core.runs import Run, Runs
@@ -50,6 +51,12 @@ class Look:
     specs: Mapping[str, Any]
     state: str
     newest: Run | None
+
+    def truth(self, basis: Basis) -> dict[int, str]:
+        """Return the labels that are settled now, by text_id, or by init_id where `basis` is ``init-data``."""
+        settled = self.settled.text_ids, self.settled.labels
+        ids, labels = settled if basis == "votes" else (self.init_ids, self.init_labels)
+        return dict(zip(ids.tolist(), labels.tolist(), strict=True))
 
 
 class Looker:
@@ -92,6 +99,7 @@ class Looker:
             and may_announce
             and ((newest is not None and newest.announced is None) or (heard_init and newest_clf > 0)),
             is_unscored=newest is not None and newest.metrics is None,
+            holds=settings.gate == "hold",
             blocked=blocked(self._runs.recent(limit=N_RECENT), state, self._database.now()),
         )
         due, reason = decide(facts)

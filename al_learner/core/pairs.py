@@ -7,7 +7,7 @@ from typing import Any
 from al_learner.core import artifacts
 from al_learner.core.errors import UntrustedError
 from al_learner.core.registry import Kind
-from al_learner.core.runs import Run, Runs, Trained
+from al_learner.core.runs import Pair, Run, Runs, Trained
 from al_learner.core.settings import Settings
 from al_learner.core.store import Store
 
@@ -29,6 +29,15 @@ class Pairs:
     def signature(self, trained: Trained) -> str | None:
         """Sign a new pair; None without a key."""
         return artifacts.signature(self._secret, trained.clf_sha256, trained.countvec_sha256)
+
+    def stored(self, clf_id: int) -> Pair:
+        """Return a classifier and its vectorizer as they are stored, not loaded but checked; raises like `load`."""
+        clf = self._store.clf(clf_id)
+        run = self._trusted(self._runs.last(clf_id=clf_id, detailed=True), f"classifier {clf_id}")
+        countvec = self._store.countvec(run.countvec_id or 0)
+        artifacts.check(clf, run.clf_sha256)
+        artifacts.check(countvec, run.countvec_sha256)
+        return Pair(run, clf, countvec)
 
     def load(self, clf_id: int) -> tuple[Any, Any]:
         """Load a classifier and its vectorizer; return the transformer and the classifier.
@@ -75,7 +84,7 @@ class Pairs:
 
     def startable(self, run: Run | None, spec: Any, countvec: tuple[int, str] | None) -> tuple[int, str] | None:
         """Return id and digest of a run's classifier if one of the same strategy and vectorizer may start from it."""
-        if run is None or run.clf_id is None or run.kind == "init" or countvec is None:
+        if run is None or run.clf_id is None or run.origin == "init" or countvec is None:
             return None
         same = self._matches(run, "classifier", spec) and run.countvec_sha256 == countvec[1] and self._is_signed(run)
         return (run.clf_id, run.clf_sha256 or "") if same else None

@@ -12,20 +12,22 @@ from typing import Any, Self
 import numpy as np
 
 from al_learner.core.channels import Channels
-from al_learner.core.database import Database, chunked
+from al_learner.core.comparison import Comparison
+from al_learner.core.database import Database
 from al_learner.core.due import may_init, may_update
 from al_learner.core.errors import ChannelError, DataError, UntrustedError
 from al_learner.core.evaluation import unknown_tokens
 from al_learner.core.events import event
 from al_learner.core.files import Field, Row, check, read
 from al_learner.core.look import Look, Looker
+from al_learner.core.models import Models
 from al_learner.core.pairs import Pairs
 from al_learner.core.runner import Runner
-from al_learner.core.runs import Run, RunLock, Runs
+from al_learner.core.runs import Pruned, Run, RunLock, Runs
 from al_learner.core.schema import MAX_LABEL_LENGTH
 from al_learner.core.settings import Settings
 from al_learner.core.status import Loaded, Prediction, Result, Status, Vitals, report
-from al_learner.core.store import CHUNK, Model, Store
+from al_learner.core.store import Model, Store
 from al_learner.core.trainer import Job, Trainer, Workbench
 
 BYTES_PER_CHARACTER = 4
@@ -80,6 +82,7 @@ class Project:
         self._looker = Looker(self._database, settings)
         self._pairs = Pairs(self._store, self._runs, settings)
         self._runner = Runner(settings, self._store, self._runs, self._pairs, self._trainer)
+        self._models = Models(settings, self._store, self._runs, self._pairs)
         self._is_prepared = False
 
     # -- what is due, and doing it ------------------------------------------------------------------------------
@@ -127,7 +130,9 @@ class Project:
         with self._runs.lock() as lock:
             look = self._looker.look(heard_init=heard_init, may_announce=may_announce)
             if look.due in ("update", "init"):
-                self._runner.run(look.due, look, lock)
+                run, job = self._runner.run(look.due, look, lock)
+                if look.facts.holds:
+                    self._runner.score(run, lock, job)
                 self.announce()
             elif look.due == "announce":
                 self.announce()
@@ -154,7 +159,7 @@ class Project:
         """
         self.prepare()
         with self._runs.lock(wait_s=wait_s) as lock:
-            look = self.look()
+            look = self._scored_look(lock)
             due, reason = may_update(look.facts, forced=force)
             if not due:
                 return Result("update", reason)
@@ -165,7 +170,7 @@ class Project:
         """Train the first classifier, on init_data or on random texts with random labels; parameters as in `update`."""
         self.prepare()
         with self._runs.lock(wait_s=wait_s) as lock:
-            look = self.look(heard_init=True)
+            look = self._scored_look(lock, heard_init=True)
             if look.facts.has_classifier and not force:
                 return Result("init", f"there is a classifier already ({self._store.newest_clf_id()}); force a new one")
             due, reason = may_init(look.facts)
@@ -220,6 +225,8 @@ class Project:
         if self._channels is None:
             return 0
         newest = self._runs.last(status="succeeded")  # asked first: what is stored later is not announced by this
+        if self.settings.gate == "hold" and newest is not None and newest.metrics is None:
+            return 0  # it may yet be held
         try:
             heard = self._channels.announce()
         except ChannelError as exc:
@@ -241,13 +248,77 @@ class Project:
             clf_id=self._store.newest_clf_id(),
             unknown_tokens=self._unknown_tokens(look.newest),
             last_run=self._runs.last(),
+            advice=self._models.advice(look),
         )
 
     def models(self) -> list[tuple[Model, Run | None]]:
-        """Return every stored classifier, the newest first, with the run that stored it; None if it is not ours."""
+        """Return every stored classifier, the newest first, with the run that stored it; None if it is not ours.
+
+        Of a run's metrics what is large is left out; `model` returns all of it.
+        """
         self.prepare()
-        runs = {run.clf_id: run for run in self._runs.recent(status="succeeded")}
-        return [(model, runs.get(model.clf_id)) for model in self._store.models()]
+        return self._models.listed()
+
+    def model(self, clf_id: int) -> tuple[Model, Run | None]:
+        """Return a stored classifier, and the run that stored it with all of its metrics.
+
+        Raises
+        ------
+        DataError
+            There is no such classifier.
+        """
+        self.prepare()
+        return self._models.shown(clf_id)
+
+    def compare(self, a: int, b: int) -> Comparison:
+        """Compare two classifiers on the slice texts that both have, against the labels of now.
+
+        Raises
+        ------
+        DataError
+            They cannot be compared; says why.
+        """
+        return self._models.compare(a, b, self.look())
+
+    def promote(self, clf_id: int, *, wait_s: float = 0) -> Result:
+        """Store a copy of a former pair as the newest, and announce it. The next training supersedes it.
+
+        No text changes: what was voted since that pair was trained still counts as taken up.
+
+        Parameters
+        ----------
+        clf_id : int
+        wait_s : float
+            Seconds to wait for a run that is on.
+
+        Raises
+        ------
+        DataError
+            There is no such classifier.
+        UntrustedError
+            It was not stored by us, or was changed since.
+        """
+        self.prepare()
+        with self._runs.lock(wait_s=wait_s) as lock:
+            result = self._models.promote(clf_id, lock)
+            if result.run is None:
+                return result
+            self.announce()
+            return Result("promote", result.reason, self._runs.last(clf_id=result.run.clf_id))
+
+    def prune(self, keep: int, *, dry_run: bool = False, wait_s: float = 0) -> Pruned:
+        """Remove all but the newest `keep` classifiers, and the vectorizers that none of the others needs.
+
+        Classifiers that somebody asked to download stay, like whatever was not stored by us. al_runs keeps its rows.
+        """
+        self.prepare()
+        with self._runs.lock(wait_s=wait_s) as lock:
+            return self._models.prune(keep, lock, dry_run=dry_run)
+
+    def export(self, clf_id: int, file: Path | str, *, force: bool = False) -> Path:
+        """Write a pair as one pickled scikit-learn Pipeline from texts to labels; see `export.export`."""
+        self.prepare()
+        return self._models.export(clf_id, Path(file), force=force)
 
     def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
         """Predict labels with a stored classifier.
@@ -270,13 +341,7 @@ class Project:
         clf_id = clf_id or self._store.newest_clf_id()
         if not clf_id:
             raise DataError("there is no classifier yet: run `al-learner init`")
-        transformer, classifier = self._pairs.load(clf_id)
-        rows = self._store.all_texts() if texts is None else enumerate(texts)
-        for chunk in chunked(rows, CHUNK):
-            probabilities = classifier.predict_proba(transformer.transform([text for _, text in chunk]))
-            best = probabilities.argmax(axis=1)
-            for (number, _), column, row in zip(chunk, best, probabilities, strict=True):
-                yield Prediction(number, str(classifier.classes_[column]), float(row[column]))
+        yield from self._models.predict(texts, clf_id)
 
     def load_texts(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
         """Append texts, from a file or from memory; all or none. LabelForward's tables are made where there are none.
@@ -331,9 +396,21 @@ class Project:
         if self._channels is not None:
             self._channels.close()
 
+    def _scored_look(self, lock: RunLock, *, heard_init: bool = False) -> Look:
+        """Look; where the gate may hold the newest classifier, once that has its score."""
+        look = self.look(heard_init=heard_init)
+        if look.facts.must_score and look.newest is not None:
+            self._runner.score(look.newest, lock, look)
+            look = self.look(heard_init=heard_init)
+        return look
+
     def _by_hand(self, run: Run, job: Job, lock: RunLock, reason: str) -> Result:
-        self.announce()
-        self._runner.score(run, lock, job)
+        if self.settings.gate == "hold":
+            self._runner.score(run, lock, job)
+            self.announce()
+        else:
+            self.announce()
+            self._runner.score(run, lock, job)
         return Result(run.kind, reason, self._runs.last(clf_id=run.clf_id))
 
     def _read(self, source: Any, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:
@@ -349,5 +426,5 @@ class Project:
             transformer = self._pairs.transformer(run)
         except (UntrustedError, DataError):
             return None
-        ids = np.random.default_rng(0).integers(1, self._store.newest_text_id() + 1, size=2_000)
+        ids = np.random.default_rng(0).integers(1, max(1, self._store.newest_text_id()) + 1, size=2_000)
         return unknown_tokens(transformer, self._store.texts("text_data", sorted({*ids.tolist()})).values())

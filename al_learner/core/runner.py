@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
+from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
+from al_learner.core.gate import Gate, in_words
 from al_learner.core.look import Look
 from al_learner.core.pairs import Pairs
 from al_learner.core.registry import Spec
 from al_learner.core.runs import Run, RunKind, RunLock, Runs
 from al_learner.core.settings import Settings
+from al_learner.core.status import ranges
 from al_learner.core.store import Store
 from al_learner.core.trainer import ColdStart, Job, Trainer
 
@@ -26,6 +28,7 @@ class Runner:
 
     def __init__(self, settings: Settings, store: Store, runs: Runs, pairs: Pairs, trainer: Trainer) -> None:
         self._settings, self._store, self._runs, self._pairs, self._trainer = settings, store, runs, pairs, trainer
+        self._gate = Gate(settings, runs, pairs)
         chosen = settings.strategies
         self._classifier = Spec.of("classifier", chosen.classifier)
         self._vectorizer = Spec.of("vectorizer", chosen.vectorizer)
@@ -77,16 +80,29 @@ class Runner:
         return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
 
     def score(self, run: Run, lock: RunLock, what: Job | Look) -> None:
-        """Measure a run's classifier by a twin that has not seen the slice; by a look, when its job is gone."""
+        """Measure a run's classifier by a twin that has not seen the slice; by a look, when its job is gone.
+
+        If the gate holds the classifier, the former pair is put back as the newest in the same commit.
+        """
+        former, because = None, ""
         try:
-            score = self._trainer.score(what if isinstance(what, Job) else self._job_of(run, what))
+            job = what if isinstance(what, Job) else self._job_of(run, what)
+            score = self._trainer.score(job)
             precision, metrics = score.precision, score.metrics
+            verdict, former = self._gate.judge(run, metrics, _truth(job, metrics.get("basis")))
+            if verdict:
+                metrics = {**metrics, "gate": verdict}
+            because = in_words(run.clf_id, verdict) or ""
         except DatabaseUnavailable:
             raise
         except AlLearnerError as exc:
             precision, metrics = None, {"reason": f"scoring failed: {exc}"}
-        lock.score(run.run_id, run.clf_id or 0, precision, metrics)
+        if because:
+            event("gate.worse", level=logging.WARNING, run_id=run.run_id, clf_id=run.clf_id, because=because)
+        back = lock.score(run.run_id, run.clf_id or 0, precision, metrics, put_back=former, because=because)
         event("run.scored", run_id=run.run_id, clf_id=run.clf_id, precision=precision)
+        if back is not None and former is not None:
+            event("pair.promoted", run_id=back.run_id, clf_id=back.clf_id, of=former.run.clf_id)
 
     def _job_of(self, run: Run, look: Look) -> Job:
         """Return the job that the newest run did: its texts are those that no vote has made new samples since."""
@@ -96,7 +112,7 @@ class Runner:
         usable, reason = self._pairs.usable_countvec(look.specs["vectorizer"])
         countvec, reason = (None, because) if refit else (usable, reason)
         if countvec is None and (lost := [model.clf_id for model in self._store.models()]):
-            event("vectorizer.refitted", level=logging.WARNING, reason=reason, no_longer_downloadable=_ranges(lost))
+            event("vectorizer.refitted", level=logging.WARNING, reason=reason, no_longer_downloadable=ranges(lost))
         return self._rows(kind, look, np.ones_like(look.settled.is_new), countvec)
 
     def _rows(self, kind: RunKind, look: Look, texts: NDArray[np.bool_], countvec: tuple[int, str] | None) -> Job:
@@ -121,12 +137,7 @@ class Runner:
         )
 
 
-def _ranges(ids: Iterable[int]) -> str:
-    """Return ids in words: ``1-3, 7``."""
-    spans: list[list[int]] = []
-    for i in sorted(ids):
-        if spans and i == spans[-1][1] + 1:
-            spans[-1][1] = i
-        else:
-            spans.append([i, i])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
+def _truth(job: Job, basis: Basis | None) -> dict[int, str]:
+    n = len(job.text_ids)
+    ids, labels = (job.text_ids, job.labels[:n]) if basis == "votes" else (job.init_ids, job.labels[n:])
+    return dict(zip(ids.tolist(), labels.tolist(), strict=True))

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +18,7 @@ from al_learner.core.database import OWNER, Database, translated
 from al_learner.core.errors import BusyError, DatabaseError, MigrationError
 from al_learner.core.schema import al_runs, classifiers, countvecs, text_data
 
-RunKind = Literal["init", "update"]
+RunKind = Literal["init", "update", "promote"]
 
 VERSION = "0001"
 """The newest migration of al_runs."""
@@ -28,13 +28,16 @@ INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
 UPGRADE_KEY = LOCK_KEY + 1
 
+DETAILS = ("labels", "per_class", "confusion", "predictions", "sample")
+"""The large parts of a score, which are read only where they are needed."""
+
 POLL_S = 0.1
 """How often a lock that somebody else holds is asked for again."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A row of al_runs; see the comments in `schema`."""
+    """A row of al_runs; see the comments in `schema`. `metrics` may come without its details."""
 
     run_id: int
     kind: RunKind
@@ -58,6 +61,34 @@ class Run:
     signature: str | None
     seconds: float | None
     metrics: Mapping[str, Any] | None
+
+    @property
+    def origin(self) -> RunKind:
+        """The kind of the run that trained the classifier, also where this one promoted it."""
+        promoted = (self.metrics or {}).get("promoted", {})
+        return cast(RunKind, promoted.get("kind", self.kind))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A stored pair that can be trusted: the run that stored it, with all of its metrics, and both pickles."""
+
+    run: Run
+    clf: bytes
+    countvec: bytes
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed, or would be.
+
+    Attributes
+    ----------
+    clf_ids, countvec_ids : tuple of int
+    """
+
+    clf_ids: tuple[int, ...]
+    countvec_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -115,15 +146,27 @@ class Runs:
             raise
         return True
 
-    def last(self, *, status: str | None = None, clf_id: int | None = None) -> Run | None:
-        """Return the newest run, or the newest with a status or a classifier."""
-        return next(iter(self.recent(limit=1, status=status, clf_id=clf_id)), None)
+    def last(self, **which: Any) -> Run | None:
+        """Return the newest run, or the newest of some; parameters as in `recent`."""
+        return next(iter(self.recent(limit=1, **which)), None)
 
-    def recent(self, *, limit: int | None = None, status: str | None = None, clf_id: int | None = None) -> list[Run]:
-        """Return runs, the newest first."""
-        query = sa.select(al_runs).order_by(al_runs.c.run_id.desc()).limit(limit)
+    def recent(
+        self,
+        *,
+        limit: int | None = None,
+        status: str | None = None,
+        kind: RunKind | None = None,
+        clf_id: int | None = None,
+        detailed: bool = False,
+    ) -> list[Run]:
+        """Return runs, the newest first; `detailed`: with everything in `metrics`, also what is large."""
+        columns = [column for column in al_runs.columns if column is not al_runs.c.metrics]
+        metrics = al_runs.c.metrics if detailed else self._without_details()
+        query = sa.select(*columns, metrics.label("metrics")).order_by(al_runs.c.run_id.desc()).limit(limit)
         if status is not None:
             query = query.where(al_runs.c.status == status)
+        if kind is not None:
+            query = query.where(al_runs.c.kind == kind)
         if clf_id is not None:
             query = query.where(al_runs.c.clf_id == clf_id)
         with self._database.reading() as connection:
@@ -145,8 +188,16 @@ class Runs:
     def announced(self, run_id: int) -> None:
         """Record that somebody heard of the classifiers of all runs up to this one."""
         waiting = sa.and_(al_runs.c.run_id <= run_id, al_runs.c.status == "succeeded", al_runs.c.announced.is_(None))
-        update = al_runs.update().where(waiting).values(announced=sa.func.now())
+        verdict = al_runs.c.metrics["gate"]["verdict"].as_string()
+        served = sa.func.coalesce(verdict, "") != "held"  # what was held nobody has heard of, nor will
+        update = al_runs.update().where(waiting, served).values(announced=sa.func.now())
         self._database.write(lambda connection: connection.execute(update))
+
+    def _without_details(self) -> sa.ColumnElement[Any]:
+        metrics = al_runs.c.metrics
+        if self._database.is_postgresql:
+            return metrics.op("-", return_type=metrics.type)(sa.cast(DETAILS, sa.ARRAY(sa.Text)))
+        return sa.func.json_remove(metrics, *(f"$.{name}" for name in DETAILS), type_=metrics.type)
 
     @contextmanager
     def lock(self, *, wait_s: float = 0) -> Iterator[RunLock]:
@@ -319,15 +370,57 @@ class RunLock:
 
         return self._database.write_on(self._connection, write)
 
-    def score(self, run_id: int, clf_id: int, precision: float | None, metrics: Mapping[str, Any]) -> None:
-        """Third commit: how good the classifier is."""
+    def score(
+        self,
+        run_id: int,
+        clf_id: int,
+        precision: float | None,
+        metrics: Mapping[str, Any],
+        *,
+        put_back: Pair | None = None,
+        because: str = "",
+    ) -> Run | None:
+        """Third commit: how good the classifier is; if another pair is put back as the newest, return that run."""
 
-        def write(connection: sa.Connection) -> None:
+        def write(connection: sa.Connection) -> Run | None:
             clf = classifiers.update().where(classifiers.c.clf_id == clf_id)
             connection.execute(clf.values(precision_score=precision))
             connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
+            return None if put_back is None else _promote(connection, put_back, forced=False, because=because)
 
-        self._database.write_on(self._connection, write)
+        return self._database.write_on(self._connection, write)
+
+    def promote(self, pair: Pair, *, because: str) -> Run:
+        """Store a copy of a pair as the newest, with a run that says so. Return that run."""
+        return self._database.write_on(self._connection, lambda c: _promote(c, pair, forced=True, because=because))
+
+    def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
+        """Delete all but the newest `keep` of our classifiers, and the vectorizers that none of the others needs.
+
+        What somebody asked to download stays, like the newest vectorizer and what al_runs does not know. `dry_run`:
+        delete nothing, and return what would be deleted.
+        """
+        ours = sa.select(classifiers.c.clf_id).where(classifiers.c.clf_id.in_(sa.select(al_runs.c.clf_id)))
+        newest = ours.order_by(classifiers.c.clf_id.desc()).limit(keep)
+        unwanted = sa.delete(classifiers).where(
+            classifiers.c.clf_id.in_(ours), classifiers.c.clf_id.not_in(newest), classifiers.c.download == 0
+        )
+        left = sa.select(al_runs.c.countvec_id).join(classifiers, classifiers.c.clf_id == al_runs.c.clf_id)
+        unneeded = sa.delete(countvecs).where(
+            countvecs.c.countvec_id.in_(sa.select(al_runs.c.countvec_id)),
+            countvecs.c.countvec_id.not_in(left),
+            countvecs.c.countvec_id != sa.select(sa.func.max(countvecs.c.countvec_id)).scalar_subquery(),
+        )
+
+        def write(connection: sa.Connection) -> Pruned:
+            with connection.begin_nested() as savepoint:
+                clf_ids = connection.scalars(unwanted.returning(classifiers.c.clf_id)).all()
+                countvec_ids = connection.scalars(unneeded.returning(countvecs.c.countvec_id)).all()
+                if dry_run:
+                    savepoint.rollback()
+            return Pruned(tuple(sorted(clf_ids)), tuple(sorted(countvec_ids)))
+
+        return self._database.write_on(self._connection, write)
 
     def give_up(self, run_id: int, status: Literal["failed", "abandoned"], error: str) -> None:
         """Record that a run ended without a classifier, and why."""
@@ -359,3 +452,33 @@ class RunLock:
             update = text_data.update().where(text_data.c.text_id == sa.bindparam("sample"))
             values = update.values(major_label=sa.bindparam("settled"), taught=False)
             connection.execute(values, [{"sample": text_id, "settled": name} for text_id, name in samples])
+
+
+def _promote(connection: sa.Connection, pair: Pair, *, forced: bool, because: str) -> Run:
+    run = pair.run
+    score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
+    if not score:
+        score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
+    clf = {"clf": pair.clf, "download": 0, "precision_score": score.get("precision")}
+    values = {
+        "kind": "promote",
+        "status": "succeeded",
+        "forced": forced,
+        "owner": OWNER,
+        "state": run.state,
+        "finished": sa.func.now(),
+        "clf_id": connection.execute(classifiers.insert().returning(classifiers.c.clf_id), clf).scalar_one(),
+        "countvec_id": connection.execute(
+            countvecs.insert().returning(countvecs.c.countvec_id), {"countvec": pair.countvec}
+        ).scalar_one(),
+        "new_samples": 0,
+        "texts": run.texts,
+        "classes": run.classes,
+        "strategies": run.strategies,
+        "versions": run.versions,
+        "clf_sha256": run.clf_sha256,
+        "countvec_sha256": run.countvec_sha256,
+        "signature": run.signature,
+        "metrics": {**score, "promoted": {"clf_id": run.clf_id, "kind": run.origin, "because": because}},
+    }
+    return Run(**connection.execute(al_runs.insert().values(values).returning(al_runs)).mappings().one())

@@ -83,7 +83,7 @@ al_runs = sa.Table(
     "al_runs",
     ours,
     sa.Column("run_id", sa.Integer, primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),  # init or update
+    sa.Column("kind", sa.Text, nullable=False),  # init, update, or promote
     sa.Column("status", sa.Text, nullable=False),  # running, succeeded, failed, abandoned or died
     sa.Column("forced", sa.Boolean, nullable=False),  # whether a person asked for it by hand
     sa.Column("owner", sa.Text, nullable=False),  # host:pid of who runs it
@@ -102,6 +102,6 @@ al_runs = sa.Table(
     sa.Column("clf_sha256", sa.Text),  # digests of the stored pair
     sa.Column("countvec_sha256", sa.Text),
     sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
-    sa.Column("seconds", sa.Float),  # from the run's start to its second commit
+    sa.Column("seconds", sa.Float),  # from the run's start to its second commit; NULL: promoted
     sa.Column("metrics", Json),  # how good it is; NULL until scored
 )

@@ -175,6 +175,10 @@ class Settings(BaseSettings):
         default=None, description="Secret that signs what is stored; what it did not sign is never loaded back."
     )
     signing_key_file: SecretFile | None = Field(default=None, description="File that holds the signing key instead.")
+    gate: Literal["warn", "hold", "off"] = Field(
+        default="warn",
+        description="What to do when a classifier is significantly worse than the one before it.",
+    )
     reconcile_s: float = Field(
         default=30, gt=0, description="Seconds between the worker's looks when no message comes."
     )

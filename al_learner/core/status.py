@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from al_learner.core.advice import Advice
+from al_learner.core.evaluation import in_words as score_in_words
+from al_learner.core.gate import in_words as worse_in_words
 from al_learner.core.look import Look
 from al_learner.core.runs import Run, RunKind
 
@@ -27,6 +30,10 @@ class Status:
         What a worker would do now: update, init, announce or score.
     reason : str
         Why; or why nothing is due.
+    newest : Run or None
+        The newest run that succeeded, with its score.
+    advice : Advice
+        What the last batches gained.
     """
 
     texts: int
@@ -41,6 +48,8 @@ class Status:
     last_run: Run | None
     due: str | None
     reason: str
+    newest: Run | None
+    advice: Advice
 
     def __str__(self) -> str:
         unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
@@ -105,19 +114,26 @@ class Result:
     def __str__(self) -> str:
         if self.run is None:
             return f"{self.kind}: nothing to do ({self.reason})"
-        run, score = self.run, "no score yet"
-        if run.metrics is not None:
-            precision = run.metrics.get("precision")
-            score = f"no score: {run.metrics.get('reason')}" if precision is None else f"precision {precision:.3f}"
-        return (
+        run, metrics = self.run, self.run.metrics or {}
+        if self.kind == "promote":
+            return (
+                f"promote: classifier {run.clf_id}, a copy of {metrics['promoted']['clf_id']}, is the newest until the "
+                "next training, which is on all votes"
+            )
+        warning = worse_in_words(run.clf_id, metrics.get("gate"))
+        did = (
             f"{self.kind}: classifier {run.clf_id} from {run.texts} texts in {run.classes} classes, "
-            f"{run.new_samples} of them new, in {run.seconds:.2f} s ({score})"
+            f"{run.new_samples} of them new, in {run.seconds:.2f} s"
         )
+        lines = [did, f"score: {score_in_words(run.metrics)}", *([f"warning: {warning}"] if warning else [])]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
 
-def report(look: Look, *, texts: int, clf_id: int, unknown_tokens: float | None, last_run: Run | None) -> Status:
+def report(
+    look: Look, *, texts: int, clf_id: int, unknown_tokens: float | None, last_run: Run | None, advice: Advice
+) -> Status:
     """Put a status together."""
     facts = look.facts
     return Status(
@@ -133,4 +149,17 @@ def report(look: Look, *, texts: int, clf_id: int, unknown_tokens: float | None,
         last_run=last_run,
         due=look.due,
         reason=look.reason,
+        newest=look.newest,
+        advice=advice,
     )
+
+
+def ranges(ids: Iterable[int]) -> str:
+    """Return ids in words: ``1-3, 7``."""
+    spans: list[list[int]] = []
+    for i in sorted(ids):
+        if spans and i == spans[-1][1] + 1:
+            spans[-1][1] = i
+        else:
+            spans.append([i, i])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -109,6 +109,11 @@ class Store:
         with self._database.reading() as connection:
             return connection.scalar(sa.select(sa.func.count()).select_from(text_data)) or 0
 
+    def text_ids(self) -> Ids:
+        """Return every text_id."""
+        with self._database.reading() as connection:
+            return np.fromiter(connection.scalars(sa.select(text_data.c.text_id)), np.int64)
+
     def texts(self, table: Literal["text_data", "init_data"], ids: Sequence[int]) -> dict[int, str]:
         """Return texts by id, those that exist."""
         source, key = (text_data, text_data.c.text_id) if table == "text_data" else (init_data, init_data.c.init_id)
@@ -155,14 +160,16 @@ class Store:
         with self._database.reading() as connection:
             return bool(connection.scalar(found.where(countvecs.c.countvec_id == countvec_id)) == digest)
 
-    def models(self) -> list[Model]:
-        """Return every stored classifier, the newest first."""
+    def models(self, clf_id: int | None = None) -> list[Model]:
+        """Return every stored classifier, the newest first; or the one with an id, if it is there."""
         query = sa.select(
             classifiers.c.clf_id,
             classifiers.c.created_at,
             classifiers.c.precision_score,
             sa.func.length(classifiers.c.clf),
         ).order_by(classifiers.c.clf_id.desc())
+        if clf_id is not None:
+            query = query.where(classifiers.c.clf_id == clf_id)
         with self._database.reading() as connection:
             return [Model(*row) for row in connection.execute(query)]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from al_learner.core import artifacts
 from al_learner.core.database import Database
 from al_learner.core.errors import ArtifactError, DataError, PluginError, UntrustedError
-from al_learner.core.evaluation import Basis, in_slice, measure
+from al_learner.core.evaluation import Basis, coded, fixed_sample, in_slice, measure
 from al_learner.core.interfaces import Classifier, InitSampler, Labels, Transformer, Vectorizer
 from al_learner.core.registry import Spec
 from al_learner.core.runs import Trained
@@ -94,6 +94,7 @@ class Workbench:
         self._features: dict[Table, _Features] = {}
         self._trained: tuple[str, Pipeline] | None = None
         self._twin: tuple[str, Pipeline] | None = None
+        self._sample: tuple[int, Ids] | None = None
 
     def train(self, job: Job) -> Trained:
         """Do a job. Raises AlLearnerError; nothing is written."""
@@ -142,12 +143,23 @@ class Workbench:
         classifier = cast(Classifier, job.classifier.make("classifier"))
         twin = fit_classifier(classifier, X[training], y[training], last=last)
         self._twin = kind, twin
-        metrics = measure(y[measured], twin.predict_proba(X[measured]), twin.classes_)
-        return Score(metrics["precision"], {"basis": basis, **metrics})
+        ids = np.concatenate([job.text_ids, job.init_ids])[kept][measured]
+        metrics = measure(y[measured], twin.predict_proba(X[measured]), twin.classes_, ids)
+        sample, features = self._sampled()
+        predictions = coded(sample, twin.predict(features), np.array(metrics["labels"])) if len(sample) else None
+        return Score(metrics["precision"], {"basis": basis, **metrics, "sample": predictions})
 
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    def _sampled(self) -> tuple[Ids, csr_matrix]:
+        """Return the texts of the fixed sample that are not blank, and their features."""
+        newest = self._store.newest_text_id()
+        if self._sample is None or self._sample[0] != newest:
+            self._sample = newest, fixed_sample(self._store.text_ids())
+        X, kept = self._features["text_data"].of(self._sample[1])
+        return self._sample[1][kept], X[kept]
 
     def _last(self, job: Job) -> tuple[Pipeline | None, tuple[str, ...]]:
         """Return the classifier to start from, if there is one that can be trusted, and what to say about it."""

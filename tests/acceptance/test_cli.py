@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from al_learner.cli import EXIT_ERROR, EXIT_NOTHING_TO_DO
+from al_learner.cli import EXIT_ERROR
+from al_learner.commands.shared import EXIT_NOTHING_TO_DO
 from tests.acceptance.conftest import Cli
 
 EXIT_USAGE = 2

@@ -39,7 +39,8 @@ def test_the_page_has_every_option_of_a_command_and_no_other(name: str) -> None:
     has = {option for p in parameters for option in p.opts if option.startswith("-")} - {"--help"}
     rows = table(CLI, f"`{name}`") if "\n| " in text else []
     assert {row[0].strip("`") for row in rows if row[0].startswith("`--")} == has
-    has_arguments = {p.name.upper() for p in parameters if not p.opts[0].startswith("-")}
+    arguments = [p for p in parameters if not p.opts[0].startswith("-")]
+    has_arguments = {(p.metavar or p.name.upper()).strip("[]") for p in arguments}
     assert {row[0].strip("`") for row in rows if re.fullmatch("`[A-Z]+`", row[0])} == has_arguments
 
 
@@ -74,9 +75,10 @@ def test_the_page_has_every_option_of_the_program() -> None:
 
 def test_the_page_has_every_exit_code() -> None:
     from al_learner import cli, worker
+    from al_learner.commands import shared
 
     codes = {row[0] for row in table(CLI, "Exit codes")}
-    named = {f"{cli.EXIT_ERROR}", f"{cli.EXIT_NOTHING_TO_DO}", f"{worker.EXIT_OK}", f"{worker.EXIT_SIGNAL} + n"}
+    named = {f"{cli.EXIT_ERROR}", f"{shared.EXIT_NOTHING_TO_DO}", f"{worker.EXIT_OK}", f"{worker.EXIT_SIGNAL} + n"}
     assert codes == {*named, "2"}
 
 
@@ -167,8 +169,15 @@ def test_the_page_has_every_metric_of_the_monitor() -> None:
 def test_the_page_has_every_metric_of_a_score() -> None:
     import numpy as np
 
-    metrics = evaluation.measure(np.array(["a", "b"]), np.eye(2), np.array(["a", "b"]))
-    assert {row[0].strip("`") for row in table(DOCS / "how-to" / "use-the-scores.md", "Read them")} == {*metrics}
+    metrics = evaluation.measure(np.array(["a", "b"]), np.eye(2), np.array(["a", "b"]), np.arange(2))
+    assert {row[0].strip("`") for row in table(DOCS / "how-to" / "use-the-scores.md", "Read them")} == {
+        *metrics,
+        "basis",
+        "sample",
+        "gate",
+        "promoted",
+        "reason",
+    }
 
 
 def test_the_page_has_every_log_event_with_its_level_and_fields() -> None:

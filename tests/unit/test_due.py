@@ -57,6 +57,17 @@ BLOCKED = {"blocked": "the last run failed"}
         ),
         pytest.param(replace(AT_REST, is_unheard=True, is_unscored=True), "announce", "", id="score waits"),
         pytest.param(replace(AT_REST, is_unscored=True), "score", "", id="a score is due last"),
+        pytest.param(
+            replace(AT_REST, new_samples=10, is_unheard=True, is_unscored=True, holds=True),
+            "score",
+            "has no score",
+            id="under a gate that holds, the score goes first",
+        ),
+        pytest.param(
+            replace(AT_REST, is_unscored=True, holds=True, **BLOCKED), "score", "", id="held or not is never blocked"
+        ),
+        pytest.param(replace(AT_REST, new_samples=10, holds=True), "update", "", id="scored, so training goes on"),
+        pytest.param(replace(AT_REST, is_unheard=True, holds=True), "announce", "", id="scored, so it is announced"),
         pytest.param(replace(AT_REST, new_samples=10, **BLOCKED), None, "the last run failed", id="blocked update"),
         pytest.param(replace(AT_REST, has_classifier=False, **BLOCKED), None, "last run failed", id="blocked init"),
         pytest.param(replace(AT_REST, **BLOCKED), None, "10 more are needed", id="blocked, but nothing is due anyway"),

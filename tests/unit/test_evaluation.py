@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -5,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.evaluation import in_slice, measure, unknown_tokens
+from al_learner.core.evaluation import (
+    calibration_error,
+    fixed_sample,
+    in_slice,
+    in_words,
+    measure,
+    unknown_tokens,
+)
 from al_learner.core.registry import strategy
 
 BASES = ("votes", "init-data")
@@ -65,28 +73,107 @@ def test_measurements_are_those_of_the_textbook():
     y = np.array(["a", "a", "b", "b"], object)
     probabilities = np.array([[0.8, 0.2], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]])
 
-    metrics = measure(y, probabilities, np.array(["a", "b"]))
+    metrics = measure(y, probabilities, np.array(["a", "b"]), np.array([10, 11, 12, 23]))
 
     f1_a, f1_b = 2 * 1 / (2 + 1), 2 * 2 / (2 * 2 + 1)
     assert metrics == {
         "size": 4,
         "precision": 0.75,
         "accuracy": 0.75,
+        "accuracy_interval": [pytest.approx(0.30064, abs=1e-5), pytest.approx(0.95441, abs=1e-5)],
         "macro_f1": pytest.approx((f1_a + f1_b) / 2),
         "log_loss": pytest.approx(-(math.log(0.8) + math.log(0.4) + math.log(0.9) + math.log(0.7)) / 4),
+        "calibration_error": pytest.approx((0.2 + 0.6 + 0.1 + 0.3) / 4),  # each in a bin of its own
+        "labels": ["a", "b"],
+        "per_class": {
+            "a": {"precision": 1.0, "recall": 0.5, "support": 2},
+            "b": {"precision": pytest.approx(2 / 3), "recall": 1.0, "support": 2},
+        },
+        "confusion": [[0, 0, 1], [0, 1, 1], [1, 1, 2]],
+        "predictions": {"ids": [10, 11, 12, 23], "labels": [0, 1, 1, 1]},
     }
-    assert {type(value) for value in metrics.values()} == {int, float}
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_nothing_to_divide_by_is_told_from_zero():
+    metrics = measure(np.array(["a", "c"]), np.array([[0.9, 0.1, 0.0]] * 2), np.array(["a", "b", "c"]), np.arange(2))
+
+    assert metrics["labels"] == ["a", "b", "c"]
+    assert metrics["per_class"] == {
+        "a": {"precision": 0.5, "recall": 1.0, "support": 1},
+        "c": {"precision": None, "recall": 0.0, "support": 1},
+    }
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_confusion_counts_support_and_predictions_are_one_story(rows):
+    labels = np.array(list("abcd"))
+    true, predicted = (np.array(column) for column in zip(*rows, strict=True))
+
+    metrics = measure(labels[true], np.eye(4)[predicted], labels, np.arange(len(rows)))
+
+    cells = {(t, p): n for t, p, n in metrics["confusion"]}
+    assert sum(cells.values()) == metrics["size"] == len(rows)
+    assert sum(n for (t, p), n in cells.items() if t == p) == pytest.approx(metrics["accuracy"] * len(rows))
+    assert metrics["predictions"]["labels"] == predicted.tolist()
+    low, high = metrics["accuracy_interval"]
+    assert 0 <= low <= metrics["accuracy"] + 1e-9 <= high + 2e-9 <= 1 + 3e-9
+    for name, row in metrics["per_class"].items():
+        assert row["support"] == sum(n for (t, _), n in cells.items() if labels[t] == name)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "right", "error"),
+    [
+        ([0.9] * 10, [1] * 9 + [0], 0),
+        ([0.9] * 10, [0] * 10, 0.9),
+        ([1.0, 1.0], [1, 1], 0),
+        ([0.99, 0.35], [1, 1], (0.01 + 0.65) / 2),
+        ([0.95, 0.96], [0, 1], abs(0.95 + 0.96 - 1) / 2),
+    ],
+)
+def test_calibration_is_how_far_certainty_is_from_the_share_of_right_answers(confidences, right, error):
+    assert calibration_error(np.array(confidences), np.array(right, bool)) == pytest.approx(error)
+
+
+@given(st.lists(IDS, unique=True, max_size=60), IDS)
+def test_a_new_text_takes_the_place_of_at_most_one_in_the_fixed_sample(ids, new):
+    before = fixed_sample(np.array(ids, np.int64), 20)
+    after = fixed_sample(np.array([*ids, *([] if new in ids else [new])], np.int64), 20)
+
+    assert len(before) == min(20, len(ids))
+    assert before.tolist() == sorted(before.tolist())
+    assert len({*before.tolist()} - {*after.tolist()}) <= 1
+    assert {*after.tolist()} - {*before.tolist()} <= {new}
+
+
+VOTED = {"precision": 0.5, "accuracy": 0.5, "accuracy_interval": [0.25, 0.75], "size": 12, "basis": "votes"}
+PRELABELLED = {"precision": 1.0, "accuracy": 1.0, "accuracy_interval": [0.8, 1], "size": 1200, "basis": "init-data"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        (None, "none yet"),
+        ({"reason": "the labels were drawn at random"}, "none: the labels were drawn at random"),
+        (VOTED, "50.0% right (95%: 25.0% to 75.0%), measured on 12 of the texts chosen by active learning, therefore "),
+        (VOTED, "harder than the corpus: the number is pessimistic"),
+        (PRELABELLED, "measured on 1,200 of the prelabelled texts: the number holds for texts like those"),
+    ],
+)
+def test_a_score_is_told_in_words_with_what_it_was_measured_on(metrics, words):
+    assert words in in_words(metrics)
 
 
 def test_a_label_that_the_classifier_does_not_know_counts_as_wrong_with_a_finite_loss():
-    metrics = measure(np.array(["new"]), np.array([[1.0, 0.0]]), np.array(["a", "b"]))
+    metrics = measure(np.array(["new"]), np.array([[1.0, 0.0]]), np.array(["a", "b"]), np.arange(1))
 
     assert (metrics["precision"], metrics["macro_f1"]) == (0, 0)
     assert metrics["log_loss"] == pytest.approx(-math.log(1e-15))
 
 
 def test_certainty_about_the_wrong_label_costs_a_finite_loss():
-    metrics = measure(np.array(["b", "a"]), np.array([[1.0, 0.0], [1.0, 0.0]]), np.array(["a", "b"]))
+    metrics = measure(np.array(["b", "a"]), np.array([[1.0, 0.0], [1.0, 0.0]]), np.array(["a", "b"]), np.arange(2))
 
     assert metrics["log_loss"] == pytest.approx(-math.log(1e-15) / 2)
 

@@ -62,6 +62,7 @@ ELSEWHERE = {
     "REDIS_TLS": ("true", True),
     "REDIS_CA_FILE": ("secret", "secret"),
     "BATCH_SIZE": ("7", 7),
+    "AL_LEARNER_GATE": ("hold", "hold"),
     "MIN_LABEL_COUNT": ("3", 3),
     "AL_LEARNER_CLASSIFIER": ("sgd", "sgd"),
     "AL_LEARNER_CLASSIFIER_PARAMS": ('{"C": 3}', strategy("classifier", "logreg", C=3).model_dump()),
