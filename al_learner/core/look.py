@@ -100,7 +100,7 @@ class Looker:
             and ((newest is not None and newest.announced is None) or (heard_init and newest_clf > 0)),
             is_unscored=newest is not None and newest.metrics is None,
             holds=settings.gate == "hold",
-            blocked=blocked(self._runs.recent(limit=N_RECENT), state, self._database.now()),
+            blocked=blocked(self._runs.recent(limit=N_RECENT, after=newest), state, self._database.now()),
         )
         due, reason = decide(facts)
         return Look(due, reason, facts, settled, init_ids, init_labels, names, self._specs, state, newest)

@@ -157,6 +157,7 @@ class Runs:
         status: str | None = None,
         kind: RunKind | None = None,
         clf_id: int | None = None,
+        after: Run | None = None,
         detailed: bool = False,
     ) -> list[Run]:
         """Return runs, the newest first; `detailed`: with everything in `metrics`, also what is large."""
@@ -169,6 +170,8 @@ class Runs:
             query = query.where(al_runs.c.kind == kind)
         if clf_id is not None:
             query = query.where(al_runs.c.clf_id == clf_id)
+        if after is not None:
+            query = query.where(al_runs.c.run_id > after.run_id)
         with self._database.reading() as connection:
             return [Run(**row) for row in connection.execute(query).mappings()]
 
