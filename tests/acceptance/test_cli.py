@@ -49,6 +49,49 @@ def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: 
     assert [row["row"] for row in csv.DictReader(asked.stdout.splitlines())] == ["1", "2"]
 
 
+def test_classifiers_are_shown_put_back_taken_along_and_removed(cli: Cli, project: str, tmp_path: Path) -> None:
+    cli("load", "votes", "votes.csv", "--database", project)
+    for _ in range(3):
+        cli("train", "--force", "--database", project)
+
+    shown = cli("models", "show", "2", "--database", project)
+    assert shown.returncode == 0
+    assert "12 texts in" in shown.stdout
+    assert "score" in shown.stdout
+    promoted = cli("models", "promote", "1", "--database", project)
+    assert promoted.stdout.startswith("promote: classifier 4, a copy of 1, is the newest until the next training")
+    assert cli("models", "promote", "4", "--database", project).returncode == EXIT_NOTHING_TO_DO
+    assert cli("models", "export", "2", "model.pkl", "--database", project).returncode == 0
+    assert json.loads((tmp_path / "model.pkl.json").read_text(encoding="utf-8"))["clf_id"] == 2
+    again = cli("models", "export", "2", "model.pkl", "--database", project)
+    assert (again.returncode, again.stderr) == (
+        EXIT_ERROR,
+        "error: model.pkl is there already; --force overwrites it\n",
+    )
+    pruned = cli("models", "prune", "--keep", "2", "--database", project)
+    assert pruned.stdout == "2 classifiers removed: 1-2\n0 vectorizers removed\n"
+    left = json.loads(cli("models", "list", "--json", "--database", project).stdout)
+    assert [model["clf_id"] for model in left] == [4, 3]
+    assert left[0]["run"]["metrics"]["promoted"]["clf_id"] == 1
+
+
+def test_what_cannot_be_compared_is_an_error_that_says_why(cli: Cli, project: str) -> None:
+    cli("init", "--database", project)
+    cli("init", "--force", "--database", project)
+
+    compared = cli("models", "compare", "1", "2", "--database", project)
+
+    assert compared.returncode == EXIT_ERROR
+    assert compared.stderr == ("error: classifier 1 has nothing to be compared by: the labels were drawn at random\n")
+
+
+def test_options_of_a_models_command_go_after_it(cli: Cli, project: str) -> None:
+    misplaced = cli("models", "--database", project, "show", "1")
+
+    assert misplaced.returncode == EXIT_USAGE
+    assert "options go after the sub-command" in misplaced.stderr
+
+
 def test_init_with_a_classifier_has_nothing_to_do_unless_forced(cli: Cli, project: str) -> None:
     assert cli("init", "--database", project).returncode == 0
 

@@ -11,6 +11,7 @@ import pytest
 
 from al_learner import Project
 from al_learner.core.channels import Channels
+from al_learner.core.errors import DatabaseError
 from al_learner.core.settings import Settings
 from tests.docs.pages import DOCS, blocks
 from tests.support.servers import Redis
@@ -48,6 +49,9 @@ def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
     assert project.update(force=True, refit=True).run
     assert project.status().due is None
     assert len(project.models()) == 3
+    assert project.promote(2).run
+    with pytest.raises(DatabaseError, match="permission denied for table classifiers"):
+        project.prune(1)
     assert [prediction.label for prediction in project.predict()] == ["+", "+", "-", "-"]
     project.close()
 
