@@ -48,7 +48,7 @@ $(VENV)/.plots: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt examples/plugin/pyproject.toml
-	$(INSTALL) --editable '.[docs,metrics,notebook,plots,test]' --editable examples/plugin
+	$(INSTALL) --editable '.[crowd,docs,metrics,notebook,plots,test]' --editable examples/plugin
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import load, models, plugins
+from al_learner.commands import annotators, load, models, plugins
 from al_learner.commands.shared import (
     Database,
     Json,
@@ -45,6 +45,7 @@ app.add_typer(load.app, name="load", no_args_is_help=True)
 app.add_typer(models.app, name="models")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
+app.command()(annotators.annotators)
 
 
 @app.command()

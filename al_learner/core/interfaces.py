@@ -197,6 +197,14 @@ class Votes:
     label_names: tuple[str, ...]
     stored: Codes
 
+    @property
+    def is_shared(self) -> NDArray[np.bool_]:
+        """Whether somebody else voted on the same text, for each vote, shape (n_votes,)."""
+        n_votes = np.bincount(self.text)[self.text]
+        width = self.annotator.max(initial=-1) + 2
+        _, pair, own = np.unique(self.text * width + self.annotator + 1, return_inverse=True, return_counts=True)
+        return n_votes > np.where(self.annotator < 0, 1, own[pair])
+
 
 class LabelAggregator(Strategy):
     """Settles each text's label from the votes it got."""
@@ -209,3 +217,14 @@ class LabelAggregator(Strategy):
 
         A tie keeps the stored label if it is among the tied; otherwise the tied label that was voted first wins.
         """
+
+    def accuracies(self, votes: Votes) -> NDArray[np.float64] | None:
+        """Estimate how often each annotator is right; None, as by default, if this aggregator does not.
+
+        Returns
+        -------
+        accuracies : ndarray of shape (n_annotators,), float64, or None
+            Shares from 0 to 1, by annotator code; NaN where there is nothing to tell from.
+        """
+        del votes
+        return None

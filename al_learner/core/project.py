@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from al_learner.core.annotators import Agreement, agreement, with_excerpts
 from al_learner.core.channels import Channels
 from al_learner.core.comparison import Comparison
 from al_learner.core.database import Database
@@ -319,6 +320,24 @@ class Project:
         """Write a pair as one pickled scikit-learn Pipeline from texts to labels; see `export.export`."""
         self.prepare()
         return self._models.export(clf_id, Path(file), force=force)
+
+    def annotators(self, *, n_disputed: int = 10) -> Agreement:
+        """Tell how annotators agree with the settled labels, and name the texts that they disagree on most.
+
+        Parameters
+        ----------
+        n_disputed : int
+            How many texts to name, at most.
+        """
+        self.prepare()
+        found = agreement(
+            list(self._store.voted_texts()),
+            self.settings.strategies.label_aggregator,
+            min_label_count=self.settings.min_label_count,
+            max_label_length=MAX_LABEL_LENGTH,
+            n_disputed=n_disputed,
+        )
+        return with_excerpts(found, self._store.texts("text_data", [text.text_id for text in found.disputed]))
 
     def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
         """Predict labels with a stored classifier.

@@ -55,13 +55,59 @@ class Settled:
         return int(self.is_new.sum())
 
 
+@dataclass(frozen=True)
+class Counted:
+    """The votes that count, before anything is settled.
+
+    Attributes
+    ----------
+    votes : Votes
+        Of the countable texts.
+    annotators : tuple of str
+        Who the codes in `votes.annotator` are.
+    countable, kept : tuple of VotedText
+        The texts with enough votes, in the order of `votes`; those without that have a label.
+    n_votes : int
+        Also those of texts that have not enough.
+    too_long : tuple of str
+        Labels that were voted but do not count.
+    """
+
+    votes: Votes
+    annotators: tuple[str, ...]
+    countable: tuple[VotedText, ...]
+    kept: tuple[VotedText, ...]
+    n_votes: int
+    too_long: tuple[str, ...]
+
+
 def settle(
     rows: Iterable[VotedText], aggregator: LabelAggregator, *, min_label_count: int, max_label_length: int
 ) -> Settled:
     """Aggregate the votes of every countable text and tell which are new samples.
 
+    A text with fewer than `min_label_count` votes keeps the label it has.
+    """
+    counted = count(rows, min_label_count=min_label_count, max_label_length=max_label_length)
+    countable, kept, names = counted.countable, counted.kept, counted.votes.label_names
+    majors = [names[code] for code in aggregate(aggregator, counted.votes)]
+    is_new = [not row.taught or row.major_label != major for row, major in zip(countable, majors, strict=True)]
+    order = np.argsort([row.text_id for row in chain(countable, kept)], kind="stable")
+    return Settled(
+        text_ids=np.array([row.text_id for row in chain(countable, kept)], np.int64)[order],
+        labels=np.array([*majors, *(row.major_label for row in kept)], object)[order],
+        is_new=np.array([*is_new, *repeat(False, len(kept))], bool)[order],
+        n_votes=counted.n_votes,
+        n_countable=len(countable),
+        too_long=counted.too_long,
+    )
+
+
+def count(rows: Iterable[VotedText], *, min_label_count: int, max_label_length: int) -> Counted:
+    """Tell votes from entries that do not count, and countable texts from others.
+
     A vote is an entry that is not None, not empty and not too long. Every one counts, also a second one of the same
-    annotator. A text with fewer than `min_label_count` votes keeps the label it has.
+    annotator.
     """
     codes: dict[str, int] = {}
     annotators: dict[str, int] = {}
@@ -92,31 +138,24 @@ def settle(
             label.append(codes.setdefault(name, len(codes)))
         countable.append(row)
     stored = [codes.setdefault(r.major_label, len(codes)) if r.major_label is not None else -1 for r in countable]
-    names = tuple(codes)
-    won = _aggregate(
-        aggregator,
-        Votes(_codes(text), _codes(annotator), _codes(label), names, _codes(stored)),
-    )
-    majors = [names[code] for code in won]
-    is_new = [not row.taught or row.major_label != major for row, major in zip(countable, majors, strict=True)]
-    order = np.argsort([row.text_id for row in chain(countable, kept)], kind="stable")
-    return Settled(
-        text_ids=np.array([row.text_id for row in chain(countable, kept)], np.int64)[order],
-        labels=np.array([*majors, *(row.major_label for row in kept)], object)[order],
-        is_new=np.array([*is_new, *repeat(False, len(kept))], bool)[order],
-        n_votes=n_votes,
-        n_countable=len(countable),
-        too_long=tuple(too_long),
-    )
+    votes_ = Votes(_codes(text), _codes(annotator), _codes(label), tuple(codes), _codes(stored))
+    return Counted(votes_, tuple(annotators), tuple(countable), tuple(kept), n_votes, tuple(too_long))
 
 
-def _aggregate(aggregator: LabelAggregator, votes: Votes) -> Codes:
+def aggregate(aggregator: LabelAggregator, votes: Votes) -> Codes:
+    """Return one label code for each text, shape (n_texts,).
+
+    Raises
+    ------
+    PluginError
+        The aggregator failed, or returned something else.
+    """
     if not len(votes.stored):
         return _codes([])
     try:
         won = np.asarray(aggregator.aggregate(votes))
     except Exception as exc:  # whatever a third party's code raises
-        raise PluginError(f"label_aggregator {aggregator!r} failed: {type(exc).__name__}: {exc}") from exc
+        raise _failed(aggregator, exc) from exc
     n_labels = len(votes.label_names)
     if won.shape != votes.stored.shape or won.dtype.kind not in "iu" or not ((won >= 0) & (won < n_labels)).all():
         raise PluginError(
@@ -124,6 +163,32 @@ def _aggregate(aggregator: LabelAggregator, votes: Votes) -> Codes:
             f"not {won.dtype} of shape {won.shape}"
         )
     return won.astype(np.intp)
+
+
+def accuracies(aggregator: LabelAggregator, votes: Votes) -> NDArray[np.float64] | None:
+    """Return how often each annotator is right, shape (n_annotators,), NaN where unknown; None if it does not tell.
+
+    Raises
+    ------
+    PluginError
+        The aggregator failed, or returned something else.
+    """
+    try:
+        found = aggregator.accuracies(votes)
+        shares = None if found is None else np.asarray(found, np.float64)
+    except Exception as exc:  # whatever a third party's code raises
+        raise _failed(aggregator, exc) from exc
+    shape = (int(votes.annotator.max(initial=-1)) + 1,)
+    if shares is not None and (shares.shape != shape or (shares < 0).any() or (shares > 1).any()):
+        raise PluginError(
+            f"label_aggregator {aggregator!r}: accuracies must be {shape[0]} shares from 0 to 1, or NaN, not "
+            f"{shares.tolist()}"
+        )
+    return shares
+
+
+def _failed(aggregator: LabelAggregator, exc: Exception) -> PluginError:
+    return PluginError(f"label_aggregator {aggregator!r} failed: {type(exc).__name__}: {exc}")
 
 
 def _codes(values: list[int]) -> Codes:

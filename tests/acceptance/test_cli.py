@@ -122,6 +122,25 @@ def test_status_tells_what_is_there_and_what_is_missing(cli: Cli, project: str) 
     assert "8 missing" in cli("status", "--database", project, BATCH_SIZE="20").stdout
 
 
+def test_annotators_are_listed_with_what_they_disagree_on(cli: Cli, project: str, tmp_path: Path) -> None:
+    assert cli("annotators", "--database", project).stdout == "nobody has voted yet\n"
+    cli("load", "votes", "votes.csv", "--database", project)
+    (tmp_path / "more.csv").write_text("text_id,label,user\n1,fruit,ben\n2,bird,ben\n3,bird,\n", encoding="utf-8")
+    cli("load", "votes", "more.csv", "--database", project)
+
+    shown = cli("annotators", "--database", project)
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["ada", "12", "3", "100.0%"] in [line[:4] for line in lines]
+    assert ["ben", "2", "2", "50.0%"] in [line[:4] for line in lines]
+    assert ["(anonymous)", "1", "1", "100.0%", "-"] in lines
+    assert ["2", "tool", "1,", "bird", "1", "tool", "1.00", "hammer", "saw", "nail", "0"] in lines
+    found = json.loads(cli("annotators", "--texts", "0", "--json", "--database", project).stdout)
+    assert [annotator["name"] for annotator in found["annotators"]] == ["ada", "ben", None]
+    assert (found["disputed"], found["n_disputed"], found["estimated_by"]) == ([], 1, "dawid-skene")
+
+
 def test_a_bad_row_is_named_and_nothing_is_loaded(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "texts.csv").write_text("text\nfine\nbad\0\n", encoding="utf-8")
 

@@ -47,6 +47,7 @@ PARAMETERS = [
     ("init_sampler", "balanced", {"random_state": 3}),
     ("init_sampler", "uniform", {"random_state": 3}),
     ("init_sampler", "diverse", {"pool": 1}),
+    ("label_aggregator", "dawid-skene", {"n_iter": 2, "prior_votes": 4}),
 ]
 
 
@@ -65,7 +66,7 @@ def test_the_built_in_strategies_and_those_of_the_example_are_installed():
         *(("classifier", name) for name in ("bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
         *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
         *(("init_sampler", name) for name in ("balanced", "diverse", "uniform")),
-        ("label_aggregator", "majority"),
+        *(("label_aggregator", name) for name in ("dawid-skene", "majority")),
     }
 
 
@@ -657,10 +658,27 @@ def the_last_text_gets_its_last_vote(votes, won):
     return won
 
 
-@fails(BrokenAggregator, "check_votes_are_not_changed", "aggregate changes votes.label")
+@fails(BrokenAggregator, "check_votes_are_not_changed", "votes.label is changed")
 def sorts_the_votes(votes, won):
     votes.label.sort()
     return won
+
+
+class BrokenEstimate(Majority):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def accuracies(self, votes):
+        return FAULTS[self.how](votes.annotator.max(initial=-1) + 1)
+
+
+@fails(BrokenEstimate, "check_accuracies", "accuracies of 6 annotators are float64 of shape (7,)")
+def one_more_for_nobody_named(n_annotators):
+    return np.ones(n_annotators + 1)
+
+
+@fails(BrokenEstimate, "check_accuracies", "accuracies must be from 0 to 1, not [90.0, ")
+def percent(n_annotators):
+    return np.full(n_annotators, 90.0)
 
 
 @pytest.mark.parametrize(

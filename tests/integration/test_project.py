@@ -266,6 +266,49 @@ def test_a_label_that_flips_is_a_new_sample(taught, database):
     assert taught.look().facts.new_samples == 0
 
 
+def test_a_label_that_flips_because_others_voted_elsewhere_is_a_new_sample(database, open_project):
+    project = open_project(database, batch_size=1, label_aggregator="dawid-skene", min_label_count=2)
+    [disputed] = database.add_texts("disputed")
+    database.vote(disputed, "a", "ann")
+    database.vote(disputed, "b", "ben")
+    others = database.add_texts(*(f"text {number}" for number in range(20)))
+    for number, text_id in enumerate(others[:4]):
+        for user in ("ann", "ben"):
+            database.vote(text_id, "ab"[number % 2], user)
+    assert project.update().run is not None
+    assert database.text(disputed) == ("a", True)
+
+    for number, text_id in enumerate(others[4:]):
+        database.vote(text_id, "ab"[number % 2], "ben")
+        database.vote(text_id, "ab"[number % 2], "cleo")
+        database.vote(text_id, "ba"[number % 2], "ann")
+
+    assert project.look().facts.new_samples == 16 + 1
+    assert project.update().run is not None
+    assert database.text(disputed) == ("b", True)
+    assert project.look().facts.new_samples == 0
+
+
+def test_annotators_are_compared_and_what_they_disagree_on_is_named(database, open_project):
+    ids = database.add_texts("one", "two", "three")
+    for text_id, names in zip(ids, ("aa", "ab", "bb"), strict=True):
+        for user, name in zip(("ann", "ben"), names, strict=True):
+            database.vote(text_id, name, user)
+    before = database.content()
+
+    found = open_project(database).annotators()
+
+    assert {a.name: (a.votes, a.shared, a.agreement) for a in found.annotators} == {
+        "ann": (3, 3, 1.0),
+        "ben": (3, 3, pytest.approx(2 / 3)),
+    }
+    assert [(text.text_id, dict(text.votes), text.excerpt) for text in found.disputed] == [
+        (ids[1], {"a": 1, "b": 1}, "two")
+    ]
+    assert open_project(database).annotators(n_disputed=0).disputed == ()
+    assert database.content() == before
+
+
 def test_a_tie_keeps_the_label_it_has(taught, database):
     database.vote(1, "b", "ben")
     database.vote(2, "a", "ben")

@@ -76,3 +76,19 @@ def test_what_a_reader_needs_is_said(name):
     needs = set(strategy("classifier", name).requires)
 
     assert needs - {"scikit-learn", "numpy", "scipy"} == ({"lightgbm"} if name == "lightgbm" else set())
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, params in OTHER_THAN_DEFAULT.items() if "class_weight" in params)
+)
+def test_balanced_class_weights_give_a_rare_class_more_probability(name):
+    rng = np.random.default_rng(0)
+    y = np.repeat(["often", "rare"], [190, 10])
+    X = csr_matrix(rng.integers(0, 2, (len(y), 20)), dtype=np.float32)  # nothing tells them apart
+
+    as_it_is, balanced = (
+        strategy("classifier", name, class_weight=weight).fit(X, y).predict_proba(X)[:, 1].mean()
+        for weight in (None, "balanced")
+    )
+
+    assert balanced > as_it_is + 0.1

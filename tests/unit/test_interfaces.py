@@ -12,6 +12,7 @@ from al_learner.core.interfaces import (
     LabelAggregator,
     LinearStart,
     Vectorizer,
+    Votes,
 )
 from al_learner.core.registry import Spec, strategy
 
@@ -74,3 +75,14 @@ def test_a_pick_uses_each_text_once_more_only_when_all_were_used(n_texts, size, 
     uses = np.bincount(picked, minlength=n_texts)
     assert (len(picked), len(uses)) == (size, n_texts)
     assert uses.max() - uses.min() <= 1
+
+
+@given(st.lists(st.lists(st.integers(-1, 3), min_size=1, max_size=5), max_size=5))
+def test_a_vote_is_shared_if_somebody_else_voted_too_and_nobody_named_is_always_somebody_else(voters):
+    voted = [(text, annotator) for text, annotators in enumerate(voters) for annotator in annotators]
+    text, annotator = (np.array([vote[n] for vote in voted], np.intp) for n in range(2))
+    votes = Votes(text, annotator, np.zeros_like(text), ("a",), np.full(len(voters), -1))
+
+    assert votes.is_shared.tolist() == [
+        len(voters[text]) > (voters[text].count(annotator) if annotator >= 0 else 1) for text, annotator in voted
+    ]

@@ -67,8 +67,24 @@ def check_votes_are_not_changed(strategy: LabelAggregator) -> None:
     votes = _votes(*_random_votes())
     kept = copy.deepcopy(votes)
     strategy.aggregate(votes)
+    strategy.accuracies(votes)
     for name in ("text", "annotator", "label", "stored"):
-        expect(np.array_equal(getattr(votes, name), getattr(kept, name)), f"aggregate changes votes.{name}")
+        expect(np.array_equal(getattr(votes, name), getattr(kept, name)), f"votes.{name} is changed")
+
+
+def check_accuracies(strategy: LabelAggregator) -> None:
+    """None; or for each annotator a share from 0 to 1, or NaN where there is nothing to tell from."""
+    for texts, stored in (_random_votes(), ([], []), ([[(-1, 0)], [(-1, 1)]], [-1, -1])):
+        votes = _votes(texts, stored)
+        n_annotators = int(votes.annotator.max(initial=-1)) + 1
+        found = strategy.accuracies(votes)
+        if found is None:
+            continue
+        shares = np.asarray(found)
+        floats = shares.shape == (n_annotators,) and shares.dtype.kind == "f"
+        expect(floats, f"accuracies of {n_annotators} annotators are {shares.dtype} of shape {shares.shape}")
+        told = shares[~np.isnan(shares)]
+        expect(bool(((told >= 0) & (told <= 1)).all()), f"accuracies must be from 0 to 1, not {shares.tolist()}")
 
 
 CHECKS = (
@@ -79,6 +95,7 @@ CHECKS = (
     check_same_votes_same_labels,
     check_order_of_texts_does_not_matter,
     check_votes_are_not_changed,
+    check_accuracies,
 )
 
 

@@ -1,0 +1,55 @@
+"""`al-learner annotators`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from al_learner.commands.shared import Database, Json, open_project, print_json, print_table, say
+
+
+def annotators(
+    texts: Annotated[int, typer.Option(min=0, help="How many of the most disputed texts to show.")] = 10,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Show how annotators agree with the settled labels, how accurate they seem, and what they disagree on most."""
+    with open_project(database) as project:
+        found = project.annotators(n_disputed=texts)
+    if as_json:
+        return print_json(asdict(found))
+    if not found.annotators:
+        return say("nobody has voted yet")
+    by = f" ({found.estimated_by})" if found.estimated_by else ""
+    print_table(
+        ("annotator", "votes", "shared", "agreement", f"estimated accuracy{by}"),
+        [
+            (a.name or "(anonymous)", f"{a.votes:,}", f"{a.shared:,}", _share(a.agreement), _share(a.accuracy))
+            for a in found.annotators
+        ],
+    )
+    if found.problem:
+        sys.stderr.write(f"no accuracy is estimated: {found.problem}\n")
+    say(f"{found.n_disputed:,} texts have votes for different labels{'; most disputed:' if found.disputed else ''}")
+    if found.disputed:
+        print_table(
+            ("text_id", "votes", "label", "entropy", "text"),
+            [
+                (
+                    str(text.text_id),
+                    ", ".join(f"{label} {n}" for label, n in text.votes.items()),
+                    text.label,
+                    f"{text.entropy:.2f}",
+                    text.excerpt,
+                )
+                for text in found.disputed
+            ],
+        )
+    return None
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
