@@ -1,7 +1,9 @@
 # al_learner's worker, and the command line beside it:
 #   docker build --tag al-learner .
 #   docker run --rm al-learner al-learner --help
-# Environment variables configure it; docker-compose.yml shows them all.
+# Environment variables configure it; docker-compose.yml shows them all. The label aggregator dawid-skene needs another
+# extra, whose packages (pandas, pyarrow, transformers) are larger than all else in the image:
+#   docker build --build-arg EXTRAS="metrics crowd" --tag al-learner .
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
@@ -9,10 +11,12 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/al-learner
 
 # The dependencies change seldom and the code often, so they come first, and the build cache keeps them. Of the extras
-# only `metrics`, for AL_LEARNER_HTTP_PORT.
+# only `metrics`, for AL_LEARNER_HTTP_PORT, unless the build asks for more.
+ARG EXTRAS="metrics"
 COPY constraints.txt pyproject.toml ./
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['metrics'], sep='\n')" \
+RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+extras = [package for extra in sys.argv[1:] for package in project['optional-dependencies'][extra]]; \
+print(*project['dependencies'], *extras, sep='\n')" $EXTRAS \
         > requirements.txt \
     && pip --python /opt/al-learner/bin/python install --no-cache-dir \
         --constraint constraints.txt --requirement requirements.txt \

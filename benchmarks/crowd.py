@@ -22,16 +22,17 @@ Vote = tuple[str, str, str]
 AGGREGATORS = ("majority", "dawid-skene")
 
 SIMULATED = [
-    # votes, annotators, votes a text, labels
-    (1_000, 5, 1, 12),
-    (5_000, 20, 2, 12),
-    (1_000, 5, 3, 12),
-    (5_000, 5, 3, 12),
-    (3_000, 20, 3, 4),
-    (5_000, 100, 3, 53),
-    (5_000, 20, 3, 53),
-    (20_000, 20, 3, 53),
-    (50_000, 20, 3, 53),
+    # votes, annotators, votes a text, labels, accuracy of the worst annotator
+    (1_000, 5, 1, 12, 0.3),
+    (1_000, 5, 3, 12, 0.3),
+    (5_000, 5, 3, 12, 0.3),
+    (5_000, 20, 2, 12, 0.3),
+    (5_000, 20, 3, 53, 0.3),
+    (5_000, 20, 3, 53, 0.7),
+    (5_000, 100, 3, 53, 0.3),
+    (5_000, 100, 3, 53, 0.7),
+    (50_000, 20, 3, 53, 0.3),
+    (50_000, 20, 3, 53, 0.7),
 ]
 
 
@@ -61,7 +62,7 @@ def main() -> None:
     chosen = options.parse_args()
     aggregators = {name: strategy("label_aggregator", name) for name in AGGREGATORS}
     for aggregator in aggregators.values():
-        settled(simulated(9, 3, 3, 3, seed=0), aggregator)  # what it imports is paid for once
+        settled(simulated(9, 3, 3, 3, 0.5, seed=0), aggregator)  # what it imports is paid for once
     rows = []
     for crowd in [*read(chosen.data), *(simulated(*shape, seed=chosen.seed) for shape in SIMULATED)]:
         texts, annotators, labels = (len(set(column)) for column in zip(*crowd.votes, strict=True))
@@ -85,22 +86,23 @@ def read(folder: Path | None) -> Iterator[Crowd]:
             yield Crowd(name, votes, {row["question"]: row["truth"] for row in csv.DictReader(file)})
 
 
-def simulated(n_votes: int, n_annotators: int, votes_a_text: int, n_labels: int, *, seed: int) -> Crowd:
-    """Make up votes: some annotators are right 3 times of 10, some 19 of 20; errors go mostly to similar labels.
+def simulated(n_votes: int, n_annotators: int, votes_a_text: int, n_labels: int, worst: float, *, seed: int) -> Crowd:
+    """Make up votes: the best annotators are right 19 times of 20; errors go mostly to similar labels.
 
-    Labels are as frequent as Zipf says; some annotators vote much more than others.
+    The most frequent label is as many times as frequent as the last as the square root of their number; some annotators
+    vote much more than others.
     """
     rng = np.random.default_rng(seed)
-    frequency = 1 / np.arange(1, n_labels + 1)
+    frequency = np.arange(1, n_labels + 1) ** -0.5
     truth = rng.choice(n_labels, n_votes // votes_a_text, p=frequency / frequency.sum())
-    accuracy, diligence = rng.uniform(0.3, 0.95, n_annotators), rng.dirichlet(np.full(n_annotators, 2.0))
+    accuracy, diligence = rng.uniform(worst, 0.95, n_annotators), rng.dirichlet(np.ones(n_annotators))
     votes = []
     for text, true in enumerate(truth):
         for annotator in rng.choice(n_annotators, votes_a_text, replace=False, p=diligence):
             wrong = true + rng.integers(1, 4) if rng.random() < 0.7 else rng.integers(n_labels)
             label = true if rng.random() < accuracy[annotator] else wrong % n_labels
             votes.append((str(text), str(annotator), str(label)))
-    return Crowd("simulated", votes, {str(text): str(true) for text, true in enumerate(truth)})
+    return Crowd(f"simulated, {worst} to 0.95", votes, {str(text): str(true) for text, true in enumerate(truth)})
 
 
 def settled(crowd: Crowd, aggregator: LabelAggregator) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_every_stage_starts_from_the_same_base():
     assert {stage.split()[0] for name in DOCKERFILES for stage in instructions(name, "FROM")} == {
         "python:3.11-slim-bookworm"
     }
+
+
+def test_every_extra_that_a_build_names_is_one():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    asked_for = re.findall(r'EXTRAS="(.*?)"', dockerfile) + re.findall(r"\{EXTRAS: (.*?)\}", COMPOSE)
+    assert asked_for == ["metrics crowd", "metrics", "metrics crowd"]
+    assert {extra for extras in asked_for for extra in extras.split()} <= extras.keys()
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)

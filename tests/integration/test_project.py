@@ -294,9 +294,11 @@ def test_annotators_are_compared_and_what_they_disagree_on_is_named(database, op
     for text_id, names in zip(ids, ("aa", "ab", "bb"), strict=True):
         for user, name in zip(("ann", "ben"), names, strict=True):
             database.vote(text_id, name, user)
+    project = open_project(database)
+    project.prepare()
     before = database.content()
 
-    found = open_project(database).annotators()
+    found = project.annotators()
 
     assert {a.name: (a.votes, a.shared, a.agreement) for a in found.annotators} == {
         "ann": (3, 3, 1.0),
@@ -305,7 +307,7 @@ def test_annotators_are_compared_and_what_they_disagree_on_is_named(database, op
     assert [(text.text_id, dict(text.votes), text.excerpt) for text in found.disputed] == [
         (ids[1], {"a": 1, "b": 1}, "two")
     ]
-    assert open_project(database).annotators(n_disputed=0).disputed == ()
+    assert project.annotators(n_disputed=0).disputed == ()
     assert database.content() == before
 
 

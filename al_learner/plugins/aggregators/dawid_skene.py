@@ -23,7 +23,7 @@ TIE = 1e-9
 
 
 class DawidSkene(LabelAggregator):
-    """The most probable label, given how reliable each annotator is: pays from some three votes a text on.
+    """The most probable label, given how reliable each annotator is: best with several votes a text.
 
     Expectation maximisation estimates by turns the probabilities of each text's labels and each annotator's confusion
     matrix: how often they vote for a label when another one is right. Of a text's labels only those are candidates that
@@ -69,9 +69,10 @@ class DawidSkene(LabelAggregator):
         n_annotators = int(votes.annotator.max(initial=-1)) + 1
         n_votes = np.bincount(annotator, minlength=n_annotators)
         right = np.bincount(annotator, probability, minlength=n_annotators)
-        shares = np.full(n_annotators, np.nan)
+        shares: NDArray[np.float64] = np.full(n_annotators, np.nan)
         np.divide(right, n_votes, out=shares, where=n_votes > 0)
-        return np.minimum(shares, 1)  # sums of floating-point numbers may lie above
+        np.minimum(shares, 1, out=shares)  # sums of floating-point numbers may lie above
+        return shares
 
     def _probabilities(self, votes: Votes) -> NDArray[np.float64]:
         """Return, for each vote, how probable its label is for its text, shape (n_votes,)."""
