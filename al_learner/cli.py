@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, load, models, plugins
+from al_learner.commands import annotators, load, models, plugins, simulate
 from al_learner.commands.shared import (
     Database,
     Json,
@@ -46,6 +46,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
+app.command()(simulate.simulate)
 
 
 @app.command()
@@ -201,6 +202,7 @@ def demo(
     from rich.console import Console
     from rich.progress import track
 
+    from al_learner.core.plan import Plan
     from al_learner.core.simulation import demo_corpus, plot, replay
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,11 +211,14 @@ def demo(
         leftover.unlink()
     texts, labels = demo_corpus()
     say(f"{len(texts):,} package descriptions, {len(set(labels))} classes; {rounds} rounds of {batch_size} votes")
-    played = replay(f"sqlite:///{project}", texts, labels, rounds=rounds, batch_size=batch_size)
+    plan = Plan(rounds=rounds, batch_size=batch_size, annotators=3)
+    played = replay(f"sqlite:///{project}", texts, labels, plan, score=True)
     bar = Console(stderr=True)
     done = list(track(played, total=rounds + 1, description="voting and learning", console=bar))
-    rows = [(str(r.number), str(r.labelled), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s") for r in done]
-    print_table(("round", "texts voted on", "accuracy on the others", "vote to classifier"), rows)
+    rows = [
+        (str(r.number), str(r.labels), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s" if r.seconds else "-") for r in done
+    ]
+    print_table(("round", "texts voted on", "accuracy on texts held out", "vote to classifier"), rows)
     try:
         plot(done, folder / "learning-curve.png")
         say(f"the learning curve: {folder / 'learning-curve.png'}")

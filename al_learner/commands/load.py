@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from al_learner.commands.shared import Database, Json, open_project, print_json, progress_bar, say
-from al_learner.core.errors import SettingsError
+from al_learner.commands.shared import Database, Json, named_columns, open_project, print_json, progress_bar, say
 
 app = typer.Typer(help="Load texts, labels, prelabelled data or votes from a file; all of it or nothing.")
 
@@ -62,15 +61,13 @@ def _load(
     database: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    pairs = [pair.partition("=") for pair in column or ()]
-    if wrong := [field for field, _, name in pairs if not field or not name]:
-        raise SettingsError([f"--column {wrong[0]}: write FIELD=NAME, e.g. text=body"])
+    columns = named_columns(column)
     with open_project(database) as project, progress_bar() as progress:
         task = progress.add_task(f"loading {what}", total=file.stat().st_size)
         load_it: Callable[..., Any] = getattr(project, method)
         loaded = load_it(
             file,
-            columns={field: name for field, _, name in pairs},
+            columns=columns,
             progress=lambda position: progress.update(task, completed=position),
         )
     if as_json:

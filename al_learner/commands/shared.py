@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from al_learner.core.errors import SettingsError
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -41,6 +43,14 @@ def open_project(database: str | None) -> Iterator[Project]:
         yield project
     finally:
         project.close()
+
+
+def named_columns(column: Iterable[str] | None) -> dict[str, str]:
+    """Return which column holds which field, from options like ``text=body``."""
+    pairs = [pair.partition("=") for pair in column or ()]
+    if wrong := [field for field, _, name in pairs if not field or not name]:
+        raise SettingsError([f"--column {wrong[0]}: write FIELD=NAME, e.g. text=body"])
+    return {field: name for field, _, name in pairs}
 
 
 def progress_bar() -> Progress:

@@ -20,6 +20,7 @@ from al_learner.core.errors import ChannelError, DataError, UntrustedError
 from al_learner.core.evaluation import unknown_tokens
 from al_learner.core.events import event
 from al_learner.core.files import Field, Row, check, read
+from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.look import Look, Looker
 from al_learner.core.models import Models
 from al_learner.core.pairs import Pairs
@@ -338,6 +339,30 @@ class Project:
             n_disputed=n_disputed,
         )
         return with_excerpts(found, self._store.texts("text_data", [text.text_id for text in found.disputed]))
+
+    def pair(self, clf_id: int | None = None) -> tuple[Transformer, Estimator]:
+        """Load a stored classifier, by default the newest, and the vectorizer that it was trained with.
+
+        Returns
+        -------
+        transformer
+            ``transform(texts)`` gives float32 CSR of shape (n_texts, n_features).
+        classifier
+            ``predict_proba(X)`` and ``predict(X)``, with ``classes_``.
+
+        Raises
+        ------
+        DataError
+            There is no such classifier.
+        UntrustedError
+            It was not stored by us, or was changed since; it is not loaded.
+        """
+        self.prepare()
+        clf_id = clf_id or self._store.newest_clf_id()
+        if not clf_id:
+            raise DataError("there is no classifier yet: run `al-learner init`")
+        transformer, classifier = self._pairs.load(clf_id)
+        return transformer, classifier
 
     def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
         """Predict labels with a stored classifier.

@@ -1,21 +1,28 @@
-"""Replays a labelled corpus as a project: a cold start, then rounds of votes on the texts it is least sure of."""
+"""Replays a labelled corpus as a project: a cold start, then rounds of votes on the texts that a query picks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from al_learner.core.errors import AlLearnerError
-from al_learner.core.files import read
+from al_learner.core.errors import DataError, SettingsError
+from al_learner.core.files import check, read
+from al_learner.core.interfaces import Strategy, Transformer
+from al_learner.core.plan import Plan, n_held_out, pick, vote
 from al_learner.core.project import Project
+from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
+from al_learner.core.schema import MAX_LABEL_LENGTH
+from al_learner.core.settings import Settings
 
-ANNOTATORS = ("ada", "ben", "cleo")
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -26,18 +33,21 @@ class Round:
     ----------
     number : int
         0 is the cold start.
-    labelled : int
-        Texts with a vote by now.
+    labels : int
+        Texts with votes by now.
+    votes : int
+        Votes by now.
     accuracy : float
-        Of the round's classifier, on the texts that nobody has voted on.
-    seconds : float
-        From the votes to the stored classifier.
+        Of the newest classifier, on the texts that were held out.
+    seconds : float or None
+        From the look at the votes to the stored classifier; None if there was too little to train on.
     """
 
     number: int
-    labelled: int
+    labels: int
+    votes: int
     accuracy: float
-    seconds: float
+    seconds: float | None
 
 
 def demo_corpus() -> tuple[list[str], list[str]]:
@@ -47,55 +57,137 @@ def demo_corpus() -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
+def checked(texts: Iterable[str], labels: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return a corpus as two lists.
+
+    Raises
+    ------
+    DataError
+        Names the first text or label that cannot be used, or says why the corpus cannot.
+    """
+    texts, labels = list(texts), list(labels)
+    if len(texts) != len(labels):
+        raise DataError(f"{len(texts):,} texts need as many labels, not {len(labels):,}")
+    pairs = ({"text": text, "label": label} for text, label in zip(texts, labels, strict=True))
+    rows = list(check(pairs, max_label_length=MAX_LABEL_LENGTH))  # type: ignore[arg-type]
+    if len({row["label"] for row in rows}) < 2:
+        raise DataError(f"two different labels are needed; {len(rows):,} texts have {len({*labels})}")
+    return [row["text"] for row in rows], [row["label"] for row in rows]
+
+
 def replay(
-    database: str, texts: Sequence[str], labels: Sequence[str], *, rounds: int, batch_size: int, **settings: Any
+    database: str,
+    texts: Iterable[str],
+    labels: Iterable[str],
+    plan: Plan,
+    *,
+    score: bool = False,
+    **strategies: str | Spec | Strategy,
 ) -> Iterator[Round]:
-    """Play a project from nothing: annotators who know the truth vote on the texts with the lowest top probability.
+    """Play a project from nothing, by the very steps that a worker takes.
+
+    A fifth of the texts, at most 10,000, is held out: the project never sees them, and accuracy is measured on them.
 
     Parameters
     ----------
     database : str
         URL of an empty database.
-    texts, labels : sequence of str
+    texts, labels : iterable of str
         The corpus and its true labels.
-    rounds, batch_size : int
-        Rounds of votes, and texts voted on in each.
-    **settings
-        Of the project. Redis is never used.
+    plan : Plan
+    score : bool
+        Also score each classifier, as a worker does while nobody waits.
+    **strategies
+        ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of the settings.
 
     Yields
     ------
     Round
-        The cold start, then one a round, as long as there are texts without a vote.
+        The cold start, then one a round.
+
+    Raises
+    ------
+    SettingsError, DataError
+        Plan, strategies or corpus cannot be used as they are.
+    AlLearnerError
+        A run failed.
     """
-    settings = {"init_sampler_params": {"random_state": 0}, **settings}
-    project = Project(database, redis_url=None, redis_host=None, redis_port=6379, batch_size=batch_size, **settings)
-    try:
-        project.load_texts(texts)
-        project.load_labels(sorted(set(labels)))
-        project.prepare()
-        voted = np.zeros(len(texts), bool)
-        truth = np.array(labels)
-        for number in range(rounds + 1):
-            started = time.monotonic()
-            run = project.update() if number else project.init()
-            if run.run is None:
-                raise AlLearnerError(f"round {number}: {run}")
-            seconds = time.monotonic() - started
-            predictions = list(project.predict())
-            correct = np.array([prediction.label for prediction in predictions]) == truth
-            yield Round(number, int(voted.sum()), float(correct[~voted].mean()), seconds)
-            probabilities = np.array([prediction.probability for prediction in predictions])
-            asked = np.flatnonzero(~voted)[np.argsort(probabilities[~voted], kind="stable")[:batch_size]]
-            if number == rounds or len(asked) < batch_size or voted.sum() + len(asked) == len(texts):
-                return
-            project.load_votes(
-                (predictions[i].number, labels[i], ANNOTATORS[n % len(ANNOTATORS)])
-                for n, i in enumerate(asked.tolist())
-            )
-            voted[asked] = True
-    finally:
-        project.close()
+    texts, labels = checked(texts, labels)
+    if problems := plan.problems(len(texts)):
+        raise SettingsError(problems)
+    for_split, for_votes, for_query = (np.random.default_rng(s) for s in np.random.SeedSequence(plan.seed).spawn(3))
+    order = for_split.permutation(len(texts))[: plan.max_texts]
+    held_out, pool = np.split(order, [n_held_out(len(order))])
+    names, codes = np.unique(np.array(labels), return_inverse=True)
+    voters, voted = vote(codes[pool], len(names), plan, for_votes)
+    with closing(_open(database, plan, strategies)) as project:
+        _load(project, [texts[i] for i in pool], names.tolist())
+        seconds = _act(project)
+        transformer, classifier = project.pair()
+        # The vectorizer stays the same for the life of a project, so texts are turned into features once.
+        unseen, seen = (_transform(transformer, [texts[i] for i in rows]) for rows in (held_out, pool))
+        waiting = np.arange(len(pool))
+        for number in range(plan.rounds + 1):
+            if number:
+                asked = waiting[pick(plan, classifier, seen[waiting], for_query)]
+                project.load_votes(
+                    (i + 1, str(names[code]), f"annotator {voter + 1}")
+                    for i in asked.tolist()
+                    for code, voter in zip(voted[i], voters[i], strict=True)
+                )
+                waiting = np.setdiff1d(waiting, asked)
+                seconds = _act(project)
+                _, classifier = project.pair()
+            if score:
+                project.act()
+            accuracy = float(np.mean(classifier.predict(unseen) == names[codes[held_out]]))
+            n_labels = number * plan.batch_size
+            yield Round(number, n_labels, n_labels * plan.votes, accuracy, seconds)
+
+
+def seeded(kind: Kind, spec: Spec, seed: int) -> Strategy:
+    """Make a strategy; its ``random_state``, if it has one that the spec leaves open, is the seed."""
+    made = spec.make(kind)
+    if "random_state" in type(made).model_fields and "random_state" not in spec.params:
+        return Spec(spec.name, {**spec.params, "random_state": seed}).make(kind)
+    return made
+
+
+def _open(database: str, plan: Plan, strategies: Mapping[str, str | Spec | Strategy]) -> Project:
+    """Open a project that the environment and the settings file have no say in."""
+    if unknown := sorted({*strategies} - {*INTERFACES}):
+        raise SettingsError([f"{name!r} is not a kind of strategy; {allowed(name, INTERFACES)}" for name in unknown])
+    fields = Settings.model_fields
+    made: dict[str, Strategy] = {}
+    for kind in INTERFACES:
+        chosen = strategies.get(kind, fields[kind].default)
+        spec = Spec(chosen, {}) if isinstance(chosen, str) else chosen
+        made[kind] = seeded(kind, spec, plan.seed) if isinstance(spec, Spec) else spec
+    ours = {"database_url": database, "batch_size": plan.batch_size, "min_label_count": plan.votes, **made}
+    kept = {name for name in fields if name.startswith(("redis_", "exclude_", "signing_")) or name.endswith("_params")}
+    packages = {package for strategy in made.values() for package in strategy.requires}
+    defaults = {name: fields[name].default for name in kept}
+    return Project(**{**defaults, **ours, "predictor_packages": tuple(sorted(packages))})
+
+
+def _load(project: Project, texts: Sequence[str], names: Sequence[str]) -> None:
+    project.load_texts(texts)
+    project.load_labels(names)
+    if (found := project.status().texts) != len(texts):
+        raise DataError(f"the database must be empty; it had {found - len(texts):,} texts")
+
+
+def _act(project: Project) -> float | None:
+    """Take one step of a worker; return its seconds if it trained."""
+    started = time.monotonic()
+    due = project.act().due
+    return time.monotonic() - started if due in ("init", "update") else None
+
+
+def _transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
+    from al_learner.core.learner import transform  # heavy: scikit-learn
+
+    return transform(transformer, texts)
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:
@@ -104,11 +196,11 @@ def plot(rounds: Sequence[Round], path: Path) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([r.labelled for r in rounds], [r.accuracy for r in rounds], marker="o", markersize=4, color="#2a6f97")
+    axes.plot([r.labels for r in rounds], [r.accuracy for r in rounds], marker="o", markersize=4, color="#2a6f97")
     axes.set(
         title="The more votes, the better: texts chosen by uncertainty",
         xlabel="texts voted on",
-        ylabel="accuracy on texts that nobody voted on",
+        ylabel="accuracy on texts held out",
         ylim=(0, 1),
         xlim=(0, None),
     )

@@ -1,0 +1,150 @@
+"""`al-learner simulate`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from al_learner.commands.shared import Json, named_columns, print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from al_learner.core.cells import Cell, Played
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+STRATEGIES = "Names, separated by commas; NAME(parameter=value) sets parameters."
+
+
+def simulate(  # noqa: PLR0913, PLR0917 - its options
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Labelled texts, as for `load init`. Default: the bundled sample, 2,384 texts.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="FIELD=NAME", help="Which column holds a field, e.g. text=body."),
+    ] = None,
+    texts: Annotated[
+        int | None, typer.Option(min=10, help="Take as many texts, at random, another choice with each seed.")
+    ] = None,
+    classifiers: Annotated[str | None, typer.Option(help=f"{STRATEGIES} Default: the project's default.")] = None,
+    vectorizers: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    init_samplers: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    aggregators: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    query: Annotated[
+        str, typer.Option(help="Which texts are voted on next: least-confidence, margin, random; one or several.")
+    ] = "least-confidence",
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts voted on in a round; each round trains.")] = 25,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Default: up to 1,000 labels, if there are as many texts.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with texts, votes and chance of its own.")] = 3,
+    annotators: Annotated[int, typer.Option(min=1, help="How many there are.")] = 1,
+    votes: Annotated[
+        int | None, typer.Option(min=1, help="Votes on each text, of as many annotators. Default: all vote on each.")
+    ] = None,
+    noise: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND:RATE",
+            help="uniform:0.1, all annotators err in a tenth of their votes; careless:0.5, one of them in half.",
+        ),
+    ] = "uniform:0",
+    target: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Accuracy to count the labels to. Default: 95 % of the best at the end."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one a core.")] = None,
+    folder: Annotated[
+        Path, typer.Option(help="Where report, numbers and finished projects go, and finished ones are found again.")
+    ] = Path("al-learner-simulation"),
+    as_json: Json = False,
+) -> None:
+    """Compare strategies on a labelled corpus: play it as many projects, from nothing, by the code that a worker runs.
+
+    Each project is a combination of the strategies and a seed. A fifth of the texts is held out of it; accuracy is
+    measured on those. Interrupted, the same command goes on from the projects that are finished.
+    """
+    from al_learner.core.cells import Grid
+    from al_learner.core.report import write
+    from al_learner.core.summary import curves, default_target, rows, same, table
+
+    corpus = _corpus(data, column)
+    grid = Grid(
+        classifiers=classifiers,
+        vectorizers=vectorizers,
+        init_samplers=init_samplers,
+        aggregators=aggregators,
+        query=query,
+        batch_size=batch_size,
+        rounds=rounds,
+        seeds=seeds,
+        annotators=annotators,
+        votes=votes,
+        noise=noise,
+        max_texts=texts,
+    )
+    played = _sweep(corpus, grid.cells(len(corpus[0])), folder, workers)
+    found = curves(played)
+    target = default_target(found) if target is None else target
+    name = "the bundled sample" if data is None else data.name
+    report = write(folder, played, target, corpus=f"{name}, {len(corpus[0]):,} texts", command=shlex.join(_command()))
+    if as_json:
+        print_json(rows(found, target))
+    else:
+        header, lines = table(found, target)
+        print_table(header, lines)
+        say(f"accuracy in % at so many labels, mean ± standard deviation over seeds; all: {same(found)}")
+        say(f"the report: {report}")
+    if failed := [one for one in played if one.error]:
+        names = (f"{', '.join(one.cell.names().values())}, seed {one.cell.plan.seed}: {one.error}" for one in failed)
+        sys.stderr.writelines(f"error: {line}\n" for line in names)
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _sweep(
+    corpus: tuple[Sequence[str], Sequence[str]], cells: Sequence[Cell], folder: Path, workers: int | None
+) -> list[Played]:
+    from al_learner.core.sweep import sweep
+
+    with progress_bar() as progress:
+        task = progress.add_task("", total=sum(cell.plan.rounds + 1 for cell in cells))
+
+        def tick(n_rounds: int, n_cells: int) -> None:
+            progress.update(task, completed=n_rounds, description=f"{n_cells} of {len(cells)} projects")
+
+        try:
+            played = sweep(*corpus, cells, folder=folder, workers=workers, tick=tick)
+        except KeyboardInterrupt:
+            progress.stop()
+            sys.stderr.write(f"interrupted: the same command goes on from the projects finished so far, in {folder}\n")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+    if n_reused := sum(one.is_reused for one in played):
+        sys.stderr.write(f"{n_reused} of {len(cells)} projects were finished before and taken from {folder}\n")
+    return played
+
+
+def _command() -> list[str]:
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def _corpus(data: Path | None, column: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    from al_learner.core.files import read
+    from al_learner.core.schema import MAX_LABEL_LENGTH
+    from al_learner.core.simulation import demo_corpus
+
+    if data is None:
+        return demo_corpus()
+    rows = list(read(data, ("text", "label"), columns=named_columns(column), max_label_length=MAX_LABEL_LENGTH))
+    return [row["text"] for row in rows], [row["label"] for row in rows]

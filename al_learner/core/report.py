@@ -1,0 +1,224 @@
+"""What a simulation leaves behind: the rounds as CSV, the curves as SVG, and a page that needs nothing else."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from al_learner.core import artifacts
+from al_learner.core.cells import Played
+from al_learner.core.errors import DataError
+from al_learner.core.plan import Plan
+from al_learner.core.summary import Curve, curves, same, table, varying
+from al_learner.core.sweep import BASICS
+
+COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1fa0b4", "#8b6f5c")
+"""Told apart on white and on black, and by most people who see fewer colours; further curves are grey."""
+
+GREY = "#8a8f98"
+
+WIDTH, HEIGHT = 760, 400
+LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 44
+LINE = 22
+"""Height of a line of the legend."""
+
+STYLE = """
+svg { --ink: #2b2f36; --grid: #d9dde3; font: 13px system-ui, sans-serif; max-width: 100%; }
+@media (prefers-color-scheme: dark) { svg { --ink: #d5d9e0; --grid: #3a3f48; } }
+svg text { fill: var(--ink); }
+svg .grid { stroke: var(--grid); }
+svg .curve polyline { fill: none; stroke: currentColor; stroke-width: 2; }
+svg .curve polygon { fill: currentColor; opacity: .13; }
+svg .curve circle { fill: transparent; }
+svg .curve circle:hover { fill: currentColor; }
+svg .rest polyline { stroke-width: 1; opacity: .6; }
+"""
+
+N_MARKS = 60
+"""Points of a curve that tell their numbers, at most."""
+
+
+class Svg(str):
+    """A picture as SVG, which a notebook shows."""
+
+    __slots__ = ()
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+def write(folder: Path, played: Sequence[Played], target: float | None, *, corpus: str, command: str) -> Path:
+    """Write ``rounds.csv``, ``curves.svg`` and ``report.html`` into a folder; return the path of the report.
+
+    Parameters
+    ----------
+    corpus, command : str
+        What was simulated, and how, as the report says it.
+
+    Raises
+    ------
+    DataError
+        A file cannot be written.
+    """
+    report = folder / "report.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "rounds.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(tidy(played))
+        (folder / "curves.svg").write_text(picture(curves(played)), encoding="utf-8")
+        report.write_text(page(played, target, corpus=corpus, command=command), encoding="utf-8")
+    except OSError as exc:
+        raise DataError(f"{exc.filename}: {exc.strerror}") from exc
+    return report
+
+
+COLUMNS = ("classifier", "vectorizer", "init_sampler", "label_aggregator", "query", "seed", "round", "labels", "votes",
+           "accuracy", "seconds")  # fmt: skip
+
+
+def tidy(played: Sequence[Played]) -> Iterator[dict[str, object]]:
+    """Yield a row for each round of each project; their keys are `COLUMNS`."""
+    for one in played:
+        for each in one.rounds:
+            fields = asdict(each)
+            yield {**one.cell.names(), "seed": one.cell.plan.seed, "round": fields.pop("number"), **fields}
+
+
+def picture(found: Sequence[Curve]) -> Svg:
+    """Draw the mean of each curve, with the standard deviation over seeds as a band, and a legend."""
+    shown = [curve for curve in found if len(curve.accuracy)]
+    height = HEIGHT + LINE * _n_lines(shown)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
+        ' aria-label="Accuracy by number of labels">'
+    )
+    return Svg("\n".join([head, f"<style>{STYLE}</style>", *_drawing(shown), "</svg>\n"]))
+
+
+def page(played: Sequence[Played], target: float | None, *, corpus: str, command: str) -> str:
+    """Return the report as HTML; see `write`."""
+    found = curves(played)
+    plan = played[0].cell.plan
+    header, lines = table(found, target)
+    n_names = len(varying(found))
+    body = "\n".join(_row(n, line, n_names) for n, line in enumerate(lines))
+    failed = "".join(
+        f"<li>{escape(', '.join(curve.names.values()))}: {escape(error)}</li>"
+        for curve in found
+        for error in curve.errors
+    )
+    requires = {package for one in played for kind, spec in one.cell.strategies().items()
+                for package in spec.make(kind).requires}  # fmt: skip
+    versions = ", ".join(f"{name} {version}" for name, version in artifacts.versions(BASICS | requires).items())
+    values = {
+        "corpus": escape(corpus),
+        "same": escape(same(found)),
+        "picture": picture(found),
+        "header": "".join(f"<th{' class=name' if n < n_names else ''}>{escape(h)}</th>" for n, h in enumerate(header)),
+        "rows": body,
+        "highlight": "".join(_highlight(n) for n in range(min(len(found), len(COLOURS)))),
+        "failed": f"<h2>What failed</h2><ul>{failed}</ul>" if failed else "",
+        "target": "the target" if target is None else f"{target:.1%}",
+        "seeds": str(len({one.cell.plan.seed for one in played})),
+        "batch_size": f"{plan.batch_size:,}",
+        "annotators": _annotators(plan),
+        "command": escape(command),
+        "versions": escape(versions),
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
+    template = (files("al_learner") / "data" / "report.html").read_text(encoding="utf-8")
+    return Template(template).substitute(values)
+
+
+def _drawing(shown: Sequence[Curve]) -> Iterator[str]:
+    if not shown:
+        yield f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">Nothing could be played.</text>'
+        return
+    last = max(int(curve.labels[-1]) for curve in shown)
+    best = max(float(curve.accuracy.max()) for curve in shown)
+    top = min(1.0, np.ceil(best * 10) / 10)
+
+    def x(labels: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * labels / last
+
+    def y(accuracy: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * accuracy / top
+
+    for share in np.arange(0, top + 0.01, 0.1):
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(share):.1f}" y2="{y(share):.1f}"/>'
+        yield f'<text x="{LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end">{share:.0%}</text>'
+    for labels in _ticks(last):
+        yield f'<text x="{x(labels):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{labels:,}</text>'
+    yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">labelled texts</text>'
+    for rank in reversed(range(len(shown))):  # the best on top
+        curve, colour = shown[rank], COLOURS[rank] if rank < len(COLOURS) else GREY
+        mean, sd = curve.accuracy.mean(axis=0), curve.accuracy.std(axis=0, ddof=1 if len(curve.accuracy) > 1 else 0)
+        name = escape(_name(curve, shown))
+        yield f'<g class="curve{" rest" if colour == GREY else ""}" data-rank="{rank}" style="color:{colour}">'
+        if len(curve.accuracy) > 1 and colour != GREY:
+            edge = [(x(n), y(a)) for n, a in zip(curve.labels, np.minimum(mean + sd, top), strict=True)]
+            edge += [(x(n), y(a)) for n, a in zip(curve.labels, np.maximum(mean - sd, 0), strict=True)][::-1]
+            yield f'<polygon points="{_points(edge)}"/>'
+        yield f'<polyline points="{_points([(x(n), y(a)) for n, a in zip(curve.labels, mean, strict=True)])}"/>'
+        for at in range(0, len(mean), -(-len(mean) // N_MARKS)):
+            yield (
+                f'<circle cx="{x(curve.labels[at]):.1f}" cy="{y(mean[at]):.1f}" r="5"><title>{name}: '
+                f"{mean[at]:.1%} at {curve.labels[at]:,} labels</title></circle>"
+            )
+        yield "</g>"
+    for rank, curve in enumerate(shown[: len(COLOURS)]):
+        at = HEIGHT + LINE * (rank // 2) + 8
+        start = LEFT + (rank % 2) * (WIDTH - LEFT) / 2
+        yield f'<line x1="{start}" x2="{start + 22}" y1="{at}" y2="{at}" stroke="{COLOURS[rank]}" stroke-width="3"/>'
+        yield f'<text x="{start + 30}" y="{at + 4}">{escape(_name(curve, shown))}</text>'
+    if len(shown) > len(COLOURS):
+        yield f'<text x="{LEFT}" y="{HEIGHT + LINE * (_n_lines(shown) - 1) + 12}">grey: {len(shown) - len(COLOURS)} more</text>'
+
+
+def _row(rank: int, line: Sequence[str], n_names: int) -> str:
+    colour = COLOURS[rank] if rank < len(COLOURS) else GREY
+    swatch = f'<i style="background:{colour}"></i>'
+    cells = [f"<td class=name>{escape(cell)}</td>" for cell in line[:n_names]]
+    cells += [f"<td>{escape(cell)}</td>" for cell in line[n_names:]]
+    return f"<tr data-rank={rank}><td>{swatch}</td>{''.join(cells)}</tr>"
+
+
+def _highlight(rank: int) -> str:
+    """Return the rule by which a row of the table, under the mouse, shows which curve is its."""
+    return f"body:has(tr[data-rank='{rank}']:hover) .curve:not([data-rank='{rank}']){{opacity:.15}}\n"
+
+
+def _annotators(plan: Plan) -> str:
+    if plan.annotators == 1 and plan.noise.rate == 0:
+        return "one annotator, who knows the truth"
+    kinds = {"uniform": "who all err in", "careless": "one of whom errs in"}
+    how = f"{kinds[plan.noise.kind]} {plan.noise.rate:.0%} of the votes" if plan.noise.rate else "who know the truth"
+    return f"{plan.annotators} annotators, {how}; {plan.votes} of them vote on each text"
+
+
+def _n_lines(shown: Sequence[Curve]) -> int:
+    return -(-min(len(shown), len(COLOURS)) // 2) + (len(shown) > len(COLOURS))
+
+
+def _points(pairs: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
+
+
+def _ticks(last: int) -> list[int]:
+    """Return at most seven round numbers from 0 to `last`."""
+    step = next(s * 10**e for e in range(12) for s in (1, 2, 5) if last / (s * 10**e) <= 6)
+    return list(range(0, last + 1, step))
+
+
+def _name(curve: Curve, found: Sequence[Curve]) -> str:
+    return " + ".join(curve.names[name] for name in varying(found))
