@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from al_learner.core.curves import simulate
     from al_learner.core.errors import AlLearnerError
     from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
     from al_learner.core.learner import Learner
@@ -22,6 +23,7 @@ __all__ = [
     "Project",
     "Vectorizer",
     "check_plugin",
+    "simulate",
     "strategy",
 ]
 
@@ -34,6 +36,7 @@ _MODULES = {
     "Project": "project",
     "Vectorizer": "interfaces",
     "check_plugin": "testing",
+    "simulate": "curves",
     "strategy": "registry",
 }
 

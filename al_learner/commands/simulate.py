@@ -142,9 +142,9 @@ def _command() -> list[str]:
 def _corpus(data: Path | None, column: Sequence[str] | None) -> tuple[list[str], list[str]]:
     from al_learner.core.files import read
     from al_learner.core.schema import MAX_LABEL_LENGTH
-    from al_learner.core.simulation import demo_corpus
+    from al_learner.core.simulation import checked, demo_corpus
 
     if data is None:
         return demo_corpus()
     rows = list(read(data, ("text", "label"), columns=named_columns(column), max_label_length=MAX_LABEL_LENGTH))
-    return [row["text"] for row in rows], [row["label"] for row in rows]
+    return checked([row["text"] for row in rows], [row["label"] for row in rows])

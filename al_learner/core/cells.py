@@ -14,7 +14,7 @@ from al_learner.core.interfaces import Strategy
 from al_learner.core.plan import Noise, Plan, Query, n_pool
 from al_learner.core.registry import INTERFACES, Kind, Spec
 from al_learner.core.settings import Settings
-from al_learner.core.simulation import Round
+from al_learner.core.simulation import Round, settings_of
 
 LABELS = 1_000
 """How far a simulation goes, unless rounds are named or the corpus is too small."""
@@ -22,7 +22,7 @@ LABELS = 1_000
 Chosen = str | Strategy | Sequence[str | Strategy]
 """Strategies as a person gives them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
 
-_ITEM = re.compile(r"(?P<name>[^\s(,]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
+_ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ class Grid:
         problems += dict.fromkeys(problem for plan in plans for problem in plan.problems(n_texts))
         if problems:
             raise SettingsError(problems)
-        return [Cell(*combination, plan=plan) for combination in product(*specs) for plan in plans]
+        cells = [Cell(*combination, plan=plan) for combination in product(*specs) for plan in plans]
+        settings_of("sqlite:///unused.db", cells[0].plan, cells[0].strategies())
+        return cells
 
     def _plans(self, n_texts: int, problems: list[str]) -> list[Plan]:
         noise = Noise()
@@ -139,43 +141,25 @@ class Grid:
         return [replace(plan, query=cast(Query, query), seed=seed) for query in queries for seed in range(self.seeds)]
 
 
-def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]:
-    try:
-        specs = read_specs(kind, Settings.model_fields[kind].default if chosen is None else chosen)
-        for spec in specs:
-            spec.make(kind)
-    except SettingsError as exc:
-        problems += exc.problems
-    except PluginError as exc:
-        problems.append(str(exc))
-    else:
-        return specs
-    return []
-
-
-def read_specs(kind: Kind, chosen: Chosen) -> list[Spec]:
-    """Return the strategies that a person gave, each once.
+def read_spec(kind: Kind, item: str) -> Spec:
+    """Read ``NAME`` or ``NAME(parameter=value, …)``; a value is JSON or a word.
 
     Raises
     ------
     SettingsError
-        One is not written like ``NAME`` or ``NAME(parameter=value, …)``.
+        It is written otherwise.
     """
-    given = split(chosen) if isinstance(chosen, str) else [chosen] if isinstance(chosen, Strategy) else list(chosen)
-    if not given:
-        raise SettingsError([f"{kind}: none is named"])
-    specs = [Spec.of(kind, item) if isinstance(item, Strategy) else _read_spec(kind, item) for item in given]
-    return list({written(spec): spec for spec in specs}.values())
+    match = _ITEM.fullmatch(item)
+    pairs = [pair.partition("=") for pair in split(match["params"] or "")] if match else []
+    if not match or not all(name.strip() and equals and value.strip() for name, equals, value in pairs):
+        raise SettingsError([f"{kind} {item!r}: write NAME, or NAME(parameter=value, …) like logreg(C=10)"])
+    return Spec(match["name"], {name.strip(): _read_value(value.strip()) for name, _, value in pairs})
 
 
 def written(spec: Spec) -> str:
-    """Return a strategy as `read_specs` reads it."""
+    """Return a strategy as `read_spec` reads it."""
     params = ", ".join(f"{name}={_value(value)}" for name, value in spec.params.items())
     return f"{spec.name}({params})" if params else spec.name
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:
@@ -190,12 +174,26 @@ def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:
     return [item.strip() for item in items if item.strip()]
 
 
-def _read_spec(kind: Kind, item: str) -> Spec:
-    match = _ITEM.fullmatch(item)
-    pairs = [pair.partition("=") for pair in split(match["params"] or "")] if match else []
-    if not match or not all(name.strip() and equals and value.strip() for name, equals, value in pairs):
-        raise SettingsError([f"{kind} {item!r}: write NAME, or NAME(parameter=value, …) like logreg(C=10)"])
-    return Spec(match["name"], {name.strip(): _read_value(value.strip()) for name, _, value in pairs})
+def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]:
+    chosen = Settings.model_fields[kind].default if chosen is None else chosen
+    given = split(chosen) if isinstance(chosen, str) else [chosen] if isinstance(chosen, Strategy) else list(chosen)
+    if not given:
+        problems.append(f"{kind}: none is named")
+    specs = {}
+    for item in given:
+        try:
+            spec = Spec.of(kind, item) if isinstance(item, Strategy) else read_spec(kind, item)
+            spec.make(kind)
+            specs[written(spec)] = spec
+        except SettingsError as exc:
+            problems += exc.problems
+        except PluginError as exc:
+            problems.append(str(exc))
+    return list(specs.values())
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _read_value(value: str) -> Any:

@@ -103,14 +103,16 @@ class Plan:
         if self.query not in QUERIES:
             wrong.append(f"query {self.query!r} is unknown; {allowed(self.query, QUERIES)}")
         if self.votes > self.annotators:
-            wrong.append(f"votes = {self.votes}: at most one vote a text from each of {self.annotators} annotators")
+            wrong.append(f"votes = {self.votes}: at most {self.annotators}, one from each annotator")
         if self.noise.kind == "careless" and self.annotators < 2:
             wrong.append(f"noise {self.noise}: one careless annotator among good ones needs at least 2 annotators")
         pool = n_pool(n_texts, self.max_texts)
-        if not wrong and self.rounds * self.batch_size > pool:
+        wanted = self.rounds * self.batch_size
+        if not wrong and wanted > pool:
+            taken = min(n_texts, self.max_texts or n_texts)
             wrong.append(
-                f"{self.rounds} rounds of {self.batch_size} texts need {self.rounds * self.batch_size:,} texts to vote "
-                f"on; there are {pool:,}, for of {min(n_texts, self.max_texts or n_texts):,} texts a fifth is held out"
+                f"rounds = {self.rounds}, batch_size = {self.batch_size}: they need {wanted:,} texts to vote on, and "
+                f"there are {pool:,}: of {taken:,} texts {taken - pool:,} are held out"
             )
         return wrong
 

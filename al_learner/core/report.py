@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
@@ -30,16 +30,19 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 44
 LINE = 22
 """Height of a line of the legend."""
 
+LONGEST_OF_TWO = 44
+"""Characters of a name in a legend of two columns."""
+
 STYLE = """
-svg { --ink: #2b2f36; --grid: #d9dde3; font: 13px system-ui, sans-serif; max-width: 100%; }
-@media (prefers-color-scheme: dark) { svg { --ink: #d5d9e0; --grid: #3a3f48; } }
-svg text { fill: var(--ink); }
-svg .grid { stroke: var(--grid); }
-svg .curve polyline { fill: none; stroke: currentColor; stroke-width: 2; }
-svg .curve polygon { fill: currentColor; opacity: .13; }
-svg .curve circle { fill: transparent; }
-svg .curve circle:hover { fill: currentColor; }
-svg .rest polyline { stroke-width: 1; opacity: .6; }
+.al-curves { --ink: #2b2f36; --grid: #d9dde3; font: 13px system-ui, sans-serif; max-width: 100%; }
+@media (prefers-color-scheme: dark) { .al-curves { --ink: #d5d9e0; --grid: #3a3f48; } }
+.al-curves text { fill: var(--ink); }
+.al-curves .grid { stroke: var(--grid); }
+.al-curves .curve polyline { fill: none; stroke: currentColor; stroke-width: 2; }
+.al-curves .curve polygon { fill: currentColor; opacity: .13; }
+.al-curves .curve circle { fill: transparent; }
+.al-curves .curve circle:hover { fill: currentColor; }
+.al-curves .rest polyline { stroke-width: 1; opacity: .6; }
 """
 
 N_MARKS = 60
@@ -97,9 +100,9 @@ def tidy(played: Sequence[Played]) -> Iterator[dict[str, object]]:
 def picture(found: Sequence[Curve]) -> Svg:
     """Draw the mean of each curve, with the standard deviation over seeds as a band, and a legend."""
     shown = [curve for curve in found if len(curve.accuracy)]
-    height = HEIGHT + LINE * _n_lines(shown)
+    height = HEIGHT + LINE * _n_lines([_name(curve, shown) for curve in shown])
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="al-curves" viewBox="0 0 {WIDTH} {height}" role="img"'
         ' aria-label="Accuracy by number of labels">'
     )
     return Svg("\n".join([head, f"<style>{STYLE}</style>", *_drawing(shown), "</svg>\n"]))
@@ -140,54 +143,95 @@ def page(played: Sequence[Played], target: float | None, *, corpus: str, command
     return Template(template).substitute(values)
 
 
+class _Axes:
+    """From labels and accuracy to places in the picture."""
+
+    def __init__(self, shown: Sequence[Curve]) -> None:
+        self.last = max(int(curve.labels[-1]) for curve in shown)
+        best = max(float(curve.accuracy.max()) for curve in shown)
+        self.top = min(1.0, float(np.ceil(best * 10) / 10))
+
+    def x(self, labels: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * float(labels) / self.last
+
+    def y(self, accuracy: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(float(accuracy), 0.0), self.top) / self.top
+
+    def line(self, labels: Iterable[float], accuracy: Iterable[float]) -> str:
+        return " ".join(f"{self.x(n):.1f},{self.y(a):.1f}" for n, a in zip(labels, accuracy, strict=True))
+
+
 def _drawing(shown: Sequence[Curve]) -> Iterator[str]:
     if not shown:
         yield f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">Nothing could be played.</text>'
         return
-    last = max(int(curve.labels[-1]) for curve in shown)
-    best = max(float(curve.accuracy.max()) for curve in shown)
-    top = min(1.0, np.ceil(best * 10) / 10)
-
-    def x(labels: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * labels / last
-
-    def y(accuracy: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * accuracy / top
-
-    for share in np.arange(0, top + 0.01, 0.1):
-        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(share):.1f}" y2="{y(share):.1f}"/>'
-        yield f'<text x="{LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end">{share:.0%}</text>'
-    for labels in _ticks(last):
-        yield f'<text x="{x(labels):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{labels:,}</text>'
-    yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">labelled texts</text>'
+    axes = _Axes(shown)
+    yield from _grid(axes)
     for rank in reversed(range(len(shown))):  # the best on top
-        curve, colour = shown[rank], COLOURS[rank] if rank < len(COLOURS) else GREY
-        mean, sd = curve.accuracy.mean(axis=0), curve.accuracy.std(axis=0, ddof=1 if len(curve.accuracy) > 1 else 0)
-        name = escape(_name(curve, shown))
-        yield f'<g class="curve{" rest" if colour == GREY else ""}" data-rank="{rank}" style="color:{colour}">'
-        if len(curve.accuracy) > 1 and colour != GREY:
-            edge = [(x(n), y(a)) for n, a in zip(curve.labels, np.minimum(mean + sd, top), strict=True)]
-            edge += [(x(n), y(a)) for n, a in zip(curve.labels, np.maximum(mean - sd, 0), strict=True)][::-1]
-            yield f'<polygon points="{_points(edge)}"/>'
-        yield f'<polyline points="{_points([(x(n), y(a)) for n, a in zip(curve.labels, mean, strict=True)])}"/>'
-        for at in range(0, len(mean), -(-len(mean) // N_MARKS)):
-            yield (
-                f'<circle cx="{x(curve.labels[at]):.1f}" cy="{y(mean[at]):.1f}" r="5"><title>{name}: '
-                f"{mean[at]:.1%} at {curve.labels[at]:,} labels</title></circle>"
-            )
-        yield "</g>"
-    for rank, curve in enumerate(shown[: len(COLOURS)]):
-        at = HEIGHT + LINE * (rank // 2) + 8
-        start = LEFT + (rank % 2) * (WIDTH - LEFT) / 2
-        yield f'<line x1="{start}" x2="{start + 22}" y1="{at}" y2="{at}" stroke="{COLOURS[rank]}" stroke-width="3"/>'
-        yield f'<text x="{start + 30}" y="{at + 4}">{escape(_name(curve, shown))}</text>'
-    if len(shown) > len(COLOURS):
-        yield f'<text x="{LEFT}" y="{HEIGHT + LINE * (_n_lines(shown) - 1) + 12}">grey: {len(shown) - len(COLOURS)} more</text>'
+        yield from _curve(axes, rank, shown[rank], _name(shown[rank], shown))
+    yield from _legend([_name(curve, shown) for curve in shown])
+
+
+def _grid(axes: _Axes) -> Iterator[str]:
+    for tenth in range(round(axes.top * 10) + 1):
+        y = axes.y(tenth / 10)
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tenth * 10}%</text>'
+    for labels in _ticks(axes.last):
+        yield f'<text x="{axes.x(labels):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{labels:,}</text>'
+    yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">labelled texts</text>'
+
+
+def _curve(axes: _Axes, rank: int, curve: Curve, name: str) -> Iterator[str]:
+    is_rest, n_seeds = rank >= len(COLOURS), len(curve.accuracy)
+    mean = curve.accuracy.mean(axis=0)
+    yield f'<g class="curve{" rest" if is_rest else ""}" data-rank="{rank}" style="color:{_colour(rank)}">'
+    if n_seeds > 1 and not is_rest:
+        sd = curve.accuracy.std(axis=0, ddof=1)
+        edge = axes.line([*curve.labels, *curve.labels[::-1]], [*(mean + sd), *(mean - sd)[::-1]])
+        yield f'<polygon points="{edge}"/>'
+    yield f'<polyline points="{axes.line(curve.labels, mean)}"/>'
+    for at in range(0, len(mean), -(-len(mean) // N_MARKS)):
+        said = f"{escape(name)}: {mean[at]:.1%} at {curve.labels[at]:,} labels"
+        place = f'cx="{axes.x(curve.labels[at]):.1f}" cy="{axes.y(mean[at]):.1f}"'
+        yield f'<circle {place} r="5"><title>{said}</title></circle>'
+    yield "</g>"
+
+
+def _legend(names: Sequence[str]) -> Iterator[str]:
+    n_columns = _n_columns(names)
+    for rank, name in enumerate(names[: len(COLOURS)]):
+        x, y = LEFT + rank % n_columns * (WIDTH - LEFT) / 2, HEIGHT + LINE * (rank // n_columns) + 8
+        yield f'<line x1="{x}" x2="{x + 22}" y1="{y}" y2="{y}" stroke="{COLOURS[rank]}" stroke-width="3"/>'
+        yield f'<text x="{x + 30}" y="{y + 4}">{escape(name)}</text>'
+    if (rest := len(names) - len(COLOURS)) > 0:
+        yield f'<text x="{LEFT}" y="{HEIGHT + LINE * len(COLOURS) // n_columns + 12}">grey: {rest} more</text>'
+
+
+def _n_lines(names: Sequence[str]) -> int:
+    return -(-min(len(names), len(COLOURS)) // _n_columns(names)) + (len(names) > len(COLOURS))
+
+
+def _n_columns(names: Sequence[str]) -> int:
+    return 2 if max(map(len, names), default=0) <= LONGEST_OF_TWO else 1
+
+
+def _ticks(last: int) -> list[int]:
+    """Return at most seven round numbers from 0 to `last`."""
+    step = next(s * 10**e for e in range(12) for s in (1, 2, 5) if last / (s * 10**e) <= 6)
+    return list(range(0, last + 1, step))
+
+
+def _name(curve: Curve, found: Sequence[Curve]) -> str:
+    return " + ".join(curve.names[name] for name in varying(found))
+
+
+def _colour(rank: int) -> str:
+    return COLOURS[rank] if rank < len(COLOURS) else GREY
 
 
 def _row(rank: int, line: Sequence[str], n_names: int) -> str:
-    colour = COLOURS[rank] if rank < len(COLOURS) else GREY
-    swatch = f'<i style="background:{colour}"></i>'
+    swatch = f'<i style="background:{_colour(rank)}"></i>'
     cells = [f"<td class=name>{escape(cell)}</td>" for cell in line[:n_names]]
     cells += [f"<td>{escape(cell)}</td>" for cell in line[n_names:]]
     return f"<tr data-rank={rank}><td>{swatch}</td>{''.join(cells)}</tr>"
@@ -204,21 +248,3 @@ def _annotators(plan: Plan) -> str:
     kinds = {"uniform": "who all err in", "careless": "one of whom errs in"}
     how = f"{kinds[plan.noise.kind]} {plan.noise.rate:.0%} of the votes" if plan.noise.rate else "who know the truth"
     return f"{plan.annotators} annotators, {how}; {plan.votes} of them vote on each text"
-
-
-def _n_lines(shown: Sequence[Curve]) -> int:
-    return -(-min(len(shown), len(COLOURS)) // 2) + (len(shown) > len(COLOURS))
-
-
-def _points(pairs: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
-
-
-def _ticks(last: int) -> list[int]:
-    """Return at most seven round numbers from 0 to `last`."""
-    step = next(s * 10**e for e in range(12) for s in (1, 2, 5) if last / (s * 10**e) <= 6)
-    return list(range(0, last + 1, step))
-
-
-def _name(curve: Curve, found: Sequence[Curve]) -> str:
-    return " + ".join(curve.names[name] for name in varying(found))

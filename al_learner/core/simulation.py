@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from al_learner.core.settings import Settings
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+PARAMS = frozenset(f"{kind}_params" for kind in INTERFACES)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def replay(
     held_out, pool = np.split(order, [n_held_out(len(order))])
     names, codes = np.unique(np.array(labels), return_inverse=True)
     voters, voted = vote(codes[pool], len(names), plan, for_votes)
-    with closing(_open(database, plan, strategies)) as project:
+    with closing(Project.of(settings_of(database, plan, strategies))) as project:
         _load(project, [texts[i] for i in pool], names.tolist())
         seconds = _act(project)
         transformer, classifier = project.pair()
@@ -145,29 +147,40 @@ def replay(
             yield Round(number, n_labels, n_labels * plan.votes, accuracy, seconds)
 
 
+def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec | Strategy]) -> Settings:
+    """Return the settings of a simulated project, in which environment and settings file have no say.
+
+    Raises
+    ------
+    SettingsError
+        Strategies are wrong, or the environment has a setting that there is not.
+    """
+    if unknown := sorted({*strategies} - {*INTERFACES}):
+        raise SettingsError([f"{name!r} is not a kind of strategy; {allowed(name, INTERFACES)}" for name in unknown])
+    fields = Settings.model_fields
+    made: dict[str, Any] = {}
+    for kind in INTERFACES:
+        chosen = strategies.get(kind, fields[kind].default)
+        spec = Spec(chosen, {}) if isinstance(chosen, str) else chosen
+        made[kind] = seeded(kind, spec, plan.seed) if isinstance(spec, Spec) else spec
+    foreign = [name for name in fields if name.startswith(("redis_", "exclude_", "signing_")) or name in PARAMS]
+    packages = sorted({package for strategy in made.values() for package in strategy.requires})
+    return Settings(
+        **{name: fields[name].default for name in foreign},
+        **made,
+        database_url=database,
+        batch_size=plan.batch_size,
+        min_label_count=plan.votes,
+        predictor_packages=tuple(packages),
+    )
+
+
 def seeded(kind: Kind, spec: Spec, seed: int) -> Strategy:
     """Make a strategy; its ``random_state``, if it has one that the spec leaves open, is the seed."""
     made = spec.make(kind)
     if "random_state" in type(made).model_fields and "random_state" not in spec.params:
         return Spec(spec.name, {**spec.params, "random_state": seed}).make(kind)
     return made
-
-
-def _open(database: str, plan: Plan, strategies: Mapping[str, str | Spec | Strategy]) -> Project:
-    """Open a project that the environment and the settings file have no say in."""
-    if unknown := sorted({*strategies} - {*INTERFACES}):
-        raise SettingsError([f"{name!r} is not a kind of strategy; {allowed(name, INTERFACES)}" for name in unknown])
-    fields = Settings.model_fields
-    made: dict[str, Strategy] = {}
-    for kind in INTERFACES:
-        chosen = strategies.get(kind, fields[kind].default)
-        spec = Spec(chosen, {}) if isinstance(chosen, str) else chosen
-        made[kind] = seeded(kind, spec, plan.seed) if isinstance(spec, Spec) else spec
-    ours = {"database_url": database, "batch_size": plan.batch_size, "min_label_count": plan.votes, **made}
-    kept = {name for name in fields if name.startswith(("redis_", "exclude_", "signing_")) or name.endswith("_params")}
-    packages = {package for strategy in made.values() for package in strategy.requires}
-    defaults = {name: fields[name].default for name in kept}
-    return Project(**{**defaults, **ours, "predictor_packages": tuple(sorted(packages))})
 
 
 def _load(project: Project, texts: Sequence[str], names: Sequence[str]) -> None:

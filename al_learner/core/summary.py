@@ -144,7 +144,7 @@ def same(found: Sequence[Curve]) -> str:
 def points(found: Sequence[Curve]) -> list[int]:
     """Return the numbers of labels at which there is something to tell."""
     last = max((int(curve.labels[-1]) for curve in found if len(curve.accuracy)), default=0)
-    return [point for point in POINTS if point <= last] or [last]
+    return [point for point in POINTS if point <= last] or ([last] if last else [])
 
 
 def varying(found: Sequence[Curve]) -> list[str]:
