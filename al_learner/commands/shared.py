@@ -68,6 +68,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table(*columns, box=box.SIMPLE_HEAD, show_header=any(columns))
+    for column in table.columns:
+        column.overflow = "fold"  # an ellipsis would hide what the row is about
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 160

@@ -26,7 +26,7 @@ COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1
 GREY = "#8a8f98"
 
 WIDTH, HEIGHT = 760, 400
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 32, 52
 LINE = 22
 """Height of a line of the legend."""
 
@@ -179,7 +179,8 @@ def _grid(axes: _Axes) -> Iterator[str]:
         yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tenth * 10}%</text>'
     for labels in _ticks(axes.last):
         yield f'<text x="{axes.x(labels):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{labels:,}</text>'
-    yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">labelled texts</text>'
+    yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">labelled texts</text>'
+    yield f'<text x="{LEFT}" y="{TOP - 14}">accuracy on texts held out</text>'
 
 
 def _curve(axes: _Axes, rank: int, curve: Curve, name: str) -> Iterator[str]:

@@ -148,9 +148,9 @@ def points(found: Sequence[Curve]) -> list[int]:
 
 
 def varying(found: Sequence[Curve]) -> list[str]:
-    """Return by which names curves differ; classifier and vectorizer if there is but one."""
-    names = list(found[0].names)
-    return [name for name in names if len({curve.names[name] for curve in found}) > 1] or names[:2]
+    """Return the names that tell curves apart: classifier, vectorizer, and what else differs."""
+    always = ("classifier", "vectorizer")
+    return [name for name in found[0].names if name in always or len({curve.names[name] for curve in found}) > 1]
 
 
 def _curve(group: Sequence[Played]) -> Curve:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -148,6 +149,7 @@ def _serve(pipe: Connection, corpus: Corpus, scratch: str) -> None:
     import al_learner.core.learner  # noqa: F401 - heavy; what it loads must be there when threads are limited
 
     threadpool_limits(limits=1)  # cells run side by side
+    logging.getLogger("al_learner").addHandler(logging.NullHandler())  # what failed is told in the end, once
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
         while True:
             pipe.send(_play(pipe, corpus, pipe.recv(), scratch))

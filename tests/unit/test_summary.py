@@ -66,7 +66,7 @@ def test_what_failed_comes_last_with_the_reason_and_does_not_count():
         ("x", 0, ("boom",)),
     ]
     header, lines = table(found, default_target(found))
-    assert lines[1] == ["x", *["-"] * (len(header) - 1)]
+    assert lines[1] == ["x", "tfidf", *["-"] * (len(header) - 2)]
 
 
 def test_without_a_target_it_is_95_percent_of_the_best_end():
@@ -77,10 +77,11 @@ def test_without_a_target_it_is_95_percent_of_the_best_end():
 def test_the_table_names_what_differs_and_the_line_below_it_the_rest():
     found = curves([played("x", 0, [0, 0.5, 0.75]), played("y", 0, [0, 0.5, 0.9])])
     header, lines = table(found, 0.7)
-    assert header == ["classifier", "50", "100", "area", "labels to 70.0%", "s/update"]
-    assert lines[1] == ["x", "50.0", "75.0", "43.8", "100", "0.15"]
-    assert same(found) == "vectorizer tfidf, init sampler balanced, aggregator majority, query least-confidence"
+    assert header == ["classifier", "vectorizer", "50", "100", "area", "labels to 70.0%", "s/update"]
+    assert lines[1] == ["x", "tfidf", "50.0", "75.0", "43.8", "100", "0.15"]
+    assert same(found) == "init sampler balanced, aggregator majority, query least-confidence"
     assert varying(found[:1]) == ["classifier", "vectorizer"]
+    assert varying([*found, curve([[0, 0, 0]])])[-1] == "query"
 
 
 def test_accuracy_is_told_only_as_far_as_the_simulation_went():
