@@ -98,8 +98,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     played = _sweep(corpus, grid.cells(len(corpus[0])), folder, workers)
     found = curves(played)
     target = default_target(found) if target is None else target
-    name = "the bundled sample" if data is None else data.name
-    report = write(folder, played, target, corpus=f"{name}, {len(corpus[0]):,} texts", command=shlex.join(_command()))
+    size = f"{len(corpus[0]):,} texts" if texts is None else f"{texts:,} of {len(corpus[0]):,} texts"
+    source = f"{'the bundled sample' if data is None else data.name}, {size}"
+    report = write(folder, played, target, corpus=source, command=shlex.join(_command()))
     if as_json:
         print_json(rows(found, target))
     else:
