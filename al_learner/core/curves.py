@@ -1,4 +1,4 @@
-"""A simulation in a notebook: `simulate` and the table that it returns. The only module that needs pandas."""
+"""A simulation in a notebook: `simulate` and the table that it returns."""
 
 from __future__ import annotations
 

@@ -24,8 +24,6 @@ from al_learner.core.settings import Settings
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-PARAMS = frozenset(f"{kind}_params" for kind in INTERFACES)
-
 
 @dataclass(frozen=True)
 class Round:
@@ -163,16 +161,13 @@ def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec |
         chosen = strategies.get(kind, fields[kind].default)
         spec = Spec(chosen, {}) if isinstance(chosen, str) else chosen
         made[kind] = seeded(kind, spec, plan.seed) if isinstance(spec, Spec) else spec
-    foreign = [name for name in fields if name.startswith(("redis_", "exclude_", "signing_")) or name in PARAMS]
-    packages = sorted({package for strategy in made.values() for package in strategy.requires})
-    return Settings(
-        **{name: fields[name].default for name in foreign},
-        **made,
-        database_url=database,
-        batch_size=plan.batch_size,
-        min_label_count=plan.votes,
-        predictor_packages=tuple(packages),
-    )
+    ours = {
+        "database_url": database,
+        "batch_size": plan.batch_size,
+        "min_label_count": plan.votes,
+        "predictor_packages": tuple(sorted({package for strategy in made.values() for package in strategy.requires})),
+    }
+    return Settings(**{name: field.default for name, field in fields.items()} | made | ours)
 
 
 def seeded(kind: Kind, spec: Spec, seed: int) -> Strategy:
