@@ -25,7 +25,6 @@ OTHER_THAN_DEFAULT = {
         "class_weight": "balanced",
         "max_iter": 50,
         "tol": 1e-2,
-        "n_jobs": 2,
         "random_state": 7,
     },
 }

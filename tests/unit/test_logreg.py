@@ -7,12 +7,12 @@ from al_learner.core.interfaces import LinearStart
 from al_learner.core.registry import strategy
 
 
-def some_texts(n_classes: int, n_texts: int = 60, seed: int = 0) -> tuple[csr_matrix, np.ndarray]:
+def some_texts(n_classes: int, n_texts: int = 60, seed: int = 0, density: float = 0.1) -> tuple[csr_matrix, np.ndarray]:
     """Word counts of short texts with noisy, unbalanced labels."""
     rng = np.random.default_rng(seed)
     y = np.minimum(rng.integers(0, n_classes, n_texts), rng.integers(0, n_classes, n_texts))
     y[:n_classes] = np.arange(n_classes)
-    words = random_array((n_texts, 100), density=0.1, rng=rng, data_sampler=lambda size: 1 + rng.poisson(0.3, size))
+    words = random_array((n_texts, 100), density=density, rng=rng, data_sampler=lambda size: 1 + rng.poisson(0.3, size))
     telling = np.eye(n_classes)[np.where(rng.random(n_texts) < 0.7, y, rng.integers(0, n_classes, n_texts))]
     X = csr_matrix(np.hstack([telling, words.toarray()]), dtype=np.float32)
     return X[:, X.getnnz(axis=0) > 0], np.array([f"class {code}" for code in range(n_classes)])[y]
@@ -72,3 +72,25 @@ def test_texts_that_contradict_each_other_share_the_probability():
     estimator = strategy("classifier", "logreg").fit(X, np.array(["a", "b", "b", "b"]))
 
     assert estimator.predict_proba(X[:1])[0] == pytest.approx([0.25, 0.75], abs=1e-3)
+
+
+def test_a_solution_does_not_depend_on_how_many_threads_multiply(monkeypatch):
+    X, y = some_texts(3, 200)
+    alone = strategy("classifier", "logreg").fit(X, y)
+    monkeypatch.setattr("al_learner.plugins.classifiers.logreg.WORTH_A_THREAD", 100)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 3)
+
+    together = strategy("classifier", "logreg").fit(X, y)
+
+    assert np.array_equal(together.coef_, alone.coef_)
+
+
+def test_words_of_one_text_alone_get_the_coefficients_that_scikit_learn_gives_them():
+    X, y = some_texts(3, 40, density=0.04)
+    alone = X.getnnz(axis=0) == 1
+    theirs = LogisticRegression(tol=1e-8, max_iter=10_000).fit(X.astype(float), y)
+
+    ours = strategy("classifier", "logreg", tol=1e-7).fit(X, y)
+
+    assert alone.any()
+    assert ours.coef_[:, alone] == pytest.approx(theirs.coef_[:, alone], abs=1e-3)

@@ -26,7 +26,6 @@ class Sgd(Classifier):
     )
     max_iter: int = Field(default=1000, ge=1, description="Passes over the data, at most.")
     tol: float = Field(default=1e-6, gt=0, description="Stop when a pass improves the loss by less than this.")
-    n_jobs: int = Field(default=-1, description="Threads, each for some of the classes; -1: one a core.")
     random_state: int | None = Field(default=0, ge=0, description="Seed of the order in which rows are seen.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
@@ -35,6 +34,6 @@ class Sgd(Classifier):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter passes are what was asked for
-            model = SGDClassifier(**self.model_dump()).fit(X, y)
+            model = SGDClassifier(**self.model_dump(), n_jobs=-1).fit(X, y)
         model.coef_ = model.coef_.astype("float32")
         return model  # type: ignore[no-any-return]
