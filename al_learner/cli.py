@@ -130,6 +130,8 @@ def status(database: Database = None, as_json: Json = False) -> None:
             else []
         ),
         *([("gate", warning)] if (warning := worse_in_words(found.clf_id, metrics.get("gate"))) else []),
+        ("strategy", found.classifier),
+        *([("chosen", str(found.choice))] if found.choice else []),
         ("unknown tokens", unknown),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
         *([("its error", last.error)] if last and last.error else []),

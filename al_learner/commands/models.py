@@ -55,6 +55,7 @@ def models_list(database: Database = None, as_json: Json = False) -> None:
 @app.command("show")
 def models_show(clf_id: Id, database: Database = None, as_json: Json = False) -> None:
     """Show one classifier: what it was trained on and with, and how good it is, label by label."""
+    from al_learner.core.choosing import title, trained
     from al_learner.core.evaluation import in_words
     from al_learner.core.gate import in_words as worse_in_words
 
@@ -72,7 +73,10 @@ def models_show(clf_id: Id, database: Database = None, as_json: Json = False) ->
         ("run", f"{run.kind} {run.run_id}, {run.new_samples:,} new samples"),
         *([("promoted", f"from {promoted['clf_id']}: {promoted['because']}")] if promoted else []),
         ("trained on", f"{run.texts:,} texts in {run.classes:,} classes"),
-        *((kind, f"{run.strategies[kind]['name']} {_params(run, kind)}") for kind in ("classifier", "vectorizer")),
+        *(
+            (kind, f"{title(run.strategies[kind])} {_params(trained(run.strategies[kind]).params)}")
+            for kind in ("classifier", "vectorizer")
+        ),
         ("versions", ", ".join(f"{name} {version}" for name, version in (run.versions or {}).items())),
         ("announced", local_time(run.announced) if run.announced else "no"),
         ("score", in_words(run.metrics)),
@@ -146,13 +150,15 @@ def _plain(model: Model, run: Run | None) -> dict[str, Any]:
 
 
 def _row(model: Model, run: Run | None) -> tuple[str, ...]:
+    from al_learner.core.choosing import title  # heavy: numpy
+
     metrics = (run.metrics or {}) if run else {}
     return (
         str(model.clf_id),
         local_time(model.created_at),
         "-" if model.precision_score is None else f"{model.precision_score:.3f}",
         metrics.get("basis", "-"),
-        f"{run.strategies['classifier']['name']} + {run.strategies['vectorizer']['name']}" if run else "not ours",
+        f"{title(run.strategies['classifier'])} + {run.strategies['vectorizer']['name']}" if run else "not ours",
         f"{run.texts:,}" if run and run.texts else "-",
         str(run.classes) if run and run.classes else "-",
         f"{model.size_bytes / 1024:,.0f} KiB",
@@ -167,8 +173,8 @@ def _note(metrics: Mapping[str, Any]) -> str:
     return ", ".join([*notes, *filter(None, [verdict.get(gate.get("verdict"))])])
 
 
-def _params(run: Run, kind: str) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in run.strategies[kind]["params"].items())
+def _params(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in params.items())
 
 
 def _print_classes(metrics: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, cast
 
 from al_learner.core import errors
+from al_learner.core.choosing import Losses
 from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
 from al_learner.core.runs import Trained
 from al_learner.core.trainer import Job, Score, Workbench
@@ -85,6 +86,10 @@ class ChildTrainer:
         """Train the twin and measure it. Raises AlLearnerError."""
         return cast(Score, self._ask("score", job))
 
+    def losses(self, job: Job) -> Losses:
+        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
+        return cast(Losses, self._ask("losses", job))
+
     def close(self) -> None:
         """Kill the child."""
         atexit.unregister(self.close)
@@ -95,7 +100,7 @@ class ChildTrainer:
             self._pipe.close()
         self._process = self._pipe = None
 
-    def _ask(self, task: Literal["train", "score"], job: Job) -> object:
+    def _ask(self, task: Literal["train", "score", "losses"], job: Job) -> object:
         if self._process is None or not self._process.is_alive():
             self.close()
             self.start()
@@ -161,13 +166,14 @@ def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None
     if memory_mib is not None:  # after the imports, which break under a limit
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mib * 2**20, resource.RLIM_INFINITY))
     workbench = Workbench(database_url)
+    tasks = {"train": workbench.train, "score": workbench.score, "losses": workbench.losses}
     while True:
         try:
             task, job = pipe.recv()
         except EOFError:
             return
         try:
-            answer: object = workbench.train(job) if task == "train" else workbench.score(job)
+            answer: object = tasks[task](job)
         except Exception as exc:  # noqa: BLE001 - the parent raises it
             answer = _Failure(exc)
         pipe.send(answer)

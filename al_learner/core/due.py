@@ -9,7 +9,7 @@ from typing import Literal
 
 from al_learner.core.runs import Run
 
-Due = Literal["update", "init", "announce", "score"]
+Due = Literal["update", "init", "announce", "score", "choose"]
 
 FAILED_BACKOFF_S = (30, 3600)
 """Pause after the first failed run in a row, and the longest."""
@@ -38,6 +38,8 @@ class Facts:
         The newest run has no score.
     holds : bool
         The gate may hold a classifier: nothing else happens until the newest has its score.
+    is_unchosen : bool
+        The classifier chooses among others, and it is time to.
     blocked : str or None
         Why no run is tried now, though one may be due.
     """
@@ -52,6 +54,7 @@ class Facts:
     is_unheard: bool = False
     is_unscored: bool = False
     holds: bool = False
+    is_unchosen: bool = False
     blocked: str | None = None
 
     @property
@@ -69,10 +72,14 @@ def decide(facts: Facts) -> tuple[Due | None, str]:
             return "update", why_update
         if init and not facts.has_classifier:
             return "init", why_init
-    if facts.is_unheard and not facts.must_score:
-        return "announce", "nobody has heard of the newest classifier"
-    if facts.is_unscored:
-        return "score", "the newest classifier has no score"
+    after_a_run: tuple[tuple[bool, Due, str], ...] = (
+        (facts.is_unheard and not facts.must_score, "announce", "nobody has heard of the newest classifier"),
+        (facts.is_unscored, "score", "the newest classifier has no score"),
+        (facts.is_unchosen, "choose", "there are enough labels to choose anew which classifier is trained"),
+    )
+    for is_due, due, reason in after_a_run:
+        if is_due:
+            return due, reason
     if facts.blocked is not None and (update or (init and not facts.has_classifier)):
         return None, facts.blocked
     return None, why_update if facts.has_classifier else f"{why_init}; {why_update}"

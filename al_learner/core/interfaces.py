@@ -8,7 +8,7 @@ artifacts are stored, strategies never.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
@@ -24,6 +24,9 @@ Labels = NDArray[Any]
 
 Codes = NDArray[np.intp]
 """Row numbers or codes: a one-dimensional array of intp."""
+
+SCANNED = 1_000
+"""Texts that an init sampler's `scan` reads at a time."""
 
 
 def _ascending(pair: tuple[int, int]) -> tuple[int, int]:
@@ -140,6 +143,44 @@ class Classifier(Strategy):
         return self.fit(X, y)
 
 
+class Chooser(Classifier):
+    """Stands for other classifiers: one of its candidates is trained and stored in its place.
+
+    It only says how far off each candidate is; the core finds the candidates, compares them, and trains the one that is
+    chosen.
+    """
+
+    candidates: tuple[str, ...] = Field(
+        min_length=1, description="Names of classifiers, the one to prefer and to begin with first."
+    )
+    min_labels: int = Field(default=2, ge=2, description="Labelled texts from which on it is chosen.")
+
+    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
+        """Raise TypeError: what is trained is a candidate, which `Learner` and `Project` choose."""
+        del X, y
+        raise TypeError(f"{self!r} is not trained itself: Learner and Project train one of its candidates")
+
+    @abstractmethod
+    def losses(
+        self, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]
+    ) -> NDArray[np.floating[Any]]:
+        """Return how far off a candidate is on each row when it has not seen that row.
+
+        Parameters
+        ----------
+        X : csr_matrix of shape (n_rows, n_features), float32
+            Columns may be empty: `fit` selects those that occur. Neither `X` nor `y` may be changed.
+        y : ndarray of shape (n_rows,)
+        fit : callable
+            Trains the candidate on rows of `X` and `y`; raises what training raises.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Lower is better; nan where it cannot be told. The same rows for every candidate.
+        """
+
+
 class InitSampler(Strategy):
     """Starts a project without any labelled text: picks texts and gives them labels."""
 
@@ -175,6 +216,25 @@ class InitSampler(Strategy):
         rounds, rest = divmod(size, n_texts)
         picks = [rng.permutation(n_texts) for _ in range(rounds)]
         return np.concatenate([*picks, rng.choice(n_texts, rest, replace=False)]).astype(np.intp)
+
+    def deal(self, labels: Sequence[str], size: int, rng: np.random.Generator) -> list[str]:
+        """Return `size` labels, each in its turn, in random order: as many different ones as possible."""
+        order = rng.permutation(len(labels))
+        return [labels[order[i % len(order)]] for i in range(size)]
+
+    def scan(self, texts: Sequence[str], at_most: int, rng: np.random.Generator) -> Iterator[tuple[int, str]]:
+        """Yield position and text of a random sample: every so-many-th from a random one on, to be read in few pieces.
+
+        Parameters
+        ----------
+        at_most : int
+            How many texts are read; at least half as many, if there are.
+        """
+        step = -(-len(texts) // at_most)
+        start = int(rng.integers(step))
+        for first in range(start, len(texts), step * SCANNED):
+            piece = range(first, min(first + step * SCANNED, len(texts)), step)
+            yield from zip(piece, texts[piece.start : piece.stop : step], strict=True)
 
 
 @dataclass(frozen=True)

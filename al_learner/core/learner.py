@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Self, cast
 
 import numpy as np
@@ -14,8 +15,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from al_learner.core import choosing
+from al_learner.core.choosing import Choice, Losses
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
-from al_learner.core.interfaces import Classifier, Labels, LinearStart, Strategy, Transformer, Vectorizer
+from al_learner.core.interfaces import Chooser, Classifier, Labels, LinearStart, Strategy, Transformer, Vectorizer
 from al_learner.core.registry import Kind, changed, strategy
 
 _KINDS: tuple[Kind, ...] = ("classifier", "vectorizer")
@@ -38,6 +41,8 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         What the vectorizer learnt: ``transform(texts)`` gives float32 CSR.
     pipeline_ : sklearn.pipeline.Pipeline
         From features to labels: the columns that occur, then the classifier's estimator.
+    choice_ : Choice
+        Which candidate was trained and why, if the classifier chooses among others, as ``auto`` does.
 
     Examples
     --------
@@ -77,7 +82,10 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             raise DataError(f"label {missing[0]} is missing")
         classifier = cast(Classifier, self._resolved("classifier"))
         self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
-        self.pipeline_ = fit_classifier(classifier, transform(self.transformer_, texts), labels)
+        X = transform(self.transformer_, texts)
+        if isinstance(classifier, Chooser):
+            self.choice_, classifier = _chosen(classifier, X, labels)
+        self.pipeline_ = fit_classifier(classifier, X, labels)
         self.classes_ = self.pipeline_.classes_
         return self
 
@@ -216,6 +224,25 @@ def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pi
     return pipeline
 
 
+def candidate_losses(chooser: Chooser, candidate: Classifier, X: csr_matrix, y: Labels) -> Losses:
+    """Return how far off a candidate is on each row when it has not seen that row, shape (n_rows,), as a chooser tells.
+
+    Raises
+    ------
+    AlLearnerError
+        The candidate or the chooser failed.
+    """
+    try:
+        losses = np.asarray(chooser.losses(X, y, partial(fit_classifier, candidate)), np.float64)
+    except AlLearnerError:
+        raise
+    except Exception as exc:  # whatever a third party's code raises
+        raise _failed("classifier", chooser, exc) from exc
+    if losses.shape != y.shape:
+        raise PluginError(f"classifier {chooser!r}: {len(y)} rows need as many losses, not shape {losses.shape}")
+    return losses
+
+
 def checked_texts(texts: Iterable[str]) -> list[str]:
     """Return texts as a list.
 
@@ -231,6 +258,16 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise DataError(f"text {position} is a {type(text).__name__}, not a str")
     return listed
+
+
+def _chosen(chooser: Chooser, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
+    made = choosing.candidates(chooser)
+    specs = choosing.specs_of(made)
+    if choosing.is_due(chooser, specs, None, len(y)):
+        choice = choosing.choose(specs, None, len(y), lambda name: candidate_losses(chooser, made[name], X, y))
+    else:
+        choice = Choice(choosing.standing_in(specs, None).name, len(y), {}, {}, {})
+    return choice, made[choice.name]
 
 
 def _is_missing(label: Any) -> bool:

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from al_learner.core import choosing
+from al_learner.core.choosing import Choice
 from al_learner.core.database import Database
 from al_learner.core.due import Due, Facts, blocked, decide
 from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
+from al_learner.core.interfaces import Chooser
 from al_learner.core.registry import INTERFACES, Spec
 from al_learner.core.runs import Run, Runs
 from al_learner.core.schema import MAX_LABEL_LENGTH
@@ -34,11 +37,13 @@ class Look:
     Attributes
     ----------
     specs : mapping
-        The configured strategies, as al_runs records them.
+        The configured strategies, as al_runs records them; beside a chooser, as ``chosen``, what is trained for it.
     state : str
         Digest of votes, data and settings: a run that failed is not tried again on the same state at once.
     newest : Run or None
         The newest run that succeeded.
+    choice : Choice or None
+        The last choice, if the classifier is a chooser.
     """
 
     due: Due | None
@@ -51,6 +56,7 @@ class Look:
     specs: Mapping[str, Any]
     state: str
     newest: Run | None
+    choice: Choice | None
 
     def truth(self, basis: Basis) -> dict[int, str]:
         """Return the labels that are settled now, by text_id, or by init_id where `basis` is ``init-data``."""
@@ -82,39 +88,65 @@ class Looker:
         names = tuple(self._store.label_names())
         newest_text, newest_clf = self._store.newest_text_id(), self._store.newest_clf_id()
         newest = self._runs.last(status="succeeded")
+        choice = self._last_choice()
+        specs = self._specs_with(choice)
         excluded = {*settings.exclude_labels}
         state = self._digest(
             [settled.n_votes, newest_text, settled.text_ids.tolist(), settled.labels.tolist()],
             [init_ids.tolist(), init_labels.tolist(), names],
+            specs,
         )
+        can_start_from_init_data = len({*init_labels} - excluded) > 1
         facts = Facts(
             new_samples=settled.n_new,
             batch_size=settings.batch_size,
             classes=len({*settled.labels, *init_labels} - excluded),
             has_classifier=newest_clf > 0,
             is_loaded=bool(names) or heard_init,
-            can_start_from_init_data=len({*init_labels} - excluded) > 1,
+            can_start_from_init_data=can_start_from_init_data,
             can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
             is_unheard=settings.has_redis
             and may_announce
             and ((newest is not None and newest.announced is None) or (heard_init and newest_clf > 0)),
             is_unscored=newest is not None and newest.metrics is None,
+            is_unchosen=newest is not None
+            and (newest.kind == "update" or can_start_from_init_data)  # else its labels were drawn at random
+            and is_unchosen(settings, choice, newest),
             holds=settings.gate == "hold",
             blocked=blocked(self._runs.recent(limit=N_RECENT, after=newest), state, self._database.now()),
         )
         due, reason = decide(facts)
-        return Look(due, reason, facts, settled, init_ids, init_labels, names, self._specs, state, newest)
+        return Look(due, reason, facts, settled, init_ids, init_labels, names, specs, state, newest, choice)
 
     def _digest(self, *parts: Any) -> str:
         settings = self._settings
-        chosen = [self._specs, settings.batch_size, settings.min_label_count]
+        counted = [settings.batch_size, settings.min_label_count]
         trained_for = [settings.exclude_labels, settings.predictor_packages]
-        return hashlib.sha256(json.dumps([*parts, chosen, trained_for]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([*parts, counted, trained_for]).encode()).hexdigest()
+
+    def _last_choice(self) -> Choice | None:
+        found = self._runs.newest_choice() if self._settings.candidates else None
+        return None if found is None else Choice(**found)
+
+    def _specs_with(self, choice: Choice | None) -> Mapping[str, Any]:
+        candidates = choosing.specs_of(self._settings.candidates)
+        if not candidates:
+            return self._specs
+        chosen = asdict(choosing.standing_in(candidates, choice))
+        return {**self._specs, "classifier": {**self._specs["classifier"], "chosen": chosen}}
 
     def _warn_of_long_labels(self, settled: Settled) -> None:
         for label in set(settled.too_long) - self._warned:
             self._warned.add(label)
             event("vote.too_long", level=logging.WARNING, label=label[:60], limit=MAX_LABEL_LENGTH)
+
+
+def is_unchosen(settings: Settings, choice: Choice | None, run: Run) -> bool:
+    """Tell whether it is time to choose, on what a run was trained on."""
+    chooser = settings.strategies.classifier
+    if not isinstance(chooser, Chooser):
+        return False
+    return choosing.is_due(chooser, choosing.specs_of(settings.candidates), choice, run.texts or 0)
 
 
 def _specs(settings: Settings) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from al_learner.core.evaluation import unknown_tokens
 from al_learner.core.events import event
 from al_learner.core.files import Field, Row, check, read
 from al_learner.core.interfaces import Estimator, Transformer
-from al_learner.core.look import Look, Looker
+from al_learner.core.look import Look, Looker, is_unchosen
 from al_learner.core.models import Models
 from al_learner.core.pairs import Pairs
 from al_learner.core.runner import Runner
@@ -140,6 +140,8 @@ class Project:
                 self.announce()
             elif look.due == "score" and look.newest is not None:
                 self._runner.score(look.newest, lock, look)
+            elif look.due == "choose" and look.newest is not None:
+                self._runner.choose(look.newest, look, lock)
             return look
 
     def update(self, *, force: bool = False, refit: bool = False, wait_s: float = 0) -> Result:
@@ -166,7 +168,7 @@ class Project:
             if not due:
                 return Result("update", reason)
             run, job = self._runner.run("update", look, lock, forced=True, refit=refit)
-            return self._by_hand(run, job, lock, reason)
+            return self._by_hand(run, job, look, lock, reason)
 
     def init(self, *, force: bool = False, wait_s: float = 0) -> Result:
         """Train the first classifier, on init_data or on random texts with random labels; parameters as in `update`."""
@@ -179,7 +181,7 @@ class Project:
             if not due:
                 return Result("init", reason)
             run, job = self._runner.run("init", look, lock, forced=True)
-            return self._by_hand(run, job, lock, reason)
+            return self._by_hand(run, job, look, lock, reason)
 
     def listen(self, heard: Callable[[str], object], stop: threading.Event) -> None:
         """Call `heard` with every message until `stop` is set; see `Channels.listen`."""
@@ -448,13 +450,15 @@ class Project:
             look = self.look(heard_init=heard_init)
         return look
 
-    def _by_hand(self, run: Run, job: Job, lock: RunLock, reason: str) -> Result:
+    def _by_hand(self, run: Run, job: Job, look: Look, lock: RunLock, reason: str) -> Result:
         if self.settings.gate == "hold":
             self._runner.score(run, lock, job)
             self.announce()
         else:
             self.announce()
             self._runner.score(run, lock, job)
+        if job.cold_start is None and is_unchosen(self.settings, look.choice, run):
+            self._runner.choose(run, look, lock, job)
         return Result(run.kind, reason, self._runs.last(clf_id=run.clf_id))
 
     def _read(self, source: Any, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:

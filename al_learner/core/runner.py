@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_learner.core import choosing
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
 from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
@@ -30,7 +31,6 @@ class Runner:
         self._settings, self._store, self._runs, self._pairs, self._trainer = settings, store, runs, pairs, trainer
         self._gate = Gate(settings, runs, pairs)
         chosen = settings.strategies
-        self._classifier = Spec.of("classifier", chosen.classifier)
         self._vectorizer = Spec.of("vectorizer", chosen.vectorizer)
         self._init_sampler = Spec.of("init_sampler", chosen.init_sampler)
 
@@ -104,6 +104,23 @@ class Runner:
         if back is not None and former is not None:
             event("pair.promoted", run_id=back.run_id, clf_id=back.clf_id, of=former.run.clf_id)
 
+    def choose(self, run: Run, look: Look, lock: RunLock, job: Job | None = None) -> None:
+        """Choose among the classifier's candidates, on what a run was trained on; the next run trains the winner."""
+        started = time.monotonic()
+        candidates = choosing.specs_of(self._settings.candidates)
+        chooser = Spec.of("classifier", self._settings.strategies.classifier)
+
+        def losses_of(name: str) -> choosing.Losses:
+            done = job or self._job_of(run, look)
+            return self._trainer.losses(replace(done, classifier=candidates[name], last=None, chooser=chooser))
+
+        choice = choosing.choose(candidates, look.choice, run.texts or 0, losses_of)
+        lock.choose(run.run_id, asdict(choice))
+        event(
+            "choice.made", run_id=run.run_id, chosen=choice.name, labels=choice.labels, losses=choice.losses,
+            seconds=time.monotonic() - started,
+        )  # fmt: skip
+
     def _job_of(self, run: Run, look: Look) -> Job:
         """Return the job that the newest run did: its texts are those that no vote has made new samples since."""
         return self._rows(run.kind, look, ~look.settled.is_new, self._pairs.recorded_countvec(run))
@@ -125,7 +142,7 @@ class Runner:
             names = tuple(name for name in look.label_names if name not in excluded)
             cold_start = ColdStart(self._init_sampler, names, size=max(2, self._settings.batch_size))
         return Job(
-            classifier=self._classifier,
+            classifier=choosing.trained(look.specs["classifier"]),
             vectorizer=self._vectorizer,
             text_ids=look.settled.text_ids[texts],
             init_ids=look.init_ids[init],

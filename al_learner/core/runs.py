@@ -20,7 +20,7 @@ from al_learner.core.schema import al_runs, classifiers, countvecs, text_data
 
 RunKind = Literal["init", "update", "promote"]
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest migration of al_runs."""
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -61,6 +61,7 @@ class Run:
     signature: str | None
     seconds: float | None
     metrics: Mapping[str, Any] | None
+    choice: Mapping[str, Any] | None
 
     @property
     def origin(self) -> RunKind:
@@ -187,6 +188,13 @@ class Runs:
         with self._database.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         return Run(**row) if row else None
+
+    def newest_choice(self) -> Mapping[str, Any] | None:
+        """Return what was chosen the last time; None if nothing ever was."""
+        query = sa.select(al_runs.c.choice).where(al_runs.c.choice.is_not(None)).order_by(al_runs.c.run_id.desc())
+        with self._database.reading() as connection:
+            choice: Mapping[str, Any] | None = connection.scalar(query.limit(1))
+        return choice
 
     def announced(self, run_id: int) -> None:
         """Record that somebody heard of the classifiers of all runs up to this one."""
@@ -424,6 +432,11 @@ class RunLock:
             return Pruned(tuple(sorted(clf_ids)), tuple(sorted(countvec_ids)))
 
         return self._database.write_on(self._connection, write)
+
+    def choose(self, run_id: int, choice: Mapping[str, Any]) -> None:
+        """Record what was chosen on what a run was trained on; in a commit of its own."""
+        update = al_runs.update().where(al_runs.c.run_id == run_id).values(choice=choice)
+        self._database.write_on(self._connection, lambda connection: connection.execute(update))
 
     def give_up(self, run_id: int, status: Literal["failed", "abandoned"], error: str) -> None:
         """Record that a run ended without a classifier, and why."""

@@ -104,4 +104,5 @@ al_runs = sa.Table(
     sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
     sa.Column("seconds", sa.Float),  # from the run's start to its second commit; NULL: promoted
     sa.Column("metrics", Json),  # how good it is; NULL until scored
+    sa.Column("choice", Json),  # which candidate is trained after it, and why; NULL: nothing was chosen then
 )

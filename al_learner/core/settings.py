@@ -34,8 +34,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from al_learner.core.choosing import candidates
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
 from al_learner.core.registry import INTERFACES, Kind, allowed, canonical, names, strategy
 
 PREFIX = "AL_LEARNER_"
@@ -206,12 +207,18 @@ class Settings(BaseSettings):
     label_aggregators: Tables = Field(default={}, description="Parameters of label aggregators, by name.")
 
     _strategies: Strategies = PrivateAttr()
+    _candidates: Mapping[str, Classifier] = PrivateAttr(default={})
     _origins: dict[str, str] = PrivateAttr()
 
     @property
     def strategies(self) -> Strategies:
         """The strategies that the settings name."""
         return self._strategies
+
+    @property
+    def candidates(self) -> Mapping[str, Classifier]:
+        """What the classifier chooses among, those whose packages the predictor has; empty if it does not choose."""
+        return self._candidates
 
     @property
     def origins(self) -> Mapping[str, str]:
@@ -314,9 +321,11 @@ class Settings(BaseSettings):
         chosen = getattr(self, kind)
         params = getattr(self, f"{kind}_params")
         if isinstance(chosen, str):
-            return strategy(kind, chosen, **{**getattr(self, f"{kind}s").get(chosen, {}), **params})
-        if params:
+            chosen = strategy(kind, chosen, **{**getattr(self, f"{kind}s").get(chosen, {}), **params})
+        elif params:
             raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
+        if isinstance(chosen, Chooser):
+            self._candidates = candidates(chosen, self.classifiers, self.predictor_packages)
         return chosen  # type: ignore[no-any-return]
 
     def _unknown_tables(self, kind: Kind) -> list[str]:

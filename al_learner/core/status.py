@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from al_learner.core.advice import Advice
+from al_learner.core.choosing import Choice, title
 from al_learner.core.evaluation import in_words as score_in_words
 from al_learner.core.gate import in_words as worse_in_words
 from al_learner.core.look import Look
@@ -24,10 +25,14 @@ class Status:
         As the glossary defines them.
     missing : int
         New samples that are still needed until the next training.
+    classifier : str
+        Which strategy the next run trains, as ``logreg``, or ``auto (logreg)``: what ``auto`` chose.
+    choice : Choice or None
+        The last choice, if the classifier chooses among others.
     unknown_tokens : float or None
         Share of the tokens of up to 2,000 texts that the vectorizer does not know; None if it cannot tell.
     due : str or None
-        What a worker would do now: update, init, announce or score.
+        What a worker would do now: update, init, announce, score or choose.
     reason : str
         Why; or why nothing is due.
     newest : Run or None
@@ -43,6 +48,8 @@ class Status:
     batch_size: int
     missing: int
     classes: int
+    classifier: str
+    choice: Choice | None
     clf_id: int | None
     unknown_tokens: float | None
     last_run: Run | None
@@ -144,6 +151,8 @@ def report(
         batch_size=facts.batch_size,
         missing=max(0, facts.batch_size - facts.new_samples),
         classes=facts.classes,
+        classifier=title(look.specs["classifier"]),
+        choice=look.choice,
         clf_id=clf_id or None,
         unknown_tokens=unknown_tokens,
         last_run=last_run,

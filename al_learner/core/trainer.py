@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core import artifacts
+from al_learner.core.choosing import Losses
 from al_learner.core.database import Database
 from al_learner.core.errors import ArtifactError, DataError, PluginError, UntrustedError
 from al_learner.core.evaluation import Basis, coded, fixed_sample, in_slice, measure
-from al_learner.core.interfaces import Classifier, InitSampler, Labels, Transformer, Vectorizer
+from al_learner.core.interfaces import Chooser, Classifier, InitSampler, Labels, Transformer, Vectorizer
 from al_learner.core.registry import Spec
 from al_learner.core.runs import Trained
 from al_learner.core.store import Ids, Store
@@ -49,6 +50,8 @@ class Job:
         What those who read the result have.
     last : tuple of int and str, or None
         clf_id and SHA-256 of the last classifier of the same strategy, parameters and vectorizer, to start from.
+    chooser : Spec or None
+        Who tells how far off the classifier is, for `Trainer.losses`.
     """
 
     classifier: Spec
@@ -60,6 +63,7 @@ class Job:
     packages: tuple[str, ...]
     last: tuple[int, str] | None = None
     cold_start: ColdStart | None = None
+    chooser: Spec | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ class Trainer(Protocol):
 
     def score(self, job: Job) -> Score:
         """Train the twin and measure it. Raises AlLearnerError."""
+
+    def losses(self, job: Job) -> Losses:
+        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
 
     def close(self) -> None:
         """Free what is held."""
@@ -148,6 +155,15 @@ class Workbench:
         sample, features = self._sampled()
         predictions = coded(sample, twin.predict(features), np.array(metrics["labels"])) if len(sample) else None
         return Score(metrics["precision"], {"basis": basis, **metrics, "sample": predictions})
+
+    def losses(self, job: Job) -> Losses:
+        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
+        from al_learner.core.learner import candidate_losses  # heavy: scikit-learn
+
+        self._vectorize_with(job)
+        X, y, _ = self._rows(job)
+        chooser = cast(Chooser, cast(Spec, job.chooser).make("classifier"))
+        return candidate_losses(chooser, cast(Classifier, job.classifier.make("classifier")), X, y)
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,5 +15,4 @@ class Balanced(InitSampler):
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
     ) -> tuple[Codes, list[str]]:
-        order = rng.permutation(len(labels))
-        return self.pick(len(texts), size, rng), [labels[order[i % len(order)]] for i in range(size)]
+        return self.pick(len(texts), size, rng), self.deal(labels, size, rng)

@@ -1,0 +1,97 @@
+"""Whichever of the other classifiers does best on what is labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from al_learner.core.interfaces import Chooser, Codes, Estimator, Labels
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Floats = NDArray[np.float64]
+
+LOG_TEMPERATURES = (-4.0, 4.0)
+"""Between which the logarithm of the temperature is searched."""
+
+
+class Auto(Chooser):
+    """Whichever of its candidates has the lowest cross-validated log loss on what is labelled.
+
+    Candidates whose packages the predictor does not have are left out. It is chosen after a classifier was announced,
+    from `min_labels` labels on, and again whenever the labels have grown by half; until then the first is trained.
+
+    Every candidate's probabilities are brought to the temperature that suits them best before the loss is taken.
+    Otherwise the loss says more about how a classifier exaggerates, which one number mends, than about what it knows.
+
+    References
+    ----------
+    Guo, Pleiss, Sun and Weinberger (2017). On calibration of modern neural networks. ICML. arXiv:1706.04599
+    """
+
+    candidates: tuple[str, ...] = Field(
+        default=("complement-nb", "logreg", "sgd", "lightgbm"),
+        min_length=1,
+        description="Names of classifiers, the one to prefer and to begin with first.",
+    )
+    min_labels: int = Field(default=100, ge=2, description="Labelled texts from which on it is chosen.")
+    n_folds: int = Field(default=5, ge=2, description="Parts of the labelled texts, each predicted from the others.")
+    max_texts: int = Field(default=5_000, ge=2, description="Labelled texts that are looked at, drawn at random.")
+    random_state: int = Field(default=0, ge=0, description="Seed of what is drawn, and of the parts.")
+
+    def losses(self, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]) -> NDArray[Any]:
+        rng = np.random.default_rng(self.random_state)
+        rows = np.sort(rng.permutation(len(y))[: self.max_texts])
+        found = np.full(len(y), np.nan)
+        found[rows] = self._cross_validated(X[rows], y[rows], fit, rng)
+        return found
+
+    def _cross_validated(
+        self,
+        X: csr_matrix,
+        y: Labels,
+        fit: Callable[[csr_matrix, Labels], Estimator],
+        rng: np.random.Generator,
+    ) -> Floats:
+        classes, codes = np.unique(y, return_inverse=True)
+        logits = np.full((len(y), len(classes)), -np.inf)
+        folds = _stratified(codes, self.n_folds, rng)
+        for fold in range(self.n_folds):
+            held_out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            known = np.unique(codes[rest])
+            if len(held_out) and len(known) > 1:
+                probabilities = fit(X[rest], y[rest]).predict_proba(X[held_out])
+                logits[np.ix_(held_out, known)] = np.log(np.clip(probabilities, 1e-15, 1))
+        # A label that no other fold has cannot be known: to no candidate, whatever its probabilities.
+        found = np.full(len(y), np.nan)
+        tellable = np.flatnonzero(logits[np.arange(len(y)), codes] > -np.inf)
+        if len(tellable):
+            found[tellable] = _tempered(logits[tellable], codes[tellable])
+        return found
+
+
+def _stratified(codes: Codes, n_folds: int, rng: np.random.Generator) -> Codes:
+    """Return a fold for each row; those of one class are spread evenly, also if there are fewer than folds."""
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    folds = np.empty(len(codes), np.intp)
+    folds[order] = np.arange(len(codes)) % n_folds
+    return folds
+
+
+def _tempered(logits: Floats, codes: Codes) -> Floats:
+    """Return the log loss of each row at the one temperature at which their mean is lowest."""
+    from scipy.optimize import minimize_scalar  # heavy
+    from scipy.special import log_softmax
+
+    def losses(log_temperature: float) -> Floats:
+        tempered = log_softmax(logits * np.exp(-log_temperature), axis=1)
+        return np.asarray(-tempered[np.arange(len(codes)), codes])
+
+    best = minimize_scalar(lambda t: losses(t).mean(), bounds=LOG_TEMPERATURES, method="bounded")
+    return losses(best.x)

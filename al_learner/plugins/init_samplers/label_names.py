@@ -1,0 +1,71 @@
+"""Texts that name a label."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle, islice
+
+import numpy as np
+from pydantic import Field
+
+from al_learner.core.interfaces import Codes, InitSampler
+
+MAX_CHARACTERS = 10_000
+"""What is searched of a text."""
+
+
+class LabelNames(InitSampler):
+    """Texts that name a label get it, the rest as `balanced`: random texts, the labels evenly spread.
+
+    A text names a label if the label's words stand in it one after another, whatever their case, and with anything but
+    letters and digits between them. A longer name hides the shorter ones within it. Which label a text is about that
+    names several cannot be told: it counts as naming none.
+    """
+
+    max_texts: int = Field(default=10_000, ge=2, description="Texts that are searched for names, drawn at random.")
+
+    def sample(
+        self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
+    ) -> tuple[Codes, list[str]]:
+        naming: dict[str, list[int]] = defaultdict(list)
+        n_named = np.zeros(len(texts), np.int8)
+        scanned = self.scan(texts, self.max_texts, rng)
+        for position, named in _named(scanned, labels):
+            n_named[position] = len(named)
+            if len(named) == 1:
+                naming[named[0]].append(position)
+        dealt = sorted(self.deal(labels, len(labels), rng), key=lambda label: label not in naming)
+        given = list(islice(cycle(dealt), size))
+        draws = {label: iter(rng.permutation(positions)) for label, positions in naming.items()}
+        rows = np.array([next(draws.get(label, iter(())), -1) for label in given])
+        # Random texts for the others: first those that name nothing, then those left over, then all once more.
+        order = rng.permutation(len(texts))
+        order = order[np.argsort(n_named[order] > 0, kind="stable")]
+        free = order[~np.isin(order, rows)]
+        rows[rows < 0] = np.resize(np.concatenate([free, order]), size)[: (rows < 0).sum()]
+        return rows.astype(np.intp), given
+
+
+def _named(texts: Iterable[tuple[int, str]], labels: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the position of every text that names a label, and the labels that it names."""
+    called = defaultdict(list)
+    for label in labels:
+        called[_words(label)].append(label)
+    names = sorted((name for name in called if name), key=len, reverse=True)
+    for position, text in texts:
+        words, found = _words(text[:MAX_CHARACTERS]), []
+        for name in names:
+            if name in words:
+                found += called[name]
+                words = words.replace(name, "\n")
+        if found:
+            yield position, found
+
+
+def _words(text: str) -> str:
+    """Return the words, each between blanks of its own, so that whole words can be looked for as a string."""
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(f" {word} " for word in words)
