@@ -18,10 +18,12 @@ from sklearn.naive_bayes import MultinomialNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, check_plugin, strategy
 from al_learner.core.errors import PluginError
+from al_learner.core.interfaces import Chooser
 from al_learner.core.learner import transform
 from al_learner.core.registry import INTERFACES, names
 from al_learner.core.testing import checks
 from al_learner.plugins.aggregators.majority import Majority
+from al_learner.plugins.classifiers.auto import Auto
 from al_learner.plugins.classifiers.complement_nb import ComplementNb
 from al_learner.plugins.vectorizers.count import Count
 
@@ -30,6 +32,8 @@ from al_learner.plugins.vectorizers.count import Count
 INSTALLED = [(kind, name) for kind in INTERFACES for name in names(kind)]
 
 PARAMETERS = [
+    ("classifier", "auto", {"candidates": ("sgd",), "min_labels": 2, "n_folds": 2, "random_state": 3}),
+    ("classifier", "auto", {"n_folds": 10, "max_texts": 50}),
     ("classifier", "complement-nb", {"alpha": 0.01, "norm": True}),
     ("classifier", "lightgbm", {"n_estimators": 5, "class_weight": "balanced", "n_jobs": 1}),
     ("classifier", "lightgbm", {"n_estimators": 5, "min_child_samples": 20, "n_jobs": 1, "random_state": None}),
@@ -45,6 +49,8 @@ PARAMETERS = [
     ("vectorizer", "tfidf", {"ngram_range": (1, 2), "min_df": 2, "max_df": 0.5}),
     ("vectorizer", "tfidf", {"sublinear_tf": True, "norm": None}),
     ("init_sampler", "balanced", {"random_state": 3}),
+    ("init_sampler", "kmeans", {"random_state": 3, "max_texts": 20, "n_components": 1}),
+    ("init_sampler", "label-names", {"random_state": 3, "max_texts": 2}),
     ("init_sampler", "uniform", {"random_state": 3}),
     ("init_sampler", "diverse", {"pool": 1}),
     ("label_aggregator", "dawid-skene", {"n_iter": 2, "prior_votes": 4}),
@@ -63,9 +69,9 @@ def test_it_keeps_them_with_other_parameters_than_the_defaults(kind, name, param
 
 def test_the_built_in_strategies_and_those_of_the_example_are_installed():
     assert {*INSTALLED} >= {
-        *(("classifier", name) for name in ("bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
+        *(("classifier", name) for name in ("auto", "bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
         *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
-        *(("init_sampler", name) for name in ("balanced", "diverse", "uniform")),
+        *(("init_sampler", name) for name in ("balanced", "diverse", "kmeans", "label-names", "uniform")),
         *(("label_aggregator", name) for name in ("dawid-skene", "majority")),
     }
 
@@ -388,6 +394,80 @@ class IgnoresItsSeed(Seeded):
 BROKEN.append((IgnoresItsSeed(random_state=1), "check_same_seed_same_classifier", "that decides it"))
 
 
+# Broken choosers
+
+
+class BrokenChooser(Auto):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def losses(self, X, y, fit):
+        return FAULTS[self.how](X, y, fit, super().losses)
+
+
+BROKEN.append((Auto(candidates=("auto",)), "check_candidates_are_installed", "'auto' chooses itself"))
+BROKEN.append((Auto(candidates=("logrg",)), "check_candidates_are_installed", "did you mean 'logreg'?"))
+
+
+@fails(BrokenChooser, "check_one_loss_a_row", "40 rows need as many losses, not shape ()")
+def one_loss_for_all(X, y, fit, losses):
+    return np.nanmean(losses(X, y, fit))
+
+
+@fails(BrokenChooser, "check_one_loss_a_row", "losses are infinite")
+def infinite_where_it_cannot_tell(X, y, fit, losses):
+    del fit, losses
+    return np.full(len(y), np.inf) * X.shape[0]
+
+
+@fails(BrokenChooser, "check_one_loss_a_row", "it tells of none")
+def tells_of_no_row(X, y, fit, losses):
+    return losses(X, y, fit) * np.nan
+
+
+@fails(BrokenChooser, "check_one_row_a_label", "ValueError")
+def needs_each_label_twice(X, y, fit, losses):
+    if np.unique(y, return_counts=True)[1].min() < 2:
+        raise ValueError("a label occurs once")
+    return losses(X, y, fit)
+
+
+@fails(BrokenChooser, "check_the_same_rows_for_every_candidate", "it tells of other rows")
+def leaves_out_what_is_easy(X, y, fit, losses):
+    found = losses(X, y, fit)
+    return np.where(found < 0.7, np.nan, found) if len(y) == 20 else found
+
+
+@fails(BrokenChooser, "check_what_learns_is_better_than_what_does_not", "the loss of a classifier that learns is")
+def higher_is_better(X, y, fit, losses):
+    return -losses(X, y, fit)
+
+
+@fails(BrokenChooser, "check_no_row_was_seen", "were they learnt by heart?")
+def predicts_what_it_has_seen(X, y, fit, losses):
+    del losses
+    model = fit(X, y)
+    return -np.log(model.predict_proba(X)[np.arange(len(y)), np.searchsorted(model.classes_, y)])
+
+
+@fails(BrokenChooser, "check_same_seed_same_losses", "chance needs a `random_state` parameter")
+def chance_decides(X, y, fit, losses):
+    return losses(X, y, fit) + np.random.default_rng().uniform(0, 0.1, len(y))
+
+
+@fails(BrokenChooser, "check_labelled_data_is_not_changed", "losses changes X")
+def doubles_the_counts(X, y, fit, losses):
+    found = losses(X, y, fit)
+    X.data *= 2
+    return found
+
+
+@fails(BrokenChooser, "check_labelled_data_is_not_changed", "losses changes y")
+def sorts_the_labels(X, y, fit, losses):
+    found = losses(X, y, fit)
+    y.sort()
+    return found
+
+
 # Broken vectorizers
 
 
@@ -691,9 +771,9 @@ def test_a_broken_strategy_fails_the_check_of_what_it_breaks(broken, check, reas
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", INTERFACES)
-def test_every_check_can_fail(kind):
-    assert {check.__name__ for check in checks(kind)} <= {check for _, check, _ in BROKEN}
+@pytest.mark.parametrize("interface", [Chooser, *INTERFACES.values()])
+def test_every_check_can_fail(interface):
+    assert {check.__name__ for check in checks(interface)} <= {check for _, check, _ in BROKEN}
 
 
 @pytest.mark.parametrize("wrong", [Majority, "majority", None])

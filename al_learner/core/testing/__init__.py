@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from al_learner.core.errors import AlLearnerError, PluginError
-from al_learner.core.interfaces import Strategy
-from al_learner.core.registry import INTERFACES, Kind
-from al_learner.core.testing import any_kind, classifiers, init_samplers, label_aggregators, vectorizers
+from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.registry import INTERFACES
+from al_learner.core.testing import any_kind, choosers, classifiers, init_samplers, label_aggregators, vectorizers
 from al_learner.core.testing.expect import expect
 
 
@@ -34,7 +34,7 @@ def check_plugin(strategy: Strategy) -> None:
     if kind is None:
         allowed = ", ".join(interface.__name__ for interface in INTERFACES.values())
         raise PluginError(f"{strategy!r} is not a strategy; allowed: an object, not the class, of a kind of {allowed}")
-    for check in checks(kind):
+    for check in checks(type(strategy)):
         try:
             before = strategy.model_copy(deep=True)
             check(strategy)
@@ -44,12 +44,13 @@ def check_plugin(strategy: Strategy) -> None:
             raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason}") from exc
 
 
-def checks(kind: Kind) -> tuple[Callable[[Any], None], ...]:
-    """Return the checks that a kind of strategy has to pass, in the order in which they are made."""
-    of_a_kind: dict[Kind, tuple[Callable[[Any], None], ...]] = {
-        "classifier": classifiers.CHECKS,
-        "vectorizer": vectorizers.CHECKS,
-        "init_sampler": init_samplers.CHECKS,
-        "label_aggregator": label_aggregators.CHECKS,
+def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
+    """Return the checks that strategies of a class have to pass, in the order in which they are made."""
+    promises: dict[type[Strategy], tuple[Callable[[Any], None], ...]] = {
+        Chooser: choosers.CHECKS,  # before what it is a kind of: it trains nothing itself
+        Classifier: classifiers.CHECKS,
+        Vectorizer: vectorizers.CHECKS,
+        InitSampler: init_samplers.CHECKS,
+        LabelAggregator: label_aggregators.CHECKS,
     }
-    return (*any_kind.CHECKS, *of_a_kind[kind])
+    return (*any_kind.CHECKS, *next(promises[interface] for interface in promises if issubclass(cls, interface)))

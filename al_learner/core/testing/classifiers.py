@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
 def check_two_labels(strategy: Classifier) -> None:
     """Two labels, as in the smallest project."""
-    _fitted(strategy, *_rows(TWO_LABELS, each=10, noise=5))
+    _fitted(strategy, *rows(TWO_LABELS, each=10, noise=5))
 
 
 def check_many_labels(strategy: Classifier) -> None:
     """Many labels, also with blanks and beyond ASCII."""
-    _fitted(strategy, *_rows([f"{label} {i}" for label in FOUR_LABELS for i in range(5)], each=3, noise=5))
+    _fitted(strategy, *rows([f"{label} {i}" for label in FOUR_LABELS for i in range(5)], each=3, noise=5))
 
 
 def check_integer_labels(strategy: Classifier) -> None:
     """Labels that are numbers, as in a notebook."""
-    _fitted(strategy, *_rows([-1, 3, 20], each=5, noise=5))
+    _fitted(strategy, *rows([-1, 3, 20], each=5, noise=5))
 
 
 def check_fewer_rows_than_columns(strategy: Classifier) -> None:
     """Hundreds of words in a few texts: the first runs of every project."""
-    _fitted(strategy, *_rows(FOUR_LABELS, each=3, noise=300))
+    _fitted(strategy, *rows(FOUR_LABELS, each=3, noise=300))
 
 
 def check_one_row_a_label(strategy: Classifier) -> None:
     """A label that was voted once; cross-validation inside a classifier has nothing to split there."""
-    _fitted(strategy, *_rows(FOUR_LABELS, each=1, noise=5))
+    _fitted(strategy, *rows(FOUR_LABELS, each=1, noise=5))
 
 
 def check_row_without_known_words(strategy: Classifier) -> None:
     """The predictor scores empty texts too, whose rows are all zeros."""
     from scipy.sparse import csr_matrix  # heavy
 
-    X, y = _rows(FOUR_LABELS, each=5, noise=5)
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
     _probabilities(_fitted(strategy, X, y), csr_matrix((3, X.shape[1]), dtype=np.float32))
 
 
 def check_training_data_is_not_changed(strategy: Classifier) -> None:
     """The core keeps features between runs."""
-    X, y = _rows(FOUR_LABELS, each=5, noise=5)
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
     kept_X, kept_y = X.copy(), y.copy()
     strategy.fit(X, y)
     expect((kept_X != X).nnz == 0, "fit changes X")
@@ -63,21 +63,21 @@ def check_labels_are_not_mixed_up(strategy: Classifier) -> None:
     Each label has words of its own, so mixed-up labels are wrong nearly always; a classifier that has learnt nothing
     is right once in four.
     """
-    X, y = _rows(FOUR_LABELS, each=20, noise=5)
+    X, y = rows(FOUR_LABELS, each=20, noise=5)
     share = float((_fitted(strategy, X, y).predict(X) == y).mean())
     expect(share > 1 / 8, f"{share:.0%} of its own training rows are predicted right: are the labels mixed up?")
 
 
 def check_same_seed_same_classifier(strategy: Classifier) -> None:
     """Whoever trains again gets the same classifier; chance has a `random_state` parameter."""
-    X, y = _rows(FOUR_LABELS, each=10, noise=50)
+    X, y = rows(FOUR_LABELS, each=10, noise=50)
     first, second = (_fitted(seeded(strategy), X, y).predict_proba(X) for _ in range(2))
     expect(np.allclose(first, second, rtol=0, atol=1e-6), CHANCE)
 
 
 def check_stored_classifier_is_the_same(strategy: Classifier) -> None:
     """A reader that has the required packages alone predicts the same."""
-    X, y = _rows(FOUR_LABELS, each=5, noise=5)
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
     fitted = _fitted(strategy, X, y)
     read = as_read(fitted, strategy)
     same = np.array_equal(_probabilities(read, X), _probabilities(fitted, X))
@@ -90,7 +90,7 @@ def check_start_does_not_change_the_result(strategy: Classifier) -> None:
         return
     rng = np.random.default_rng(0)
     for labels in (TWO_LABELS, FOUR_LABELS):
-        X, y = _rows(labels, each=20, noise=5)
+        X, y = rows(labels, each=20, noise=5)
         fitted = seeded(strategy).fit(X, y)
         shape = (1 if len(labels) == 2 else len(labels), X.shape[1])
         for coef in (np.zeros(shape), rng.normal(size=shape)):
@@ -115,7 +115,7 @@ CHECKS = (
 )
 
 
-def _rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, Labels]:
+def rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, Labels]:
     """Return `each` rows a label: every label has two words of its own, `noise` words mean nothing, all words occur.
 
     Labels come in descending order, so that to number them as they appear is wrong for every one.

@@ -1,0 +1,111 @@
+"""What classifiers that choose among others promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.choosing import candidates
+from al_learner.core.interfaces import Chooser, Estimator, Labels
+from al_learner.core.testing.classifiers import rows
+from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, expect, seeded
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+def check_candidates_are_installed(strategy: Chooser) -> None:
+    """Every candidate is a classifier that is installed, and not a chooser itself."""
+    candidates(strategy)
+
+
+def check_one_loss_a_row(strategy: Chooser) -> None:
+    """Two labels and many, also numbers; with some texts a label there is something to tell."""
+    for labels in (TWO_LABELS, [f"{label} {i}" for label in FOUR_LABELS for i in range(5)], [-1, 3, 20]):
+        found = _losses(strategy, *rows(labels, each=20, noise=5), _bayes)
+        expect(bool(np.isfinite(found).any()), f"with 20 texts of each of {len(labels)} labels it tells of none")
+
+
+def check_one_row_a_label(strategy: Chooser) -> None:
+    """A label that was voted once: nobody who has not seen it can know it."""
+    _losses(strategy, *rows(FOUR_LABELS, each=1, noise=5), _bayes)
+
+
+def check_labelled_data_is_not_changed(strategy: Chooser) -> None:
+    """The core keeps features between runs, and gives them to every candidate."""
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
+    kept_X, kept_y = X.copy(), y.copy()
+    strategy.losses(X, y, _bayes)
+    expect((kept_X != X).nnz == 0, "losses changes X")
+    expect(np.array_equal(y, kept_y), "losses changes y")
+
+
+def check_the_same_rows_for_every_candidate(strategy: Chooser) -> None:
+    """Losses of different texts cannot be compared."""
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
+    same = np.array_equal(np.isnan(_losses(strategy, X, y, _bayes)), np.isnan(_losses(strategy, X, y, _frequency)))
+    expect(same, "for another candidate it tells of other rows")
+
+
+def check_what_learns_is_better_than_what_does_not(strategy: Chooser) -> None:
+    """Each label has words of its own; the rival knows nothing but how frequent the labels are."""
+    X, y = rows(FOUR_LABELS, each=25, noise=5)
+    learns, does_not = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
+    expect(
+        learns < does_not, f"the loss of a classifier that learns is {learns:.3f}, of one that does not {does_not:.3f}"
+    )
+
+
+def check_no_row_was_seen(strategy: Chooser) -> None:
+    """Every row has a word of its own and a random label: to know it by heart does not help with the others."""
+    from scipy.sparse import identity  # heavy
+
+    y = np.random.default_rng(0).choice(FOUR_LABELS, 100)
+    X = identity(len(y), np.float32, format="csr")
+    known, unknown = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
+    expect(known > unknown / 2, f"random labels have a loss of {known:.3f}: were they learnt by heart?")
+
+
+def check_same_seed_same_losses(strategy: Chooser) -> None:
+    """Whoever chooses again chooses the same; chance has a `random_state` parameter."""
+    X, y = rows(FOUR_LABELS, each=10, noise=50)
+    first, second = (_losses(seeded(strategy), X, y, _bayes) for _ in range(2))
+    expect(np.allclose(first, second, rtol=0, atol=1e-6, equal_nan=True), CHANCE)
+
+
+CHECKS = (
+    check_candidates_are_installed,
+    check_one_loss_a_row,
+    check_one_row_a_label,
+    check_labelled_data_is_not_changed,
+    check_the_same_rows_for_every_candidate,
+    check_what_learns_is_better_than_what_does_not,
+    check_no_row_was_seen,
+    check_same_seed_same_losses,
+)
+
+
+def _bayes(X: csr_matrix, y: Labels) -> Estimator:
+    """Learn something, fast."""
+    from sklearn.naive_bayes import MultinomialNB  # heavy
+
+    return MultinomialNB(alpha=0.1).fit(X, y)  # type: ignore[no-any-return]
+
+
+def _frequency(X: csr_matrix, y: Labels) -> Estimator:
+    """Learn how frequent the labels are, and nothing else."""
+    from sklearn.dummy import DummyClassifier  # heavy
+
+    return DummyClassifier(strategy="prior").fit(X, y)  # type: ignore[no-any-return]
+
+
+def _losses(
+    strategy: Chooser, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]
+) -> NDArray[np.floating[Any]]:
+    found = np.asarray(strategy.losses(X, y, fit))
+    expect(found.shape == y.shape, f"{len(y)} rows need as many losses, not shape {found.shape}")
+    expect(not np.isinf(found).any(), "losses are infinite; nan says that one cannot be told")
+    return found

@@ -1,0 +1,139 @@
+"""Whether classifier `auto` chooses well: its accuracy beside that of each of its candidates, and what choosing takes.
+
+``python -m benchmarks.auto --data FILE`` prints the tables; with ``--keep FILE`` it goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from al_learner import strategy
+from al_learner.core import choosing
+from al_learner.core.learner import candidate_losses, fit_classifier, fit_vectorizer, transform
+from benchmarks.common import numbers, say
+from benchmarks.corpus import DEMO, read
+
+HELD_OUT = 5_000
+"""Texts that are never labelled, on which accuracy is measured."""
+
+PREDICTORS = {"all": None, "without lightgbm": ("scikit-learn", "numpy", "scipy")}
+"""Which packages the predictor has: those that decide which candidates there are."""
+
+Rows = NDArray[np.intp]
+Outcome = dict[str, Any]
+
+
+def main() -> None:
+    """Measure what is not measured yet, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DEMO, help="JSON lines with text and label")
+    parser.add_argument("--labels", type=numbers, default=(50, 200, 1000, 5000), help="how many texts are labelled")
+    parser.add_argument("--seeds", type=numbers, default=(0, 1, 2, 3, 4), help="of which texts those are")
+    parser.add_argument("--by", choices=("random", "uncertainty"), default="random", help="how they are picked")
+    parser.add_argument("--keep", type=Path, help="JSON lines of what was measured")
+    arguments = parser.parse_args()
+    done = [json.loads(line) for line in arguments.keep.open()] if arguments.keep and arguments.keep.exists() else []
+    X, y = features(arguments.data)
+    for seed in arguments.seeds:
+        missing = [n for n in arguments.labels if (n, seed, arguments.by) not in {_key(outcome) for outcome in done}]
+        pool = np.random.default_rng(seed).permutation(len(y))
+        picked = labelled(X, y, pool[HELD_OUT:], missing, by=arguments.by) if missing else {}
+        for n, rows in picked.items():
+            outcome = {"labels": n, "seed": seed, "by": arguments.by, **measured(X, y, rows, pool[:HELD_OUT])}
+            done.append(outcome)
+            say(json.dumps(outcome))
+            if arguments.keep:
+                with arguments.keep.open("a") as kept:
+                    kept.write(json.dumps(outcome) + "\n")
+    for predictor in PREDICTORS:
+        print(table([outcome for outcome in done if outcome["by"] == arguments.by], predictor), end="\n\n")
+
+
+def features(data: Path) -> tuple[csr_matrix, NDArray[np.str_]]:
+    """Return word counts and labels of a corpus."""
+    corpus = read(data, limit=None, seed=0)
+    vectorizer: Any = strategy("vectorizer", "count")
+    return transform(fit_vectorizer(vectorizer, corpus.texts), corpus.texts), np.array(corpus.labels)
+
+
+def labelled(X: csr_matrix, y: NDArray[np.str_], pool: Rows, sizes: list[int], *, by: str) -> dict[int, Rows]:
+    """Return the rows that are labelled, for each size: random ones, or after 50 those that logreg is least sure of."""
+    if by == "random":
+        return {n: pool[:n] for n in sizes}
+    found, rows = {}, pool[:50]
+    while True:
+        if len(rows) in sizes:
+            found[len(rows)] = rows
+        if len(rows) >= max(sizes):
+            return found
+        wanted = min([n for n in sizes if n > len(rows)] + [len(rows) * 3 // 2])
+        rest = np.setdiff1d(pool, rows)
+        classifier: Any = strategy("classifier", "logreg")
+        top = fit_classifier(classifier, X[rows], y[rows]).predict_proba(X[rest]).max(axis=1)
+        rows = np.concatenate([rows, rest[np.argsort(top, kind="stable")[: wanted - len(rows)]]])
+
+
+def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> Outcome:
+    """Train every candidate and measure it, choose with each predictor, and take the time of both."""
+    chooser: Any = strategy("classifier", "auto")
+    made = choosing.candidates(chooser)
+    accuracy, losses, fit_s, losses_s = {}, {}, {}, {}
+    for name, candidate in made.items():
+        started = time.perf_counter()
+        model = fit_classifier(candidate, X[rows], y[rows])
+        fit_s[name] = time.perf_counter() - started
+        accuracy[name] = float((model.predict(X[held_out]) == y[held_out]).mean())
+        started = time.perf_counter()
+        losses[name] = candidate_losses(chooser, candidate, X[rows], y[rows])
+        losses_s[name] = time.perf_counter() - started
+    chosen = {}
+    for predictor, packages in PREDICTORS.items():
+        specs = choosing.specs_of(choosing.candidates(chooser, packages=packages))
+        due = choosing.is_due(chooser, specs, None, len(rows))
+        choice = choosing.choose(specs, None, len(rows), losses.__getitem__) if due else None
+        chosen[predictor] = choosing.standing_in(specs, choice).name
+    return {"accuracy": accuracy, "chosen": chosen, "fit_s": fit_s, "losses_s": losses_s}
+
+
+def table(outcomes: list[Outcome], predictor: str) -> str:
+    """Return the means over the seeds as Markdown, in points."""
+    chooser: Any = strategy("classifier", "auto")
+    names = [*choosing.candidates(chooser, packages=PREDICTORS[predictor])]
+    columns = [*names, "auto", "behind the best", "behind each seed's best", "chosen", "choosing", "training"]
+    lines = [
+        f"Predictor: {predictor}; means over the seeds, accuracy in %, time in seconds",
+        f"| labels | {' | '.join(columns)} |",
+        f"|---:|{'---:|' * len(columns)}",
+    ]
+    for n in sorted({outcome["labels"] for outcome in outcomes}):
+        of_n = [outcome for outcome in outcomes if outcome["labels"] == n]
+        accuracy = np.array([[100 * outcome["accuracy"][name] for name in names] for outcome in of_n])
+        winners = [outcome["chosen"][predictor] for outcome in of_n]
+        auto = np.array([100 * outcome["accuracy"][winner] for outcome, winner in zip(of_n, winners, strict=True)])
+        behind = accuracy.mean(axis=0).max() - auto.mean(), (accuracy.max(axis=1) - auto).mean()
+        times = (
+            np.mean([sum(outcome["losses_s"][name] for name in names) for outcome in of_n]),
+            np.mean([outcome["fit_s"][winner] for outcome, winner in zip(of_n, winners, strict=True)]),
+        )
+        counted = ", ".join(f"{name} {winners.count(name)}" for name in names if name in winners)
+        figures = [*accuracy.mean(axis=0), auto.mean(), *behind]
+        cells = [*(f"{figure:.2f}" for figure in figures), counted, *(f"{seconds:.1f}" for seconds in times)]
+        lines.append(f"| {n:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _key(outcome: Mapping[str, Any]) -> tuple[int, int, str]:
+    return outcome["labels"], outcome["seed"], outcome["by"]
+
+
+if __name__ == "__main__":
+    main()
