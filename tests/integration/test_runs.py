@@ -6,6 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
 from al_learner.core.artifacts import sha256
 from al_learner.core.database import OWNER, Database
@@ -75,6 +77,30 @@ def test_an_upgrade_keeps_the_rows(runs, database):
     assert database.count("al_runs") == 1
 
 
+def test_an_al_runs_of_the_first_version_is_upgraded_and_keeps_its_rows(connect, database):
+    older = connect(database)
+    older.write(lambda connection: _migrate_to(connection, "0001"))
+    database.query(
+        "INSERT INTO al_runs (kind, status, forced, owner, state, new_samples, strategies)"
+        " VALUES ('update', 'succeeded', false, 'host:1', 'digest', 3, '{}')"
+    )
+
+    runs = Runs(connect(database))
+
+    assert runs.upgrade() is True
+    run = runs.last()
+    assert run is not None
+    assert (run.run_id, run.new_samples, run.choice) == (1, 3, None)
+    assert runs.upgrade() is False
+
+
+def _migrate_to(connection, version):
+    config = Config()
+    config.set_main_option("script_location", "al_learner.core:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, version)
+
+
 def test_two_workers_may_upgrade_at_the_same_time(connect, database):
     both = threading.Barrier(2)
 
@@ -86,7 +112,7 @@ def test_two_workers_may_upgrade_at_the_same_time(connect, database):
         upgrades = [pool.submit(upgrade, Runs(connect(database))) for _ in range(2)]
         assert any(done.result(DEADLINE_S) for done in upgrades)
 
-    assert database.query("SELECT version_num FROM al_learner_version") == [("0001",)]
+    assert database.query("SELECT version_num FROM al_learner_version") == [("0002",)]
     assert database.count("al_runs") == 0
 
 
@@ -320,6 +346,19 @@ def test_when_the_second_commit_fails_nothing_of_it_is_stored(runs, database, id
 
 
 # -- third commit, and no commit ----------------------------------------------------------------------------------
+
+
+def test_a_choice_is_kept_beside_the_run_and_the_newest_is_found(runs):
+    assert runs.newest_choice() is None
+    with runs.lock() as lock:
+        for name in ("first", "second", None):
+            run_id = lock.begin("update", **BEGIN, samples=[])
+            lock.finish(run_id, trained(), [], **FINISH)
+            if name:
+                lock.choose(run_id, {"name": name})
+
+    assert runs.newest_choice() == {"name": "second"}
+    assert [run.choice for run in runs.recent()] == [None, {"name": "second"}, {"name": "first"}]
 
 
 def test_the_third_commit_stores_the_score(runs, database):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import ComplementNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer
-from al_learner.core.interfaces import Codes, Votes
+from al_learner.core.interfaces import Chooser, Codes, Votes
 from tests.support.servers import DEADLINE_S
 
 
@@ -48,6 +49,23 @@ class Interrupted(Classifier):
 
     def fit(self, X: Any, y: Any) -> Any:
         raise KeyboardInterrupt(X.shape, len(y))
+
+
+class Prefers(Chooser):
+    """Finds one estimator perfect, and all others equally bad."""
+
+    candidates: tuple[str, ...] = Field(default=("complement-nb", "sgd"), description="Names of classifiers.")
+    winner: str = Field(default="SGDClassifier", description="The estimator's class.")
+
+    def losses(self, X: Any, y: Any, fit: Callable[[Any, Any], Any]) -> Any:
+        return np.full(len(y), float(type(fit(X, y)[-1]).__name__ != self.winner))
+
+
+class InterruptedChooser(Prefers):
+    """Is interrupted while it compares, as by Ctrl-C."""
+
+    def losses(self, X: Any, y: Any, fit: Callable[[Any, Any], Any]) -> Any:
+        raise KeyboardInterrupt(X.shape, len(y), fit)
 
 
 class OwnCode(Classifier):

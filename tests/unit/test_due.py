@@ -56,7 +56,6 @@ BLOCKED = {"blocked": "the last run failed"}
             replace(AT_REST, new_samples=10, is_unheard=True, is_unscored=True), "update", "", id="training goes first"
         ),
         pytest.param(replace(AT_REST, is_unheard=True, is_unscored=True), "announce", "", id="score waits"),
-        pytest.param(replace(AT_REST, is_unscored=True), "score", "", id="a score is due last"),
         pytest.param(
             replace(AT_REST, new_samples=10, is_unheard=True, is_unscored=True, holds=True),
             "score",
@@ -68,6 +67,9 @@ BLOCKED = {"blocked": "the last run failed"}
         ),
         pytest.param(replace(AT_REST, new_samples=10, holds=True), "update", "", id="scored, so training goes on"),
         pytest.param(replace(AT_REST, is_unheard=True, holds=True), "announce", "", id="scored, so it is announced"),
+        pytest.param(replace(AT_REST, is_unscored=True, is_unchosen=True), "score", "", id="choosing waits"),
+        pytest.param(replace(AT_REST, is_unchosen=True), "choose", "", id="choosing is due last"),
+        pytest.param(replace(AT_REST, new_samples=10, is_unchosen=True), "update", "", id="training does not wait"),
         pytest.param(replace(AT_REST, new_samples=10, **BLOCKED), None, "the last run failed", id="blocked update"),
         pytest.param(replace(AT_REST, has_classifier=False, **BLOCKED), None, "last run failed", id="blocked init"),
         pytest.param(replace(AT_REST, **BLOCKED), None, "10 more are needed", id="blocked, but nothing is due anyway"),
@@ -98,6 +100,7 @@ def test_no_decision_breaks_a_rule_whatever_the_facts_are(facts):
     if due is None:
         assert not facts.is_unheard
         assert not facts.is_unscored
+        assert not facts.is_unchosen
         assert facts.blocked is not None or not may_update(facts)[0]
 
 

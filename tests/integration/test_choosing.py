@@ -1,0 +1,189 @@
+"""A classifier that chooses among others: when it does, what is recorded, and what it costs the runs."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from al_learner import strategy
+from al_learner.plugins.classifiers.sgd import Sgd
+from tests.support.strategies import InterruptedChooser, Prefers
+
+PREFERS = {"classifier": Prefers(min_labels=10)}
+
+
+@pytest.fixture
+def vote(database):
+    """Return a function that adds texts with a vote each, of labels a and b."""
+
+    def add(n_texts):
+        for number in range(n_texts):
+            database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+
+    return add
+
+
+def dues(project):
+    """Do everything that is due; return what it was."""
+    done = []
+    while (due := project.act().due) is not None:
+        done.append(due)
+    return done
+
+
+def newest_estimator(tables):
+    return type(pickle.loads(tables.value("SELECT clf FROM classifiers ORDER BY clf_id DESC LIMIT 1"))[-1]).__name__
+
+
+def test_it_chooses_last_of_all_and_the_next_update_trains_the_winner(database, vote, open_project):
+    vote(10)
+    project = open_project(database, **PREFERS)
+
+    assert dues(project) == ["update", "score", "choose"]
+    assert newest_estimator(database) == "ComplementNB"
+    choice = project.look().choice
+    assert (choice.name, choice.labels, choice.losses) == ("sgd", 10, {"complement-nb": 1.0, "sgd": 0.0})
+
+    project.update(force=True)
+
+    assert newest_estimator(database) == "SGDClassifier"
+    trained = [run.strategies["classifier"]["chosen"]["name"] for run in project._runs.recent()]
+    assert trained == ["sgd", "complement-nb"]
+
+
+def test_it_chooses_again_only_when_the_labels_have_grown_by_half(database, vote, open_project):
+    vote(20)
+    project = open_project(database, batch_size=1, **PREFERS)
+    seen = [dues(project)]
+    for n_votes in (9, 1, 14, 1):
+        vote(n_votes)
+        seen.append(dues(project))
+
+    without, chosen = ["update", "score"], ["update", "score", "choose"]
+    assert seen == [chosen, without, chosen, without, chosen]
+    assert [run.choice["labels"] for run in project._runs.recent() if run.choice] == [45, 30, 20]
+
+
+def test_below_the_labels_that_it_needs_it_does_not_choose(database, vote, open_project):
+    vote(9)
+    project = open_project(database, batch_size=1, **PREFERS)
+
+    assert dues(project) == ["update", "score"]
+    vote(1)
+    assert dues(project) == ["update", "score", "choose"]
+
+
+def test_by_hand_it_chooses_too(database, vote, open_project):
+    vote(10)
+    project = open_project(database, **PREFERS)
+
+    project.update()
+
+    assert project.look().choice.name == "sgd"
+    assert dues(project) == []
+
+
+def test_labels_drawn_at_random_are_nothing_to_choose_by(database, open_project):
+    database.add_texts(*(f"text {number}" for number in range(20)))
+    database.add_labels("a", "b")
+    project = open_project(database, batch_size=20, **PREFERS)
+
+    assert dues(project) == ["init", "score"]
+    project.init(force=True)
+    assert project.look().choice is None
+
+
+def test_prelabelled_data_is_enough_to_choose_by(database, open_project):
+    database.add_labels("a", "b")
+    database.add_init_data(*((f"text {number}", "ab"[number % 2]) for number in range(20)))
+
+    assert dues(open_project(database, **PREFERS)) == ["init", "score", "choose"]
+
+
+def test_other_candidates_are_chosen_among_anew(database, vote, open_project):
+    vote(10)
+    dues(open_project(database, **PREFERS))
+
+    assert dues(open_project(database, **PREFERS)) == []
+    others = Prefers(min_labels=10, candidates=("complement-nb", "logreg"), winner="LogisticRegression")
+    project = open_project(database, classifier=others)
+    assert dues(project) == ["choose"]
+    assert project.look().choice.name == "logreg"
+
+
+def test_a_candidate_that_fails_is_left_out_and_named(database, vote, open_project, monkeypatch, logged):
+    def fail(*_):
+        raise RuntimeError("no luck")
+
+    vote(10)
+    project = open_project(database, **PREFERS)
+    monkeypatch.setattr(Sgd, "fit", fail)
+
+    assert dues(project) == ["update", "score", "choose"]
+    choice = project.look().choice
+    assert choice.name == "complement-nb"
+    assert "no luck" in choice.failed["sgd"]
+    assert [fields["candidate"] for fields in logged.named("choice.candidate_failed")] == ["sgd"]
+    assert [run.status for run in project._runs.recent()] == ["succeeded"]
+
+
+def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
+    database, vote, open_project, monkeypatch
+):
+    vote(10)
+    project = open_project(database, batch_size=1, **PREFERS)
+    assert dues(project) == ["update", "score", "choose"]
+
+    def fail(*_):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(Prefers, "losses", fail)
+    vote(5)
+
+    assert dues(project) == ["update", "score", "choose"]
+    choice = project.look().choice
+    assert (choice.name, choice.losses, {*choice.failed}) == ("sgd", {}, {"complement-nb", "sgd"})
+
+
+def test_choosing_that_is_interrupted_is_made_up_for(database, vote, open_project):
+    vote(10)
+    project = open_project(database, classifier=InterruptedChooser(min_labels=10))
+    project.act()
+    project.act()
+    with pytest.raises(KeyboardInterrupt):
+        project.act()
+    assert (project.look().choice, [run.status for run in project._runs.recent()]) == (None, ["succeeded"])
+
+    assert dues(open_project(database, **PREFERS)) == ["choose"]
+
+
+def test_an_update_does_the_same_job_as_with_the_winner_alone(database, vote, open_project):
+    """So it costs as much: it starts from the last model too."""
+    vote(12)
+    chooser = Prefers(candidates=("complement-nb", "logreg"), winner="LogisticRegression", min_labels=10)
+    project = open_project(database, classifier=chooser, batch_size=1)
+    dues(project)
+    vote(1)
+    dues(project)
+    vote(1)
+    look = project.look()
+    job = project._runner._job("update", look, refit=False)
+
+    alone = open_project(database, classifier="logreg", batch_size=1).look()
+    assert job.classifier.name == "logreg"
+    assert job.classifier.params == alone.specs["classifier"]["params"]
+    assert job.last == (2, look.newest.clf_sha256)
+
+
+def test_auto_shows_what_it_chose(database, vote, open_project):
+    vote(40)
+    auto = strategy("classifier", "auto", candidates=("complement-nb", "logreg"), min_labels=20)
+    project = open_project(database, classifier=auto)
+    assert project.status().classifier == "auto (complement-nb)"
+    dues(project)
+
+    status = project.status()
+    assert status.classifier == f"auto ({status.choice.name})"
+    assert {*status.choice.losses} == {"complement-nb", "logreg"}
+    assert str(status.choice).startswith(f"{status.choice.name}, at 40 labels; mean loss: ")
