@@ -450,3 +450,27 @@ def test_a_model_starts_anew_after_one_that_is(last):
     fit_classifier(classifier, X, y, last=last(X, y))
 
     assert classifier.starts == []
+
+
+def test_auto_trains_the_first_candidate_until_there_are_enough_labels():
+    learner = Learner(classifier="auto").fit(TEXTS, LABELS)
+
+    assert (learner.choice_.name, learner.choice_.losses) == ("complement-nb", {})
+    assert learner.predict(["good"]).tolist() == ["+"]
+
+
+def test_auto_chooses_in_fit_and_trains_the_winner():
+    auto = strategy("classifier", "auto", candidates=("complement-nb", "logreg"), min_labels=20)
+    learner = Learner(classifier=auto).fit(TEXTS * 5, LABELS * 5)
+
+    assert {*learner.choice_.losses} == {"complement-nb", "logreg"}
+    names = {"complement-nb": "ComplementNB", "logreg": "LogisticRegression"}
+    assert type(learner.pipeline_[-1]).__name__ == names[learner.choice_.name]
+
+
+def test_auto_is_cloned_searched_and_cross_validated_like_any_other():
+    learner = Learner(classifier="auto")
+    learner.set_params(classifier__candidates=("complement-nb", "sgd"), classifier__min_labels=10)
+    scores = cross_val_score(clone(learner), TEXTS * 5, LABELS * 5, cv=2)
+
+    assert scores.tolist() == [1.0, 1.0]

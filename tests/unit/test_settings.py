@@ -386,6 +386,36 @@ def test_packages_of_the_predictor_may_be_spelt_as_pip_accepts_them(monkeypatch)
     assert Settings(classifier="lightgbm").strategies.classifier.num_leaves
 
 
+def test_what_auto_chooses_among_is_what_the_predictor_can_read():
+    listed = ("scikit-learn", "numpy", "scipy", "lightgbm")
+
+    assert [*Settings(classifier="auto").candidates] == ["complement-nb", "logreg", "sgd"]
+    assert [*Settings(classifier="auto", predictor_packages=listed).candidates][-1] == "lightgbm"
+    assert Settings(classifier="logreg").candidates == {}
+
+
+def test_candidates_get_the_parameters_of_their_tables():
+    settings = Settings(classifier="auto", classifiers={"logreg": {"C": 7}})
+
+    assert settings.candidates["logreg"] == strategy("classifier", "logreg", C=7)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"classifier_params": {"candidates": ["logrg"]}}, "did you mean 'logreg'?"),
+        ({"classifier_params": {"candidates": ["auto"]}}, "'auto' chooses itself"),
+        ({"classifier_params": {"candidates": []}}, "candidates"),
+        ({"classifier_params": {"candidates": ["lightgbm"]}}, "can read none of the candidates lightgbm"),
+        ({"classifiers": {"sgd": {"alhpa": 1}}}, "no parameter 'alhpa'"),
+    ],
+)
+def test_wrong_candidates_are_named(given, problem):
+    [found] = refused(classifier="auto", **given)
+
+    assert problem in found
+
+
 # -- the database -------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from al_learner.core.choosing import Choice, best, candidates, choose, is_due, specs_of, standing_in
+from al_learner.core.errors import DatabaseUnavailable, PluginError, SettingsError
+from al_learner.core.registry import strategy
+
+AUTO = strategy("classifier", "auto", candidates=("complement-nb", "logreg", "sgd"), min_labels=100)
+SPECS = specs_of(candidates(AUTO))
+PARAMS = {name: spec.params for name, spec in SPECS.items()}
+
+
+def last(name="logreg", labels=100, **changed):
+    return Choice(name, labels, {}, {}, {**PARAMS, **changed})
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels", "due"),
+    [
+        pytest.param(None, 99, False, id="too few labels"),
+        pytest.param(None, 100, True, id="the first time"),
+        pytest.param(last(), 149, False, id="not yet half as many again"),
+        pytest.param(last(), 150, True, id="half as many again"),
+        pytest.param(last(), 50, False, id="fewer than then"),
+        pytest.param(last(sgd={"alpha": 7}), 101, True, id="other parameters of a candidate"),
+        pytest.param(last(lightgbm={}), 101, True, id="a candidate less"),
+    ],
+)
+def test_to_choose_is_due(choice, labels, due):
+    assert is_due(AUTO, SPECS, choice, labels) is due
+
+
+def test_where_there_is_one_candidate_there_is_nothing_to_choose():
+    assert not is_due(AUTO, {"sgd": SPECS["sgd"]}, None, 1000)
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        pytest.param(None, "complement-nb", id="nothing chosen yet"),
+        pytest.param(last("sgd"), "sgd", id="chosen"),
+        pytest.param(last("lightgbm", lightgbm={}), "complement-nb", id="no longer a candidate"),
+        pytest.param(last("sgd", sgd={"alpha": 7}), "complement-nb", id="it had other parameters"),
+    ],
+)
+def test_what_is_trained(choice, name):
+    assert standing_in(SPECS, choice) == SPECS[name]
+
+
+def test_clearly_better_goes_before_preferred():
+    noise = np.random.default_rng(0).normal(0, 0.1, 100)
+
+    assert best({"preferred": 1 + noise, "better": 0.5 + noise, "worse": 2 + noise}) == "better"
+
+
+def test_what_is_not_clearly_better_goes_after_preferred():
+    rng = np.random.default_rng(0)
+    preferred = rng.normal(1, 1, 50)
+
+    assert best({"preferred": preferred, "a bit better": preferred - rng.normal(0.01, 1, 50)}) == "preferred"
+
+
+def test_losses_of_different_texts_are_not_compared():
+    easy, hard = np.array([0.1, 0.1, np.nan, 0.2]), np.array([0.0, 0.0, 9.0, 0.0])
+
+    assert best({"first": easy, "second": hard}) == "second"
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.lists(st.floats(0, 9) | st.just(np.nan), min_size=5, max_size=5),
+                       min_size=1))  # fmt: skip
+def test_whatever_the_losses_one_of_the_candidates_is_best(losses):
+    assert best({name: np.array(found) for name, found in losses.items()}) in losses
+
+
+def test_a_failure_to_tell_is_no_loss():
+    choice = choose(SPECS, last("sgd"), 150, lambda name: np.full(3, np.nan if name == "sgd" else 1.0))
+
+    assert choice.name == "complement-nb"
+    assert choice.losses == {"complement-nb": 1.0, "logreg": 1.0}
+    assert "on no text" in choice.failed["sgd"]
+    assert (choice.labels, choice.candidates) == (150, PARAMS)
+
+
+def test_when_all_fail_what_was_chosen_stays():
+    def fail(_):
+        raise PluginError("no luck")
+
+    assert choose(SPECS, last("sgd"), 150, fail).name == "sgd"
+
+
+def test_a_lost_database_is_no_candidates_fault():
+    def fail(_):
+        raise DatabaseUnavailable("gone")
+
+    with pytest.raises(DatabaseUnavailable):
+        choose(SPECS, None, 150, fail)
+
+
+def test_candidates_that_the_predictor_cannot_read_are_left_out():
+    auto = strategy("classifier", "auto")
+
+    assert [*candidates(auto)] == ["complement-nb", "logreg", "sgd", "lightgbm"]
+    assert [*candidates(auto, packages=["Scikit_Learn", "NumPy", "scipy"])] == ["complement-nb", "logreg", "sgd"]
+    with pytest.raises(SettingsError, match="can read none of the candidates"):
+        candidates(auto, packages=["numpy"])
