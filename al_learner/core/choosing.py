@@ -144,7 +144,7 @@ def choose(specs: Specs, last: Choice | None, labels: int, losses_of: Callable[[
             failed[name] = str(exc)
             event("choice.candidate_failed", level=logging.WARNING, candidate=name, error=str(exc))
     name = best(found) if found else standing_in(specs, last).name
-    means = {candidate: float(np.nanmean(losses)) for candidate, losses in found.items()}
+    means = {candidate: round(float(np.nanmean(losses)), 4) for candidate, losses in found.items()}
     return Choice(name, labels, means, failed, _params(specs))
 
 

@@ -6,9 +6,12 @@ import pickle
 
 import pytest
 
-from al_learner import strategy
+from al_learner import Project, strategy
+from al_learner.core.child import ChildTrainer
+from al_learner.core.settings import Settings
 from al_learner.plugins.classifiers.sgd import Sgd
-from tests.support.strategies import InterruptedChooser, Prefers
+from tests.support.servers import DEADLINE_S
+from tests.support.strategies import DeadlyChooser, InterruptedChooser, Prefers
 
 PREFERS = {"classifier": Prefers(min_labels=10)}
 
@@ -144,6 +147,18 @@ def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
     assert dues(project) == ["update", "score", "choose"]
     choice = project.look().choice
     assert (choice.name, choice.losses, {*choice.failed}) == ("sgd", {}, {"complement-nb", "sgd"})
+
+
+def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
+    vote(10)
+    settings = Settings(database_url=database.url, classifier=DeadlyChooser(min_labels=10))
+    project = Project.of(settings, trainer=ChildTrainer(settings.database, timeout_s=DEADLINE_S))
+
+    assert dues(project) == ["update", "score", "choose"]
+    choice = project.look().choice
+    assert choice.losses == {"complement-nb": 1.0}
+    assert "ended by itself, with exit code 3" in choice.failed["sgd"]
+    project.close()
 
 
 def test_choosing_that_is_interrupted_is_made_up_for(database, vote, open_project):
