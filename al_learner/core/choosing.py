@@ -87,7 +87,12 @@ def candidates(
     if not made:
         listed, has_alone = ", ".join(chooser.candidates), ", ".join(packages or ())
         raise SettingsError(
-            [f"a predictor with {has_alone} can read none of the candidates {listed}: add one that needs no more"]
+            [
+                (
+                    f"a predictor with {has_alone} can read none of the candidates {listed}: rebuild it with what they "
+                    "need and list that in AL_LEARNER_PREDICTOR_PACKAGES, or add a candidate that needs no more"
+                )
+            ]
         )
     return made
 
