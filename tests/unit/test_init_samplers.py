@@ -95,7 +95,7 @@ def sample(name, texts, labels, size, *, seed=0, **params):
 
 
 @pytest.mark.parametrize("name", READING)
-@settings(max_examples=25)
+@settings(max_examples=50)
 @given(
     texts=st.lists(st.sampled_from(["", "!", "a", "b c", "a b", "c", "word", "another word"]), min_size=1, max_size=30),
     labels=LABELS,

@@ -41,11 +41,11 @@ class LabelNames(InitSampler):
         given = list(islice(cycle(dealt), size))
         draws = {label: iter(rng.permutation(positions)) for label, positions in naming.items()}
         rows = np.array([next(draws.get(label, iter(())), -1) for label in given])
-        # Random texts for the others: first those that name nothing, then those left over, then all once more.
+        # Random texts for the others: first those that name nothing, then those left over, then all of them again.
         order = rng.permutation(len(texts))
         order = order[np.argsort(n_named[order] > 0, kind="stable")]
         free = order[~np.isin(order, rows)]
-        rows[rows < 0] = np.resize(np.concatenate([free, order]), size)[: (rows < 0).sum()]
+        rows[rows < 0] = np.concatenate([free, np.resize(order, size)])[: (rows < 0).sum()]
         return rows.astype(np.intp), given
 
 
