@@ -15,4 +15,5 @@ class Balanced(InitSampler):
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
     ) -> tuple[Codes, list[str]]:
-        return self.pick(len(texts), size, rng), self.deal(labels, size, rng)
+        dealt = self.deal(labels, size, rng)
+        return self.pick(len(texts), size, rng), dealt
