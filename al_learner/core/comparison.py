@@ -55,12 +55,12 @@ class Comparison:
         McNemar (1947). Note on the sampling error of the difference between correlated proportions or percentages.
         Psychometrika 12. doi:10.1007/BF02295996
         """
-        return self._test("two-sided")
+        return min(1.0, 2 * min(_tail(self.only_a_right, self._discordant), _tail(self.only_b_right, self._discordant)))
 
     @property
     def p_worse(self) -> float:
         """One-sided exact test of McNemar: how often chance alone makes `b` look as much worse."""
-        return self._test("less")
+        return _tail(self.only_b_right, self._discordant)
 
     @property
     def gain(self) -> tuple[float, float, float]:
@@ -76,11 +76,9 @@ class Comparison:
         middle = (b - a) / n
         return (self.only_b_right - self.only_a_right) / self.size, max(-1.0, middle - half), min(1.0, middle + half)
 
-    def _test(self, alternative: str) -> float:
-        from scipy.stats import binomtest  # heavy
-
-        discordant = self.only_a_right + self.only_b_right
-        return float(binomtest(self.only_b_right, discordant, alternative=alternative).pvalue) if discordant else 1.0
+    @property
+    def _discordant(self) -> int:
+        return self.only_a_right + self.only_b_right
 
     def __str__(self) -> str:
         first, second = self.accuracies
@@ -153,3 +151,8 @@ def predictions(clf_id: int, metrics: Mapping[str, Any] | None, part: str = "pre
         raise DataError(f"classifier {clf_id} has nothing to be compared by: {reason}")
     labels, found = metrics["labels"], metrics[part]
     return {i: labels[code] for i, code in zip(found["ids"], found["labels"], strict=True)}
+
+
+def _tail(k: int, n: int) -> float:
+    """Return how often n tosses of a coin show heads k times or less; without SciPy, which a worker need not load."""
+    return float(sum(math.comb(n, i) for i in range(k + 1)) / 2**n)

@@ -12,6 +12,8 @@ import pytest
 
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
+from al_learner.core.database import OWNER, Database
+from al_learner.core.runs import Runs
 from tests.acceptance.conftest import Cli
 
 EXIT_USAGE = 2
@@ -270,3 +272,19 @@ def test_the_demo_ignores_the_servers_of_the_environment_and_learns(cli: Cli, tm
     assert accuracy[-1] > 2 * accuracy[0]
     picture = tmp_path / "al-learner-demo" / "learning-curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", ["init", "train", "promote"])
+def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project: str, command: str) -> None:
+    cli("init", "--database", project)
+    database = Database(project)
+    runs = Runs(database)
+    arguments = ("models", "promote", "1") if command == "promote" else (command, "--force")
+    with runs.lock() as lock:
+        lock.begin("update", forced=False, state="", strategies={}, samples=[])
+        refused = cli(*arguments, "--wait", "0.2", "--database", project)
+        lock.give_up(2, "abandoned", "the test is over")
+    database.close()
+
+    assert refused.returncode == EXIT_ERROR
+    assert refused.stderr.startswith(f"error: a run is on, by {OWNER}, since ")

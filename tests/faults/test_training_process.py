@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -117,3 +118,19 @@ def test_no_orphan_is_left_when_the_worker_is_killed_while_its_child_fits(stage,
     with stage.worker():
         stage.assert_well()
     assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
+
+
+def test_what_is_heavy_is_loaded_by_the_training_process_alone(open_stage):
+    stage = open_stage().fill()
+    stage.predictor.start()
+    with stage.worker(AL_LEARNER_GATE="hold") as worker:
+        stage.assert_well()
+        heavy = [heavy_libraries(pid) for pid in (worker.pid, worker.trainer_pid)]
+
+    assert heavy == [set(), {"scipy", "sklearn"}]
+
+
+def heavy_libraries(pid):
+    """Tell which of them a process has loaded code of."""
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    return {name for name in ("scipy", "sklearn", "lightgbm") if f"/site-packages/{name}/" in maps}
