@@ -9,7 +9,7 @@ import pickle
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
 from typing import Any
 
 from al_learner.core.errors import ArtifactError, UntrustedError
@@ -107,7 +107,7 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         top = module.partition(".")[0]
-        if top not in sys.stdlib_module_names:
+        if top not in sys.stdlib_module_names and not any(top in _modules(package) for package in self._packages):
             owners = _distributions().get(top) or frozenset({canonical(top)})  # an editable install lists no modules
             if owners.isdisjoint(self._packages):
                 raise ArtifactError(
@@ -116,6 +116,16 @@ class _Reader(pickle.Unpickler):
                     "scikit-learn objects, or name the package in `requires` and in AL_LEARNER_PREDICTOR_PACKAGES"
                 )
         return super().find_class(module, name)
+
+
+@cache
+def _modules(package: str) -> frozenset[str]:
+    """Return what a distribution's list of files begins with: a thousand times as fast as to ask for everyone's."""
+    try:
+        record = distribution(package).read_text("RECORD") or ""
+    except PackageNotFoundError:
+        record = ""
+    return frozenset(line.partition("/")[0] for line in record.splitlines())
 
 
 @cache

@@ -142,7 +142,7 @@ class Store:
         kept = sa.func.trim(text_data.c.text_data, BLANKS)
         query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
         with self._database.reading() as connection:
-            return NonEmptyTexts(self, np.fromiter(connection.scalars(query), np.int64))
+            return NonEmptyTexts(self, np.array(connection.scalars(query).all(), np.int64))
 
     def clf(self, clf_id: int) -> bytes:
         """Return a stored classifier."""

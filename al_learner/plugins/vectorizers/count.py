@@ -10,7 +10,7 @@ from pydantic import Field
 
 from al_learner.core.interfaces import DocumentFrequency, NgramRange, Transformer, Vectorizer
 
-JOINED = 1_000
+JOINED = 5_000
 """Texts that are searched for words at a time."""
 
 
@@ -35,13 +35,15 @@ class Count(Vectorizer):
         vectorizer = CountVectorizer(**self.model_dump(), dtype=np.float32)
         if self.model_copy(update={"lowercase": True, "binary": False}) != Count():
             return vectorizer.fit(texts)  # type: ignore[no-any-return]
-        # Every word that occurs is a column, so which text it came from does not matter: many texts are one string.
+        # Every word that occurs is a column, so which text it came from does not matter: many texts are one string, and
+        # what stands between blanks is searched once.
         find = re.compile(vectorizer.token_pattern).findall
         words: set[str] = set()
         rest = iter(texts)
         while some := list(islice(rest, JOINED)):
             joined = "\n".join(some)
-            words.update(find(joined.lower() if self.lowercase else joined))
+            apart = {*(joined.lower() if self.lowercase else joined).split()}
+            words.update(find("\n".join(apart)))
         if not words:
             raise ValueError("empty vocabulary")
         vectorizer.vocabulary_ = {word: column for column, word in enumerate(sorted(words))}
