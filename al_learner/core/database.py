@@ -38,6 +38,10 @@ class RowsLocked(DatabaseError):
     """Somebody else writes the same rows; the transaction was rolled back and can be tried again."""
 
 
+STREAMED = 5_000
+"""Rows that a server-side cursor sends at a time."""
+
+
 class Database:
     """A PostgreSQL or SQLite database.
 
@@ -73,7 +77,7 @@ class Database:
     @contextmanager
     def reading(self, *, stream: bool = False) -> Iterator[sa.Connection]:
         """Open a read-only transaction; with `stream` rows come through a server-side cursor."""
-        options: dict[str, Any] = {"stream_results": True} if stream else {}
+        options: dict[str, Any] = {"yield_per": STREAMED} if stream else {}
         if self.is_postgresql:
             options["postgresql_readonly"] = True
         with translated(), self.engine.connect() as connection:

@@ -233,7 +233,7 @@ class Store:
 
     def _streamed(self, query: Any) -> Iterator[Any]:
         with self._database.reading(stream=True) as connection, connection.execute(query) as result:
-            for rows in result.partitions(CHUNK):
+            for rows in result.partitions():
                 yield from rows
 
     def _newest(self, column: sa.Column[int]) -> int:
