@@ -38,10 +38,6 @@ class RowsLocked(DatabaseError):
     """Somebody else writes the same rows; the transaction was rolled back and can be tried again."""
 
 
-STREAMED = 5_000
-"""Rows that a server-side cursor sends at a time."""
-
-
 class Database:
     """A PostgreSQL or SQLite database.
 
@@ -75,9 +71,9 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def reading(self, *, stream: bool = False) -> Iterator[sa.Connection]:
-        """Open a read-only transaction; with `stream` rows come through a server-side cursor."""
-        options: dict[str, Any] = {"yield_per": STREAMED} if stream else {}
+    def reading(self, *, chunk: int | None = None) -> Iterator[sa.Connection]:
+        """Open a read-only transaction; with `chunk`, so many rows at a time come through a server-side cursor."""
+        options: dict[str, Any] = {} if chunk is None else {"yield_per": chunk}
         if self.is_postgresql:
             options["postgresql_readonly"] = True
         with translated(), self.engine.connect() as connection:

@@ -232,7 +232,7 @@ class Store:
         return self._database.write_once(insert)  # rows can be read only once
 
     def _streamed(self, query: Any) -> Iterator[Any]:
-        with self._database.reading(stream=True) as connection, connection.execute(query) as result:
+        with self._database.reading(chunk=CHUNK) as connection, connection.execute(query) as result:
             for rows in result.partitions():
                 yield from rows
 
