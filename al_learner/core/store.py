@@ -141,8 +141,7 @@ class Store:
         """Return the texts of text_data that hold more than blanks, as a sequence that reads what is touched."""
         kept = sa.func.trim(text_data.c.text_data, BLANKS)
         query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
-        with self._database.reading() as connection:
-            return NonEmptyTexts(self, np.array(connection.scalars(query).all(), np.int64))
+        return NonEmptyTexts(self, np.fromiter((row[0] for row in self._streamed(query)), np.int64))
 
     def clf(self, clf_id: int) -> bytes:
         """Return a stored classifier."""
