@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.faults_servers import cut, paused
+from tests.support.servers import wait_for
 
 NEVER_S = 3600
 
@@ -67,7 +68,7 @@ def test_a_redis_that_falls_silent_is_noticed(stage, worker):
 def test_connections_that_redis_closes_are_made_anew(stage, worker, kind):
     for _ in range(3):
         since = len(worker.events)
-        assert cut(stage.redis, kind) > 0
+        wait_for(lambda: cut(stage.redis, kind), "a connection to be there, and to be cut")
         stage.vote()
         worker.wait_for("run.finished", since=since)
 
