@@ -55,7 +55,7 @@ class App:
         self._redis = redis_server.client()
         self._redis.flushall()
         self._redis.set("queryFlag", "available")
-        self._predictor = self._redis.pubsub()  # type: ignore[no-untyped-call]
+        self._predictor = self._redis.pubsub()  # type: ignore[no-untyped-call]  # redis leaves it untyped
         self._predictor.subscribe("predictor")
         wait_for(lambda: self._predictor.get_message(timeout=POLL_S), "the subscription to predictor")
 

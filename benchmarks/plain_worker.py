@@ -28,7 +28,7 @@ def main() -> None:
     channels = redis.Redis(
         host=os.environ["REDIS_HOST"], port=int(os.environ.get("REDIS_PORT", "6379")), decode_responses=True
     )
-    subscription = channels.pubsub()  # type: ignore[no-untyped-call]
+    subscription = channels.pubsub()  # type: ignore[no-untyped-call]  # redis leaves it untyped
     subscription.subscribe("learner")
     for message in subscription.listen():
         if message["type"] != "message":

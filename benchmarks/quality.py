@@ -175,16 +175,16 @@ class _Reference:
 
     def predict(self, X: csr_matrix) -> NDArray[np.str_]:
         """Return the most probable label of each row."""
-        return self._model.predict(X[:, self._occurs])  # type: ignore[no-any-return]
+        return self._model.predict(X[:, self._occurs])  # type: ignore[no-any-return]  # scikit-learn has no types
 
     def predict_proba(self, X: csr_matrix) -> Floats:
         """Return probabilities, shape (n_rows, n_classes)."""
-        return self._model.predict_proba(X[:, self._occurs])  # type: ignore[no-any-return]
+        return self._model.predict_proba(X[:, self._occurs])  # type: ignore[no-any-return]  # scikit-learn has no types
 
     @property
     def classes_(self) -> NDArray[np.str_]:
         """The labels, sorted."""
-        return self._model.classes_  # type: ignore[no-any-return]
+        return self._model.classes_  # type: ignore[no-any-return]  # scikit-learn has no types
 
 
 def _newton_cg(C: float, X: csr_matrix, y: NDArray[np.str_]) -> Any:

@@ -59,7 +59,7 @@ def _load(
     file: Path,
     column: Sequence[str] | None,
     database: str | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001 - as the option
 ) -> None:
     columns = named_columns(column)
     with open_project(database) as project, progress_bar() as progress:

@@ -84,7 +84,7 @@ class Channels:
         pause = RECONNECT_S[0]
         while not (stop.is_set() or self._is_closed):
             try:
-                with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]
+                with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis leaves it untyped
                     subscription.subscribe(LEARNER)
                     for payload in _payloads(subscription, stop):
                         pause = RECONNECT_S[0]

@@ -105,8 +105,8 @@ class ChildTrainer:
             self.close()
             self.start()
         process, pipe = self._process, self._pipe
-        assert process is not None  # noqa: S101 - start() set both
-        assert pipe is not None  # noqa: S101
+        assert process is not None  # noqa: S101 - start() set it
+        assert pipe is not None  # noqa: S101 - start() set it
         deadline = time.monotonic() + self._timeout_s
         try:
             pipe.send((task, job))

@@ -23,7 +23,7 @@ def simulate(
     *,
     folder: Path | str | None = None,
     workers: int | None = None,
-    tick: Callable[[int, int], object] = lambda rounds, projects: None,  # noqa: ARG005
+    tick: Callable[[int, int], object] = lambda rounds, projects: None,  # noqa: ARG005 - by default nobody counts
     **grid: Any,
 ) -> Curves:
     """Compare strategies on a labelled corpus: play it as many projects, from nothing, by the code that a worker runs.

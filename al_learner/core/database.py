@@ -136,7 +136,7 @@ class Database:
     def now(self) -> datetime:
         """Return the time by the database's clock."""
         with self.reading() as connection:
-            now: datetime = connection.scalar(sa.select(sa.type_coerce(sa.func.now(), Timestamp)))  # type: ignore[assignment]
+            now: datetime = connection.scalar(sa.select(sa.type_coerce(sa.func.now(), Timestamp)))  # type: ignore[assignment]  # now() is never NULL
             return now
 
     def snapshot(self) -> str | None:

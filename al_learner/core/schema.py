@@ -22,7 +22,7 @@ class _UtcTimestamp(sa.types.TypeDecorator[datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy gives it
         """Say on SQLite, which keeps no time zone, that its CURRENT_TIMESTAMP is UTC."""
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 

@@ -308,13 +308,13 @@ class Settings(BaseSettings):
                 except PluginError as exc:
                     problems.append(str(exc))
             if f"{kind}s" not in broken:
-                problems += settings._unknown_tables(kind)  # noqa: SLF001
+                problems += settings._unknown_tables(kind)  # noqa: SLF001 - its own
         if "predictor_packages" not in broken:
-            problems += settings._missing_packages(strategies)  # noqa: SLF001
+            problems += settings._missing_packages(strategies)  # noqa: SLF001 - its own
         if problems:
             raise SettingsError(problems)
         settings._strategies = Strategies(**strategies)  # type: ignore[arg-type]  # noqa: SLF001 - checked by INTERFACES
-        settings._origins = _origins(settings, values, arguments)  # noqa: SLF001
+        settings._origins = _origins(settings, values, arguments)  # noqa: SLF001 - its own
         return settings
 
     def _resolve(self, kind: Kind) -> Strategy:
@@ -326,7 +326,7 @@ class Settings(BaseSettings):
             raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
         if isinstance(chosen, Chooser):
             self._candidates = candidates(chosen, self.classifiers, self.predictor_packages)
-        return chosen  # type: ignore[no-any-return]
+        return chosen  # type: ignore[no-any-return]  # pydantic says Any
 
     def _unknown_tables(self, kind: Kind) -> list[str]:
         known = names(kind)
@@ -414,7 +414,7 @@ class _ArgumentNames(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self._arguments = arguments
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic gives them
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def checked(texts: Iterable[str], labels: Iterable[str]) -> tuple[list[str], lis
     if len(texts) != len(labels):
         raise DataError(f"{len(texts):,} texts need as many labels, not {len(labels):,}")
     pairs = ({"text": text, "label": label} for text, label in zip(texts, labels, strict=True))
-    rows = list(check(pairs, max_label_length=MAX_LABEL_LENGTH))  # type: ignore[arg-type]
+    rows = list(check(pairs, max_label_length=MAX_LABEL_LENGTH))  # type: ignore[arg-type]  # a Row has more keys, all optional
     if len({row["label"] for row in rows}) < 2:
         raise DataError(f"two different labels are needed; {len(rows):,} texts have {len({*labels})}")
     return [row["text"] for row in rows], [row["label"] for row in rows]

@@ -34,7 +34,7 @@ def sweep(
     *,
     folder: Path | None = None,
     workers: int | None = None,
-    tick: Callable[[int, int], object] = lambda rounds, cells: None,  # noqa: ARG005
+    tick: Callable[[int, int], object] = lambda rounds, cells: None,  # noqa: ARG005 - by default nobody counts
 ) -> list[Played]:
     """Play every cell in a process of its own, several at a time; one that fails does not stop the others.
 

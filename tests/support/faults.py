@@ -174,7 +174,7 @@ class Stage:
 
     def flag(self) -> str | None:
         with self.redis.client() as client:
-            return client.get("queryFlag")  # type: ignore[return-value]
+            return client.get("queryFlag")  # type: ignore[return-value]  # redis says it may be awaited
 
     def assert_well(self) -> None:
         """Assert every invariant: once all is at rest, and again after one more batch of votes."""

@@ -53,7 +53,7 @@ def arrange(owner: type, method: str, when: When, die: Callable[[], None]) -> No
             try:
                 return original(*arguments, **named)
             finally:
-                Database.write_on = write_on  # type: ignore[method-assign]
+                Database.write_on = write_on  # type: ignore[method-assign]  # the hook of the scenario
         result = original(*arguments, **named)
         if when == "after":
             die()

@@ -89,7 +89,7 @@ def write(connection: Connection, labels: dict[int, str], chance: random.Random,
     for done, text_id in enumerate(ids):
         if done == len(ids) // 2:
             say("writing")
-            time.sleep(write_s)
+            time.sleep(write_s)  # what the scenario is about: row locks that are held for long
         connection.execute(
             "UPDATE text_data SET predicted_label = %s, uncertainty = %s WHERE text_id = %s",
             (labels[text_id], chance.random(), text_id),
@@ -114,7 +114,7 @@ def live(seed: int, write_s: float) -> None:
             say("outage" if is_outage(exc) else "failed", error=f"{type(exc).__name__}: {exc}")
             if not is_outage(exc):
                 return
-            time.sleep(RESTART_S)
+            time.sleep(RESTART_S)  # what Docker waits before it starts a container again
 
 
 def main() -> None:

@@ -211,7 +211,7 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks at rows and keys, which call nobody; the deadline is above
 
 
 def fill_tables(corpus: Corpus, *, with_init_data: bool) -> None:

@@ -10,7 +10,7 @@ from al_learner.core.interfaces import Classifier
 from al_learner.core.registry import strategy
 from al_learner.core.settings import Settings, variable, variables, without_password
 
-SECRET = "correct-horse"  # noqa: S105
+SECRET = "correct-horse"  # noqa: S105 - no real one
 
 
 def refused(**arguments: Any) -> tuple[str, ...]:

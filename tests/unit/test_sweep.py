@@ -19,14 +19,14 @@ TEXTS, LABELS = small()
 class Broken(Classifier):
     """A classifier that fails."""
 
-    def fit(self, X, y):  # noqa: ARG002
+    def fit(self, X, y):  # noqa: ARG002 - the interface gives them
         raise RuntimeError("boom")
 
 
 class Deadly(Classifier):
     """A classifier that takes its process with it."""
 
-    def fit(self, X, y):  # noqa: ARG002
+    def fit(self, X, y):  # noqa: ARG002 - the interface gives them
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 

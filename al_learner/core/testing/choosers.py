@@ -92,14 +92,14 @@ def _bayes(X: csr_matrix, y: Labels) -> Estimator:
     """Learn something, fast."""
     from sklearn.naive_bayes import MultinomialNB  # heavy
 
-    return MultinomialNB(alpha=0.1).fit(X, y)  # type: ignore[no-any-return]
+    return MultinomialNB(alpha=0.1).fit(X, y)  # type: ignore[no-any-return]  # scikit-learn has no types
 
 
 def _frequency(X: csr_matrix, y: Labels) -> Estimator:
     """Learn how frequent the labels are, and nothing else."""
     from sklearn.dummy import DummyClassifier  # heavy
 
-    return DummyClassifier(strategy="prior").fit(X, y)  # type: ignore[no-any-return]
+    return DummyClassifier(strategy="prior").fit(X, y)  # type: ignore[no-any-return]  # scikit-learn has no types
 
 
 def _losses(

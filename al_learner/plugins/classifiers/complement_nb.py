@@ -26,4 +26,4 @@ class ComplementNb(Classifier):
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         from sklearn.naive_bayes import ComplementNB  # heavy
 
-        return ComplementNB(alpha=self.alpha, norm=self.norm).fit(X, y)  # type: ignore[no-any-return]
+        return ComplementNB(alpha=self.alpha, norm=self.norm).fit(X, y)  # type: ignore[no-any-return]  # scikit-learn has no types

@@ -69,7 +69,7 @@ class LogReg(Classifier):
         model.intercept_ = W[-1].copy()
         model.n_features_in_ = X.shape[1]
         model.n_iter_ = np.array([n_iter], np.int32)
-        return model  # type: ignore[no-any-return]
+        return model  # type: ignore[no-any-return]  # scikit-learn has no types
 
 
 def _merge(X: csr_matrix) -> csr_matrix:

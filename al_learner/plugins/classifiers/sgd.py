@@ -36,4 +36,4 @@ class Sgd(Classifier):
             warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter passes are what was asked for
             model = SGDClassifier(**self.model_dump(), n_jobs=-1).fit(X, y)
         model.coef_ = model.coef_.astype("float32")
-        return model  # type: ignore[no-any-return]
+        return model  # type: ignore[no-any-return]  # scikit-learn has no types

@@ -34,7 +34,7 @@ class Count(Vectorizer):
 
         vectorizer = CountVectorizer(**self.model_dump(), dtype=np.float32)
         if self.model_copy(update={"lowercase": True, "binary": False}) != Count():
-            return vectorizer.fit(texts)  # type: ignore[no-any-return]
+            return vectorizer.fit(texts)  # type: ignore[no-any-return]  # scikit-learn has no types
         # Every word that occurs is a column, so which text it came from does not matter: many texts are one string, and
         # what stands between blanks is searched once.
         find = re.compile(vectorizer.token_pattern).findall
@@ -48,4 +48,4 @@ class Count(Vectorizer):
             raise ValueError("empty vocabulary")
         vectorizer.vocabulary_ = {word: column for column, word in enumerate(sorted(words))}
         vectorizer.fixed_vocabulary_ = False
-        return vectorizer  # type: ignore[no-any-return]
+        return vectorizer  # type: ignore[no-any-return]  # scikit-learn has no types

@@ -23,6 +23,6 @@ class Hashing(Vectorizer):
         import numpy as np  # heavy, as is scikit-learn
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        return HashingVectorizer(  # type: ignore[no-any-return]
+        return HashingVectorizer(  # type: ignore[no-any-return]  # scikit-learn has no types
             **self.model_dump(), alternate_sign=False, dtype=np.float32
         )

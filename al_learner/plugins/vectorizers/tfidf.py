@@ -29,4 +29,4 @@ class Tfidf(Vectorizer):
         import numpy as np  # heavy, as is scikit-learn
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        return TfidfVectorizer(**self.model_dump(), dtype=np.float32).fit(texts)  # type: ignore[no-any-return]
+        return TfidfVectorizer(**self.model_dump(), dtype=np.float32).fit(texts)  # type: ignore[no-any-return]  # scikit-learn has no types
