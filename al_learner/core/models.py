@@ -12,6 +12,7 @@ from al_learner.core.errors import DataError
 from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
 from al_learner.core.export import export
+from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.look import Look
 from al_learner.core.pairs import Pairs
 from al_learner.core.runs import Pruned, Run, RunLock, Runs
@@ -59,9 +60,10 @@ class Models:
         basis: Basis = scored[0][1]["basis"] if scored else "votes"
         return advise([score for score in scored if score[1]["basis"] == basis], self._truth(look, basis))
 
-    def predict(self, texts: Iterable[str] | None, clf_id: int) -> Iterator[Prediction]:
+    def predict(
+        self, texts: Iterable[str] | None, transformer: Transformer, classifier: Estimator
+    ) -> Iterator[Prediction]:
         """Predict the labels of texts, by default of the project's."""
-        transformer, classifier = self._pairs.load(clf_id)
         rows = self._store.all_texts() if texts is None else enumerate(texts)
         for chunk in chunked(rows, CHUNK):
             probabilities = classifier.predict_proba(transformer.transform([text for _, text in chunk]))

@@ -383,11 +383,7 @@ class Project:
         UntrustedError
             It was not stored by us, or was changed since; it is not loaded.
         """
-        self.prepare()
-        clf_id = clf_id or self._store.newest_clf_id()
-        if not clf_id:
-            raise DataError("there is no classifier yet: run `al-learner init`")
-        yield from self._models.predict(texts, clf_id)
+        yield from self._models.predict(texts, *self.pair(clf_id))
 
     def load_texts(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
         """Append texts, from a file or from memory; all or none. LabelForward's tables are made where there are none.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from al_learner.core.errors import DataError, SettingsError
-from al_learner.core.files import check, read
+from al_learner.core.files import Field, check, read
 from al_learner.core.interfaces import Strategy, Transformer
 from al_learner.core.plan import Plan, n_held_out, pick, vote
 from al_learner.core.project import Project
@@ -68,8 +68,10 @@ def checked(texts: Iterable[str], labels: Iterable[str]) -> tuple[list[str], lis
     texts, labels = list(texts), list(labels)
     if len(texts) != len(labels):
         raise DataError(f"{len(texts):,} texts need as many labels, not {len(labels):,}")
-    pairs = ({"text": text, "label": label} for text, label in zip(texts, labels, strict=True))
-    rows = list(check(pairs, max_label_length=MAX_LABEL_LENGTH))  # type: ignore[arg-type]  # a Row has more keys, all optional
+    pairs: Iterator[dict[Field, str]] = (
+        {"text": text, "label": label} for text, label in zip(texts, labels, strict=True)
+    )
+    rows = list(check(pairs, max_label_length=MAX_LABEL_LENGTH))
     if len({row["label"] for row in rows}) < 2:
         raise DataError(f"two different labels are needed; {len(rows):,} texts have {len({*labels})}")
     return [row["text"] for row in rows], [row["label"] for row in rows]

@@ -46,3 +46,21 @@ def open_stage(victims: Servers, predictors: Predictors, tmp_path: Path) -> Iter
 
         yield open_one
         heal(postgres, redis)
+
+
+@pytest.fixture
+def stage(open_stage: Callable[..., Stage]) -> Stage:
+    """A project with texts and labels, and a predictor that listens."""
+    stage = open_stage().fill()
+    stage.predictor.start()
+    return stage
+
+
+@pytest.fixture
+def obedient_stage(open_stage: Callable[..., Stage]) -> Stage:
+    """The same with a classifier that obeys the director, and a run that is due."""
+    stage = open_stage().fill()
+    stage.settings |= stage.staged()
+    stage.predictor.start()
+    stage.vote()
+    return stage

@@ -92,6 +92,15 @@ def record(stage, column, blob):
     )  # fmt: skip
 
 
+def assert_refused_and_replaced(stage, project, bomb):
+    """Assert that a project predicts with nothing that it cannot trust, and makes anew what it needs."""
+    with pytest.raises(UntrustedError):
+        list(project.predict(["a text"]))
+    stage.vote()
+    act(project)
+    assert_serves(stage, bomb)
+
+
 def assert_serves(stage, bomb):
     """Assert that every vote is trained on, that the newest pair fits together, and that nothing went off."""
     assert not bomb._folder.exists()
@@ -111,12 +120,7 @@ def test_a_damaged_blob_is_never_unpickled(stage, open_project, bomb, logged, da
     write(stage, column, DAMAGES[damage](read(stage, column), bomb))
 
     project = open_project(signing_key=key)
-    with pytest.raises(UntrustedError):
-        list(project.predict(["a text"]))
-    stage.vote()
-    act(project)
-
-    assert_serves(stage, bomb)
+    assert_refused_and_replaced(stage, project, bomb)
     assert len(logged.named("run.note" if column == "clf" else "vectorizer.refitted")) == 1
     assert len(list(project.predict(["a text"]))) == 1
 
@@ -129,12 +133,7 @@ def test_swapped_blobs_are_never_unpickled(stage, open_project, bomb, key):
     write(stage, "countvec", clf)
 
     project = open_project(signing_key=key)
-    with pytest.raises(UntrustedError):
-        list(project.predict(["a text"]))
-    stage.vote()
-    act(project)
-
-    assert_serves(stage, bomb)
+    assert_refused_and_replaced(stage, project, bomb)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -143,12 +142,7 @@ def test_with_a_key_a_recorded_digest_is_not_enough(stage, open_project, bomb, c
     record(stage, column, pickle.dumps(bomb))
 
     project = open_project(signing_key=KEY)
-    with pytest.raises(UntrustedError):
-        list(project.predict(["a text"]))
-    stage.vote()
-    act(project)
-
-    assert_serves(stage, bomb)
+    assert_refused_and_replaced(stage, project, bomb)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -172,12 +166,7 @@ def test_with_a_key_an_old_vectorizer_is_not_accepted_in_the_place_of_the_new(st
     record(stage, "countvec", old)
 
     project = open_project(signing_key=KEY, vectorizer="tfidf")
-    with pytest.raises(UntrustedError):
-        list(project.predict(["a text"]))
-    stage.vote()
-    act(project)
-
-    assert_serves(stage, bomb)
+    assert_refused_and_replaced(stage, project, bomb)
     assert len(logged.named("vectorizer.refitted")) == 2
 
 

@@ -51,13 +51,6 @@ class Probe:
 
 
 @pytest.fixture
-def stage(open_stage):
-    stage = open_stage().fill()
-    stage.predictor.start()
-    return stage
-
-
-@pytest.fixture
 def probe(stage):
     """A worker that has nothing more to do, asked over HTTP."""
     probe = Probe(free_port())

@@ -10,14 +10,10 @@ OF_THE_CHILD = "application_name LIKE 'al-learner %%:' || %s"
 
 
 @pytest.fixture
-def stage(open_stage):
-    """A project with a classifier that obeys, and whose first run has begun to fit and waits."""
-    stage = open_stage().fill()
-    stage.settings |= stage.staged()
-    stage.predictor.start()
-    stage.vote()
-    stage.director.order("hold")
-    return stage
+def stage(obedient_stage):
+    """A project in which a run is due; its fit waits until it is told to go on."""
+    obedient_stage.director.order("hold")
+    return obedient_stage
 
 
 def test_a_restart_of_postgresql_during_a_run_costs_that_run_alone(stage):

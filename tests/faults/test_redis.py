@@ -11,14 +11,6 @@ NEVER_S = 3600
 
 
 @pytest.fixture
-def stage(open_stage):
-    """A project that has its first classifier and ten texts to spare for each scene."""
-    stage = open_stage().fill()
-    stage.predictor.start()
-    return stage
-
-
-@pytest.fixture
 def worker(stage):
     """A worker that has nothing more to do."""
     with stage.worker() as worker:

@@ -25,13 +25,8 @@ CRASHES = {
 
 
 @pytest.fixture
-def stage(open_stage):
-    """A project with a classifier that obeys, in which a run is due."""
-    stage = open_stage().fill()
-    stage.settings |= stage.staged()
-    stage.predictor.start()
-    stage.vote()
-    return stage
+def stage(obedient_stage):
+    return obedient_stage
 
 
 def recover(stage, worker):
@@ -120,9 +115,8 @@ def test_no_orphan_is_left_when_the_worker_is_killed_while_its_child_fits(stage,
     assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
 
 
-def test_what_is_heavy_is_loaded_by_the_training_process_alone(open_stage):
-    stage = open_stage().fill()
-    stage.predictor.start()
+def test_what_is_heavy_is_loaded_by_the_training_process_alone(stage):
+    stage.settings |= {"AL_LEARNER_CLASSIFIER": "complement-nb", "AL_LEARNER_CLASSIFIER_PARAMS": ""}
     with stage.worker(AL_LEARNER_GATE="hold") as worker:
         stage.assert_well()
         heavy = [heavy_libraries(pid) for pid in (worker.pid, worker.trainer_pid)]
