@@ -22,7 +22,7 @@ from al_learner.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from al_learner.core.runs import Run
+    from al_learner.core.commits import Run
     from al_learner.core.store import Model
 
 app = typer.Typer(

@@ -18,8 +18,8 @@ from typing import Any, Literal, cast
 
 from al_learner.core import errors
 from al_learner.core.choosing import Losses
+from al_learner.core.commits import Trained
 from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
-from al_learner.core.runs import Trained
 from al_learner.core.trainer import Job, Score, Workbench
 
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)

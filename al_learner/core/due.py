@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from al_learner.core.runs import Run
+from al_learner.core.commits import Run
 
 Due = Literal["update", "init", "announce", "score", "choose"]
 

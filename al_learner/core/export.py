@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from al_learner.core import artifacts
+from al_learner.core.commits import Pair
 from al_learner.core.errors import DataError
-from al_learner.core.runs import DETAILS, Pair
+from al_learner.core.runs import DETAILS
 
 
 def export(pair: Pair, file: Path, *, key: str | None, force: bool = False) -> Path:

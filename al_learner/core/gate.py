@@ -6,11 +6,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from al_learner.core.commits import Pair, Run
 from al_learner.core.comparison import compare
 from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.events import event
 from al_learner.core.pairs import Pairs
-from al_learner.core.runs import Pair, Run, Runs
+from al_learner.core.runs import Runs
 from al_learner.core.settings import Settings
 
 LEVEL = 0.01

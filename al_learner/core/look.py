@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from al_learner.core import choosing
 from al_learner.core.choosing import Choice
+from al_learner.core.commits import Run
 from al_learner.core.database import Database
 from al_learner.core.due import Due, Facts, blocked, decide
 from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
 from al_learner.core.interfaces import Chooser
 from al_learner.core.registry import INTERFACES, Spec
-from al_learner.core.runs import Run, Runs
+from al_learner.core.runs import Runs
 from al_learner.core.schema import MAX_LABEL_LENGTH
 from al_learner.core.settings import Settings
 from al_learner.core.store import Ids, Store

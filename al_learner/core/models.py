@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from al_learner.core.advice import BATCHES, Advice, advise
+from al_learner.core.commits import Pruned, Run, RunLock
 from al_learner.core.comparison import Comparison, compare
 from al_learner.core.database import chunked
 from al_learner.core.errors import DataError
@@ -15,7 +16,7 @@ from al_learner.core.export import export
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.look import Look
 from al_learner.core.pairs import Pairs
-from al_learner.core.runs import Pruned, Run, RunLock, Runs
+from al_learner.core.runs import Runs
 from al_learner.core.settings import Settings
 from al_learner.core.status import Prediction, Result
 from al_learner.core.store import CHUNK, Model, Store

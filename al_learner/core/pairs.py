@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from al_learner.core import artifacts
+from al_learner.core.commits import Pair, Run, Trained
 from al_learner.core.errors import UntrustedError
 from al_learner.core.registry import Kind
-from al_learner.core.runs import Pair, Run, Runs, Trained
+from al_learner.core.runs import Runs
 from al_learner.core.settings import Settings
 from al_learner.core.store import Store
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from al_learner.core.annotators import Agreement, agreement, with_excerpts
 from al_learner.core.channels import Channels
+from al_learner.core.commits import Pruned, Run, RunLock
 from al_learner.core.comparison import Comparison
 from al_learner.core.database import Database
 from al_learner.core.due import may_init, may_update
@@ -25,7 +26,7 @@ from al_learner.core.look import Look, Looker, is_unchosen
 from al_learner.core.models import Models
 from al_learner.core.pairs import Pairs
 from al_learner.core.runner import Runner
-from al_learner.core.runs import Pruned, Run, RunLock, Runs
+from al_learner.core.runs import Runs
 from al_learner.core.schema import MAX_LABEL_LENGTH
 from al_learner.core.settings import Settings
 from al_learner.core.status import Loaded, Prediction, Result, Status, Vitals, report

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core import choosing
+from al_learner.core.commits import Run, RunKind, RunLock
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
 from al_learner.core.evaluation import Basis
 from al_learner.core.events import event
@@ -17,7 +18,7 @@ from al_learner.core.gate import Gate, in_words
 from al_learner.core.look import Look
 from al_learner.core.pairs import Pairs
 from al_learner.core.registry import Spec
-from al_learner.core.runs import Run, RunKind, RunLock, Runs
+from al_learner.core.runs import Runs
 from al_learner.core.settings import Settings
 from al_learner.core.status import ranges
 from al_learner.core.store import Store

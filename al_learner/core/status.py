@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from al_learner.core.advice import Advice
 from al_learner.core.choosing import Choice, title
+from al_learner.core.commits import Run, RunKind
 from al_learner.core.evaluation import in_words as score_in_words
 from al_learner.core.gate import in_words as worse_in_words
 from al_learner.core.look import Look
-from al_learner.core.runs import Run, RunKind
 
 
 @dataclass(frozen=True)

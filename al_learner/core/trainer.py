@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from al_learner.core import artifacts
 from al_learner.core.choosing import Losses
+from al_learner.core.commits import Trained
 from al_learner.core.database import Database
 from al_learner.core.errors import ArtifactError, DataError, PluginError, UntrustedError
 from al_learner.core.evaluation import Basis, coded, fixed_sample, in_slice, measure
 from al_learner.core.interfaces import Chooser, Classifier, InitSampler, Labels, Transformer, Vectorizer
 from al_learner.core.registry import Spec
-from al_learner.core.runs import Trained
 from al_learner.core.store import Ids, Store
 
 if TYPE_CHECKING:

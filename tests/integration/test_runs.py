@@ -10,9 +10,10 @@ from alembic import command
 from alembic.config import Config
 
 from al_learner.core.artifacts import sha256
+from al_learner.core.commits import Trained
 from al_learner.core.database import OWNER, Database
 from al_learner.core.errors import BusyError, DatabaseError, DatabaseUnavailable, MigrationError
-from al_learner.core.runs import Runs, Trained
+from al_learner.core.runs import Runs
 from tests.support.servers import DEADLINE_S, wait_for
 from tests.support.tables import WORKER_ROLE
 

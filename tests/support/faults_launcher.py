@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from al_learner import worker
 from al_learner.core.channels import Channels
+from al_learner.core.commits import RunLock
 from al_learner.core.database import Database
 from al_learner.core.runner import Runner
-from al_learner.core.runs import RunLock
 
 When = Literal["before", "inside", "after"]
 

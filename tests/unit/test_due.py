@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from al_learner.core.commits import Run
 from al_learner.core.due import Facts, blocked, decide, may_init, may_update
-from al_learner.core.runs import Run
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
