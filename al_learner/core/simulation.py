@@ -14,7 +14,7 @@ import numpy as np
 
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.files import Field, check, read
-from al_learner.core.interfaces import Strategy, Transformer
+from al_learner.core.interfaces import Chooser, Strategy, Transformer
 from al_learner.core.plan import Plan, n_held_out, pick, vote
 from al_learner.core.project import Project
 from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
@@ -98,7 +98,8 @@ def replay(
         The corpus and its true labels.
     plan : Plan
     score : bool
-        Also score each classifier, as a worker does while nobody waits.
+        Also score each classifier, as a worker does while nobody waits. One that chooses among others is scored anyway,
+        for it chooses in that time too.
     **strategies
         ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of the settings.
 
@@ -124,6 +125,7 @@ def replay(
     voters, voted = vote(codes[pool], len(names), plan, for_votes)
     with closing(Project.of(settings_of(database, plan, strategies))) as project:
         _load(project, [texts[i] for i in pool], names.tolist())
+        is_idle_used = score or isinstance(project.settings.strategies.classifier, Chooser)
         seconds = _act(project)
         transformer, classifier = project.pair()
         # The vectorizer stays the same for the life of a project, so texts are turned into features once.
@@ -140,8 +142,8 @@ def replay(
                 waiting = np.setdiff1d(waiting, asked)
                 seconds = _act(project)
                 _, classifier = project.pair()
-            if score:
-                project.act()
+            while is_idle_used and project.act().due:
+                pass
             accuracy = float(np.mean(classifier.predict(unseen) == names[codes[held_out]]))
             n_labels = number * plan.batch_size
             yield Round(number, n_labels, n_labels * plan.votes, accuracy, seconds)

@@ -68,6 +68,18 @@ def test_a_worker_would_have_scored_it_too_if_that_is_asked_for(play, tmp_path):
     assert all(metrics)
 
 
+def test_a_classifier_that_chooses_does_so_between_the_rounds_and_the_next_round_trains_the_winner(play, tmp_path):
+    auto = Spec("auto", {"candidates": ("complement-nb", "sgd"), "min_labels": 12})
+    play(classifier=auto)
+    project = Project(f"sqlite:///{tmp_path / '1.db'}", classifier="auto", batch_size=6)
+    runs = [run for _, run in reversed(project.models())]
+    project.close()
+    chosen_by = [None, *(run.choice for run in runs[:-1])]
+    trained = [run.strategies["classifier"]["chosen"]["name"] for run in runs]
+    assert [run.choice["labels"] for run in runs if run.choice] == [12, 18]
+    assert all(name == choice["name"] for name, choice in zip(trained, chosen_by, strict=True) if choice)
+
+
 def test_what_is_held_out_is_never_seen(play, tmp_path):
     play()
     project = Project(f"sqlite:///{tmp_path / '1.db'}", classifier="complement-nb")
