@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any, cast
+from typing import cast
 
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Strategy
 from al_learner.core.plan import Noise, Plan, Query, n_pool
-from al_learner.core.registry import INTERFACES, Kind, Spec
+from al_learner.core.registry import INTERFACES, Kind, Spec, split
 from al_learner.core.settings import Settings
 from al_learner.core.simulation import Round, settings_of
 
@@ -21,8 +19,6 @@ LABELS = 1_000
 
 Chosen = str | Strategy | Sequence[str | Strategy]
 """Strategies as a person gives them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
-
-_ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Cell:
 
     def names(self) -> dict[str, str]:
         """Return what tells its curve from others', as it is written: the strategies and the query."""
-        return {**{kind: written(spec) for kind, spec in self.strategies().items()}, "query": self.plan.query}
+        return {**{kind: str(spec) for kind, spec in self.strategies().items()}, "query": self.plan.query}
 
 
 @dataclass
@@ -141,39 +137,6 @@ class Grid:
         return [replace(plan, query=cast(Query, query), seed=seed) for query in queries for seed in range(self.seeds)]
 
 
-def read_spec(kind: Kind, item: str) -> Spec:
-    """Read ``NAME`` or ``NAME(parameter=value, …)``; a value is JSON or a word.
-
-    Raises
-    ------
-    SettingsError
-        It is written otherwise.
-    """
-    match = _ITEM.fullmatch(item)
-    pairs = [pair.partition("=") for pair in split(match["params"] or "")] if match else []
-    if not match or not all(name.strip() and equals and value.strip() for name, equals, value in pairs):
-        raise SettingsError([f"{kind} {item!r}: write NAME, or NAME(parameter=value, …) like logreg(C=10)"])
-    return Spec(match["name"], {name.strip(): _read_value(value.strip()) for name, _, value in pairs})
-
-
-def written(spec: Spec) -> str:
-    """Return a strategy as `read_spec` reads it."""
-    params = ", ".join(f"{name}={_value(value)}" for name, value in spec.params.items())
-    return f"{spec.name}({params})" if params else spec.name
-
-
-def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:
-    """Split at commas outside brackets; blanks around the parts do not count."""
-    depth, items = 0, [""]
-    for character in text:
-        depth += (character in opening) - (character in closing)
-        if character == "," and depth == 0:
-            items.append("")
-        else:
-            items[-1] += character
-    return [item.strip() for item in items if item.strip()]
-
-
 def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]:
     chosen = Settings.model_fields[kind].default if chosen is None else chosen
     given = split(chosen) if isinstance(chosen, str) else [chosen] if isinstance(chosen, Strategy) else list(chosen)
@@ -182,22 +145,11 @@ def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]
     specs = {}
     for item in given:
         try:
-            spec = Spec.of(kind, item) if isinstance(item, Strategy) else read_spec(kind, item)
+            spec = Spec.of(kind, item) if isinstance(item, Strategy) else Spec.read(kind, item)
             spec.make(kind)
-            specs[written(spec)] = spec
+            specs[str(spec)] = spec
         except SettingsError as exc:
             problems += exc.problems
         except PluginError as exc:
             problems.append(str(exc))
     return list(specs.values())
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _read_value(value: str) -> Any:
-    try:
-        return json.loads({"None": "null", "True": "true", "False": "false"}.get(value, value))
-    except ValueError:
-        return value  # a word

@@ -29,7 +29,7 @@ class Choice:
     Attributes
     ----------
     name : str
-        The candidate that is trained from now on.
+        The candidate that is trained from now on, as it is called.
     labels : int
         Labelled texts that it was made with.
     losses : mapping of str to float
@@ -55,12 +55,13 @@ class Choice:
 def candidates(
     chooser: Chooser, params: Mapping[str, Mapping[str, Any]] | None = None, packages: Collection[str] | None = None
 ) -> dict[str, Classifier]:
-    """Make the candidates of a chooser.
+    """Make the candidates of a chooser, by what they are called: ``NAME``, or ``NAME(parameter=value)``.
 
     Parameters
     ----------
     params : mapping of str to dict
-        Parameters by name, for those that do not have the defaults.
+        Parameters by plug-in, which go before the plug-in's defaults and the chooser's, not before what somebody asked
+        of the chooser.
     packages : collection of str, optional
         Distributions that those who read the classifier have; candidates that require others are left out.
 
@@ -71,9 +72,13 @@ def candidates(
     """
     made: dict[str, Classifier] = {}
     problems: list[str] = []
-    for name in chooser.candidates:
+    is_asked_for = "candidates" in chooser.model_fields_set
+    for item in chooser.candidates:
         try:
-            made[name] = cast(Classifier, strategy("classifier", name, **(params or {}).get(name, {})))
+            spec = Spec.read("classifier", item)
+            given = (params or {}).get(spec.name, {})
+            own = {name: value for name, value in spec.params.items() if is_asked_for or name not in given}
+            made[str(Spec(spec.name, own))] = cast(Classifier, strategy("classifier", spec.name, **{**given, **own}))
         except SettingsError as exc:
             problems += exc.problems
         except PluginError as exc:
@@ -99,7 +104,7 @@ def candidates(
 
 def specs_of(made: Mapping[str, Classifier]) -> Specs:
     """Return candidates as plain data."""
-    return {name: Spec(name, one.model_dump(mode="json")) for name, one in made.items()}
+    return {name: Spec.of("classifier", one) for name, one in made.items()}
 
 
 def trained(record: Mapping[str, Any]) -> Spec:

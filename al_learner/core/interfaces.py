@@ -151,7 +151,7 @@ class Chooser(Classifier):
     """
 
     candidates: tuple[str, ...] = Field(
-        min_length=1, description="Names of classifiers, the one to prefer and to begin with first."
+        min_length=1, description="Classifiers, NAME or NAME(parameter=value); the one to prefer and begin with first."
     )
     min_labels: int = Field(default=2, ge=2, description="Labelled texts from which on it is chosen.")
 

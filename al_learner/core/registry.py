@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ INTERFACES: dict[Kind, type[Strategy]] = {
     "init_sampler": InitSampler,
     "label_aggregator": LabelAggregator,
 }
+
+_ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
 
 
 def group(kind: Kind) -> str:
@@ -113,6 +116,26 @@ class Spec:
         name = next((e.name for e in entry_points(kind) if e.value.replace(" ", "") == value), value)
         return cls(name, obj.model_dump(mode="json"))
 
+    @classmethod
+    def read(cls, kind: Kind, item: str) -> Spec:
+        """Read ``NAME`` or ``NAME(parameter=value, …)``; a value is JSON or a word.
+
+        Raises
+        ------
+        SettingsError
+            It is written otherwise.
+        """
+        match = _ITEM.fullmatch(item)
+        pairs = [pair.partition("=") for pair in split(match["params"] or "")] if match else []
+        if not match or not all(name.strip() and equals and value.strip() for name, equals, value in pairs):
+            raise SettingsError([f"{kind} {item!r}: write NAME, or NAME(parameter=value, …) like logreg(C=10)"])
+        return cls(match["name"], {name.strip(): _read_value(value.strip()) for name, _, value in pairs})
+
+    def __str__(self) -> str:
+        """Return it as `read` reads it."""
+        params = ", ".join(f"{name}={_value(value)}" for name, value in self.params.items())
+        return f"{self.name}({params})" if params else self.name
+
     def make(self, kind: Kind) -> Strategy:
         """Make the strategy; raises like `strategy`."""
         module, _, attribute = self.name.partition(":")
@@ -123,6 +146,18 @@ class Spec:
         except (ImportError, AttributeError) as exc:
             raise PluginError(f"{kind} {self.name}: a strategy's class must stand at the top of a module") from exc
         return _make(kind, self.name, cls, self.params)
+
+
+def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:
+    """Split at commas outside brackets; blanks around the parts do not count."""
+    depth, items = 0, [""]
+    for character in text:
+        depth += (character in opening) - (character in closing)
+        if character == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += character
+    return [item.strip() for item in items if item.strip()]
 
 
 def canonical(package: str) -> str:
@@ -151,3 +186,14 @@ def _problem(kind: Kind, name: str, cls: type[Strategy], error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"{kind} {name!r} has no parameter {parameter!r}; {allowed(parameter, cls.model_fields)}"
     return f"{kind} {name!r}: {parameter} = {error['input']!r}: {error['msg']}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read_value(value: str) -> Any:
+    try:
+        return json.loads({"None": "null", "True": "true", "False": "false"}.get(value, value))
+    except ValueError:
+        return value  # a word

@@ -3,34 +3,8 @@
 import pytest
 
 from al_learner import strategy
-from al_learner.core.cells import LABELS, Grid, read_spec, split, written
+from al_learner.core.cells import LABELS, Grid
 from al_learner.core.errors import SettingsError
-
-
-@pytest.mark.parametrize(
-    "item",
-    ["logreg", "logreg(C=10)", "logreg(C=0.5, class_weight=balanced)", "tfidf(ngram_range=[1, 2], sublinear_tf=true)",
-     "tfidf(max_features=null)"],
-)  # fmt: skip
-def test_a_strategy_is_written_as_it_is_read(item):
-    assert written(read_spec("classifier", item)) == item
-
-
-def test_values_are_json_or_words_or_what_python_prints():
-    spec = read_spec("classifier", "x( a=1,b = [1,2] ,c=word,d=None,e=True )")
-    assert spec.params == {"a": 1, "b": [1, 2], "c": "word", "d": None, "e": True}
-
-
-@pytest.mark.parametrize(
-    "item", ["", "sgd(alpha", "sgd(alpha)", "sgd(=1)", "sgd(alpha=)", "(C=1)", "sgd)", "sgd(C=1)x"]
-)
-def test_what_is_no_strategy_is_refused_with_an_example(item):
-    with pytest.raises(SettingsError, match=r"write NAME, or NAME\(parameter=value, …\) like logreg\(C=10\)"):
-        read_spec("classifier", item)
-
-
-def test_commas_within_brackets_do_not_separate():
-    assert split("a, b(c=[1, 2], d=3) ,e") == ["a", "b(c=[1, 2], d=3)", "e"]
 
 
 def test_every_combination_is_played_with_every_query_and_seed():

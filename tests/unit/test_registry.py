@@ -9,7 +9,7 @@ import stevedore
 
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Classifier
-from al_learner.core.registry import INTERFACES, Spec, changed, entry_points, names, origin, strategy
+from al_learner.core.registry import INTERFACES, Spec, changed, entry_points, names, origin, split, strategy
 
 BUILT_IN = [
     *(("classifier", name) for name in ("complement-nb", "lightgbm", "logreg", "sgd")),
@@ -180,3 +180,29 @@ def test_a_changed_copy_keeps_the_other_parameters():
     assert (copy.C, copy.max_iter, made.C) == (3, 7, 2)
     with pytest.raises(SettingsError, match="C = 0"):
         changed("classifier", made, C=0)
+
+
+@pytest.mark.parametrize(
+    "item",
+    ["logreg", "logreg(C=10)", "logreg(C=0.5, class_weight=balanced)", "tfidf(ngram_range=[1, 2], sublinear_tf=true)",
+     "tfidf(max_features=null)"],
+)  # fmt: skip
+def test_a_strategy_is_written_as_it_is_read(item):
+    assert str(Spec.read("classifier", item)) == item
+
+
+def test_values_are_json_or_words_or_what_python_prints():
+    spec = Spec.read("classifier", "x( a=1,b = [1,2] ,c=word,d=None,e=True )")
+    assert spec.params == {"a": 1, "b": [1, 2], "c": "word", "d": None, "e": True}
+
+
+@pytest.mark.parametrize(
+    "item", ["", "sgd(alpha", "sgd(alpha)", "sgd(=1)", "sgd(alpha=)", "(C=1)", "sgd)", "sgd(C=1)x"]
+)
+def test_what_is_no_strategy_is_refused_with_an_example(item):
+    with pytest.raises(SettingsError, match=r"write NAME, or NAME\(parameter=value, …\) like logreg\(C=10\)"):
+        Spec.read("classifier", item)
+
+
+def test_commas_within_brackets_do_not_separate():
+    assert split("a, b(c=[1, 2], d=3) ,e") == ["a", "b(c=[1, 2], d=3)", "e"]

@@ -389,7 +389,7 @@ def test_packages_of_the_predictor_may_be_spelt_as_pip_accepts_them(monkeypatch)
 def test_what_auto_chooses_among_is_what_the_predictor_can_read():
     listed = ("scikit-learn", "numpy", "scipy", "lightgbm")
 
-    assert [*Settings(classifier="auto").candidates] == ["complement-nb", "logreg", "sgd"]
+    assert [*Settings(classifier="auto").candidates] == ["complement-nb", "logreg(C=10)", "sgd"]
     assert [*Settings(classifier="auto", predictor_packages=listed).candidates][-1] == "lightgbm"
     assert Settings(classifier="logreg").candidates == {}
 
@@ -400,10 +400,23 @@ def test_candidates_get_the_parameters_of_their_tables():
     assert settings.candidates["logreg"] == strategy("classifier", "logreg", C=7)
 
 
+def test_what_the_list_of_candidates_says_goes_before_their_tables():
+    listed = ["logreg", "logreg(C=3)", "logreg(class_weight=balanced)"]
+    settings = Settings(classifier="auto", classifier_params={"candidates": listed}, classifiers={"logreg": {"C": 7}})
+
+    assert [*settings.candidates.items()] == [
+        ("logreg", strategy("classifier", "logreg", C=7)),
+        ("logreg(C=3)", strategy("classifier", "logreg", C=3)),
+        ("logreg(class_weight=balanced)", strategy("classifier", "logreg", C=7, class_weight="balanced")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
         ({"classifier_params": {"candidates": ["logrg"]}}, "did you mean 'logreg'?"),
+        ({"classifier_params": {"candidates": ["logreg(C=no)"]}}, "C = 'no'"),
+        ({"classifier_params": {"candidates": ["logreg(C"]}}, "write NAME, or NAME(parameter=value"),
         ({"classifier_params": {"candidates": ["auto"]}}, "'auto' chooses itself"),
         ({"classifier_params": {"candidates": []}}, "candidates"),
         ({"classifier_params": {"candidates": ["lightgbm"]}}, "can read none of the candidates lightgbm"),

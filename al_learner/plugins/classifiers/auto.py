@@ -35,9 +35,9 @@ class Auto(Chooser):
     """
 
     candidates: tuple[str, ...] = Field(
-        default=("complement-nb", "logreg", "sgd", "lightgbm"),
+        default=("complement-nb", "logreg(C=10)", "sgd", "lightgbm"),
         min_length=1,
-        description="Names of classifiers, the one to prefer and to begin with first.",
+        description="Classifiers, NAME or NAME(parameter=value); the one to prefer and begin with first.",
     )
     min_labels: int = Field(default=100, ge=2, description="Labelled texts from which on it is chosen.")
     n_folds: int = Field(default=5, ge=2, description="Parts of the labelled texts, each predicted from the others.")
