@@ -147,11 +147,11 @@ class Settings(BaseSettings):
     min_label_count: int = Field(
         default=1, ge=1, validation_alias="min_label_count", description="Votes that make a text count."
     )
-    classifier: str | InstanceOf[Classifier] = Field(default="logreg", description="Plug-in that is trained.")
+    classifier: str | InstanceOf[Classifier] = Field(default="auto", description="Plug-in that is trained.")
     classifier_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [classifiers.NAME] of the file."
     )
-    vectorizer: str | InstanceOf[Vectorizer] = Field(default="count", description="Plug-in that makes features.")
+    vectorizer: str | InstanceOf[Vectorizer] = Field(default="tfidf", description="Plug-in that makes features.")
     vectorizer_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [vectorizers.NAME] of the file."
     )

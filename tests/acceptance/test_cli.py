@@ -30,7 +30,7 @@ def test_a_project_is_loaded_trained_and_asked_from_the_command_line(cli: Cli, p
     assert (run["clf_id"], run["texts"], run["new_samples"], run["status"]) == (2, 12, 12, "succeeded")
     models = json.loads(cli("models", "--database", project, "--json").stdout)
     assert [model["clf_id"] for model in models] == [2, 1]
-    assert models[0]["run"]["strategies"]["classifier"]["name"] == "logreg"
+    assert models[0]["run"]["strategies"]["classifier"]["name"] == "auto"
     asked = cli("predict", "-", "--database", project, text="a hammer and a saw\nowl\n")
     rows = list(csv.DictReader(asked.stdout.splitlines()))
     assert [row["label"] for row in rows] == ["tool", "bird"]

@@ -65,11 +65,11 @@ ELSEWHERE = {
     "AL_LEARNER_GATE": ("hold", "hold"),
     "MIN_LABEL_COUNT": ("3", 3),
     "AL_LEARNER_CLASSIFIER": ("sgd", "sgd"),
-    "AL_LEARNER_CLASSIFIER_PARAMS": ('{"C": 3}', strategy("classifier", "logreg", C=3).model_dump()),
-    "AL_LEARNER_VECTORIZER": ("tfidf", "tfidf"),
+    "AL_LEARNER_CLASSIFIER_PARAMS": ('{"n_folds": 3}', strategy("classifier", "auto", n_folds=3).model_dump(mode="json")),
+    "AL_LEARNER_VECTORIZER": ("count", "count"),
     "AL_LEARNER_VECTORIZER_PARAMS": (
-        '{"min_df": 2, "binary": true, "ngram_range": [1, 2]}',
-        {**strategy("vectorizer", "count").model_dump(), "min_df": 2, "binary": True, "ngram_range": [1, 2]},
+        '{"min_df": 2, "sublinear_tf": true, "ngram_range": [1, 2]}',
+        {**strategy("vectorizer", "tfidf").model_dump(), "min_df": 2, "sublinear_tf": True, "ngram_range": [1, 2]},
     ),
     "AL_LEARNER_INIT_SAMPLER": ("uniform", "uniform"),
     "AL_LEARNER_INIT_SAMPLER_PARAMS": ('{"random_state": 3}', {"random_state": 3}),
@@ -299,6 +299,8 @@ def test_every_kind_of_value_can_stand_in_the_file():
 # -- strategies ---------------------------------------------------------------------------------------------------
 
 TABLES = """
+classifier = "logreg"
+
 [classifiers.logreg]
 C = 0.5
 max_iter = 50
@@ -320,7 +322,7 @@ def test_parameters_stand_in_tables_by_name_and_switching_drags_none_along(monke
 
     assert before.classifier == strategy("classifier", "logreg", C=0.5, max_iter=50)
     assert after.classifier == strategy("classifier", "sgd", alpha=0.01)
-    assert before.vectorizer == after.vectorizer == strategy("vectorizer", "count")
+    assert before.vectorizer == after.vectorizer == strategy("vectorizer", "tfidf", min_df=3)
 
 
 def test_parameters_of_the_environment_go_over_the_table_one_by_one(monkeypatch):
@@ -336,7 +338,7 @@ def test_where_parameters_come_from_is_told():
     origins = Settings().origins
 
     assert origins["classifier_params"] == "al_learner.toml"
-    assert origins["vectorizer_params"] == "default"
+    assert origins["init_sampler_params"] == "default"
 
 
 def test_a_strategy_may_be_given_as_an_object():

@@ -39,7 +39,7 @@ class Auto(Chooser):
         min_length=1,
         description="Classifiers, NAME or NAME(parameter=value); the one to prefer and begin with first.",
     )
-    min_labels: int = Field(default=100, ge=2, description="Labelled texts from which on it is chosen.")
+    min_labels: int = Field(default=150, ge=2, description="Labelled texts from which on it is chosen.")
     n_folds: int = Field(default=5, ge=2, description="Parts of the labelled texts, each predicted from the others.")
     max_texts: int = Field(default=5_000, ge=2, description="Labelled texts that are looked at, drawn at random.")
     random_state: int = Field(default=0, ge=0, description="Seed of what is drawn, and of the parts.")
