@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from al_learner import strategy
 from al_learner.core import choosing
 from al_learner.core.learner import candidate_losses, fit_classifier, fit_vectorizer, transform
 from benchmarks.common import numbers, say
-from benchmarks.corpus import DEMO, read
+from benchmarks.corpus import read
 
 HELD_OUT = 5_000
 """Texts that are never labelled, on which accuracy is measured."""
@@ -35,33 +34,36 @@ Outcome = dict[str, Any]
 def main() -> None:
     """Measure what is not measured yet, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DEMO, help="JSON lines with text and label")
+    parser.add_argument("--data", type=Path, required=True, help="JSON lines with text and label, 10,000 or more")
+    parser.add_argument("--vectorizer", default="tfidf", help="what makes features of the texts")
     parser.add_argument("--labels", type=numbers, default=(50, 200, 1000, 5000), help="how many texts are labelled")
     parser.add_argument("--seeds", type=numbers, default=(0, 1, 2, 3, 4), help="of which texts those are")
     parser.add_argument("--by", choices=("random", "uncertainty"), default="random", help="how they are picked")
     parser.add_argument("--keep", type=Path, help="JSON lines of what was measured")
     arguments = parser.parse_args()
     done = [json.loads(line) for line in arguments.keep.open()] if arguments.keep and arguments.keep.exists() else []
-    X, y = features(arguments.data)
+    how = {"by": arguments.by, "vectorizer": arguments.vectorizer}
+    X, y = features(arguments.data, arguments.vectorizer)
     for seed in arguments.seeds:
-        missing = [n for n in arguments.labels if (n, seed, arguments.by) not in {_key(outcome) for outcome in done}]
+        measured_already = {outcome["labels"] for outcome in done if {**how, "seed": seed}.items() <= outcome.items()}
+        missing = [n for n in arguments.labels if n not in measured_already]
         pool = np.random.default_rng(seed).permutation(len(y))
         picked = labelled(X, y, pool[HELD_OUT:], missing, by=arguments.by) if missing else {}
         for n, rows in picked.items():
-            outcome = {"labels": n, "seed": seed, "by": arguments.by, **measured(X, y, rows, pool[:HELD_OUT])}
+            outcome = {**how, "labels": n, "seed": seed, **measured(X, y, rows, pool[:HELD_OUT])}
             done.append(outcome)
             say(json.dumps(outcome))
             if arguments.keep:
                 with arguments.keep.open("a") as kept:
                     kept.write(json.dumps(outcome) + "\n")
     for predictor in PREDICTORS:
-        print(table([outcome for outcome in done if outcome["by"] == arguments.by], predictor), end="\n\n")
+        print(table([outcome for outcome in done if how.items() <= outcome.items()], predictor), end="\n\n")
 
 
-def features(data: Path) -> tuple[csr_matrix, NDArray[np.str_]]:
-    """Return word counts and labels of a corpus."""
+def features(data: Path, name: str) -> tuple[csr_matrix, NDArray[np.str_]]:
+    """Return features and labels of a corpus."""
     corpus = read(data, limit=None, seed=0)
-    vectorizer: Any = strategy("vectorizer", "count")
+    vectorizer: Any = strategy("vectorizer", name)
     return transform(fit_vectorizer(vectorizer, corpus.texts), corpus.texts), np.array(corpus.labels)
 
 
@@ -129,10 +131,6 @@ def table(outcomes: list[Outcome], predictor: str) -> str:
         cells = [*(f"{figure:.2f}" for figure in figures), counted, *(f"{seconds:.1f}" for seconds in times)]
         lines.append(f"| {n:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _key(outcome: Mapping[str, Any]) -> tuple[int, int, str]:
-    return outcome["labels"], outcome["seed"], outcome["by"]
 
 
 if __name__ == "__main__":

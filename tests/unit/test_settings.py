@@ -65,7 +65,10 @@ ELSEWHERE = {
     "AL_LEARNER_GATE": ("hold", "hold"),
     "MIN_LABEL_COUNT": ("3", 3),
     "AL_LEARNER_CLASSIFIER": ("sgd", "sgd"),
-    "AL_LEARNER_CLASSIFIER_PARAMS": ('{"n_folds": 3}', strategy("classifier", "auto", n_folds=3).model_dump(mode="json")),
+    "AL_LEARNER_CLASSIFIER_PARAMS": (
+        '{"n_folds": 3}',
+        strategy("classifier", "auto", n_folds=3).model_dump(mode="json"),
+    ),
     "AL_LEARNER_VECTORIZER": ("count", "count"),
     "AL_LEARNER_VECTORIZER_PARAMS": (
         '{"min_df": 2, "sublinear_tf": true, "ngram_range": [1, 2]}',
