@@ -1,6 +1,9 @@
+import pickle
+
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, random_array
+from sklearn.naive_bayes import ComplementNB
 
 from al_learner.core.registry import strategy
 
@@ -91,3 +94,15 @@ def test_balanced_class_weights_give_a_rare_class_more_probability(name):
     )
 
     assert balanced > as_it_is + 0.1
+
+
+def test_naive_bayes_is_stored_as_one_single_precision_number_a_feature_and_class():
+    X = random_array((60, 3_000), density=0.05, format="csr", dtype=np.float32, random_state=0)
+    y = np.arange(60) % 4
+
+    fitted = strategy("classifier", "complement-nb").fit(X, y)
+
+    plain = ComplementNB().fit(X, y)
+    assert len(pickle.dumps(fitted)) < 4 * 3_000 * 4 + 2_000
+    assert fitted.predict(X).tolist() == plain.predict(X).tolist()
+    np.testing.assert_allclose(fitted.predict_proba(X), plain.predict_proba(X), atol=1e-5)
