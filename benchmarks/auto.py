@@ -102,7 +102,7 @@ def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> 
         specs = choosing.specs_of(choosing.candidates(chooser, packages=packages))
         due = choosing.is_due(chooser, specs, None, len(rows))
         choice = choosing.choose(specs, None, len(rows), losses.__getitem__) if due else None
-        chosen[predictor] = choosing.standing_in(specs, choice).name
+        chosen[predictor] = choosing.standing_in(specs, choice)
     return {"accuracy": accuracy, "chosen": chosen, "fit_s": fit_s, "losses_s": losses_s}
 
 

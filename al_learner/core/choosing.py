@@ -125,11 +125,11 @@ def is_due(chooser: Chooser, specs: Specs, last: Choice | None, labels: int) -> 
     return last is None or last.candidates != _params(specs) or labels >= GROWTH * last.labels
 
 
-def standing_in(specs: Specs, last: Choice | None) -> Spec:
-    """Return the candidate to train: the one that was chosen, or the first if that one is no longer there."""
+def standing_in(specs: Specs, last: Choice | None) -> str:
+    """Return which candidate to train: the one that was chosen, or the first if that one is no longer there."""
     if last is not None and last.name in specs and last.candidates[last.name] == specs[last.name].params:
-        return specs[last.name]
-    return next(iter(specs.values()))
+        return last.name
+    return next(iter(specs))
 
 
 def choose(specs: Specs, last: Choice | None, labels: int, losses_of: Callable[[str], Losses]) -> Choice:
@@ -153,7 +153,7 @@ def choose(specs: Specs, last: Choice | None, labels: int, losses_of: Callable[[
         except AlLearnerError as exc:
             failed[name] = str(exc)
             event("choice.candidate_failed", level=logging.WARNING, candidate=name, error=str(exc))
-    name = best(found) if found else standing_in(specs, last).name
+    name = best(found) if found else standing_in(specs, last)
     means = {candidate: round(float(np.nanmean(losses)), 4) for candidate, losses in found.items()}
     return Choice(name, labels, means, failed, _params(specs))
 

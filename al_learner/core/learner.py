@@ -266,7 +266,7 @@ def _chosen(chooser: Chooser, X: csr_matrix, y: Labels) -> tuple[Choice, Classif
     if choosing.is_due(chooser, specs, None, len(y)):
         choice = choosing.choose(specs, None, len(y), lambda name: candidate_losses(chooser, made[name], X, y))
     else:
-        choice = Choice(choosing.standing_in(specs, None).name, len(y), {}, {}, {})
+        choice = Choice(choosing.standing_in(specs, None), len(y), {}, {}, {})
     return choice, made[choice.name]
 
 

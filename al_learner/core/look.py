@@ -133,7 +133,7 @@ class Looker:
         candidates = choosing.specs_of(self._settings.candidates)
         if not candidates:
             return self._specs
-        chosen = asdict(choosing.standing_in(candidates, choice))
+        chosen = asdict(candidates[choosing.standing_in(candidates, choice)])
         return {**self._specs, "classifier": {**self._specs["classifier"], "chosen": chosen}}
 
     def _warn_of_long_labels(self, settled: Settled) -> None:

@@ -115,6 +115,18 @@ def test_other_candidates_are_chosen_among_anew(database, vote, open_project):
     assert project.look().choice.name == "logreg"
 
 
+def test_a_candidate_may_have_parameters_and_is_trained_with_them(database, vote, open_project):
+    vote(10)
+    listed = ("complement-nb", "logreg(C=3)")
+    project = open_project(database, classifier=Prefers(min_labels=10, candidates=listed, winner="LogisticRegression"))
+    dues(project)
+
+    project.update(force=True)
+
+    newest = project._runs.recent()[0].strategies["classifier"]["chosen"]
+    assert (project.look().choice.name, newest["name"], newest["params"]["C"]) == ("logreg(C=3)", "logreg", 3)
+
+
 def test_a_candidate_that_fails_is_left_out_and_named(database, vote, open_project, monkeypatch, logged):
     def fail(*_):
         raise RuntimeError("no luck")

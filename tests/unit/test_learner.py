@@ -459,6 +459,15 @@ def test_auto_trains_the_first_candidate_until_there_are_enough_labels():
     assert learner.predict(["good"]).tolist() == ["+"]
 
 
+def test_the_first_candidate_may_have_parameters():
+    learner = Learner(classifier=strategy("classifier", "auto", candidates=("logreg(C=3)", "logreg"))).fit(
+        TEXTS, LABELS
+    )
+
+    assert learner.choice_.name == "logreg(C=3)"
+    assert learner.pipeline_[-1].C == 3
+
+
 def test_auto_chooses_in_fit_and_trains_the_winner():
     auto = strategy("classifier", "auto", candidates=("complement-nb", "logreg"), min_labels=20)
     learner = Learner(classifier=auto).fit(TEXTS * 5, LABELS * 5)
