@@ -162,10 +162,10 @@ def test_with_a_key_an_old_vectorizer_is_not_accepted_in_the_place_of_the_new(st
     old = read(stage, "countvec")
     project.close()
     stage.vote()
-    act(open_project(signing_key=KEY, vectorizer="tfidf"))
+    act(open_project(signing_key=KEY, vectorizer="count"))
     record(stage, "countvec", old)
 
-    project = open_project(signing_key=KEY, vectorizer="tfidf")
+    project = open_project(signing_key=KEY, vectorizer="count")
     assert_refused_and_replaced(stage, project, bomb)
     assert len(logged.named("vectorizer.refitted")) == 2
 
