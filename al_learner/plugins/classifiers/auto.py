@@ -35,7 +35,7 @@ class Auto(Chooser):
     """
 
     candidates: tuple[str, ...] = Field(
-        default=("complement-nb", "logreg(C=10)", "sgd(tol=0.001)", "lightgbm"),
+        default=("complement-nb", "logreg(C=10)", "sgd", "lightgbm"),
         min_length=1,
         description="Classifiers, NAME or NAME(parameter=value); the one to prefer and begin with first.",
     )
