@@ -34,7 +34,6 @@ from al_learner.core.errors import AlLearnerError, SettingsError
 EXIT_ERROR = 1
 
 app = typer.Typer(
-    help="From annotators' votes to a served text classifier.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -47,6 +46,24 @@ app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
 app.command()(simulate.simulate)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's
+    if value:
+        from importlib.metadata import version
+
+        say(f"al-learner {version('al-learner')}")
+        raise typer.Exit
+
+
+@app.callback()
+def al_learner(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """From annotators' votes to a served text classifier."""
+    del version
 
 
 @app.command()

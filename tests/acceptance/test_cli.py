@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import sqlite3
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,10 @@ def test_a_project_is_loaded_trained_and_asked_from_the_command_line(cli: Cli, p
     assert all(0 < float(row["probability"]) <= 1 for row in rows)
     every = list(csv.DictReader(cli("predict", "--database", project).stdout.splitlines()))
     assert [row["text_id"] for row in every] == [str(number) for number in range(1, 31)]
+
+
+def test_it_tells_its_version(cli: Cli) -> None:
+    assert cli("--version").stdout == f"al-learner {version('al-learner')}\n"
 
 
 def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: str, tmp_path: Path) -> None:
