@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from al_learner.core.curves import simulate
     from al_learner.core.errors import AlLearnerError
     from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
     from al_learner.core.learner import Learner
     from al_learner.core.project import Project
     from al_learner.core.registry import strategy
+    from al_learner.core.simulation.notebook import simulate
     from al_learner.core.testing import check_plugin
 
 __all__ = [
@@ -36,7 +36,7 @@ _MODULES = {
     "Project": "project",
     "Vectorizer": "interfaces",
     "check_plugin": "testing",
-    "simulate": "curves",
+    "simulate": "simulation.notebook",
     "strategy": "registry",
 }
 

@@ -104,7 +104,7 @@ def worker() -> None:
 @app.command()
 def health() -> None:
     """Tell whether the worker on this machine is alive: exit 0 or 1."""
-    from al_learner.core.settings import Settings
+    from al_learner.core.configuration.settings import Settings
 
     settings = Settings()
     if settings.http_port is not None:
@@ -124,8 +124,8 @@ def health() -> None:
 @app.command()
 def status(database: Database = None, as_json: Json = False) -> None:
     """Show how the project stands: votes, new samples, the last run, and why it does or does not train."""
-    from al_learner.core.evaluation import in_words
-    from al_learner.core.gate import in_words as worse_in_words
+    from al_learner.core.lifecycle.gate import describe_gate as worse_in_words
+    from al_learner.core.training.evaluation import describe_score
 
     with open_project(database) as project:
         found = project.status()
@@ -140,7 +140,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         ("countable texts", f"{found.countable_texts:,}"),
         ("new samples", f"{found.new_samples:,} of {found.batch_size:,}, {found.missing:,} missing"),
         ("newest classifier", str(found.clf_id or "none")),
-        *([("its score", in_words(newest.metrics))] if newest else []),
+        *([("its score", describe_score(newest.metrics))] if newest else []),
         *(
             [("promoted from", f"{promoted['clf_id']}: {promoted['because']}")]
             if (promoted := metrics.get("promoted"))
@@ -171,7 +171,7 @@ def predict(
     database: Database = None,
 ) -> None:
     """Predict a label and its probability for every text, as CSV."""
-    from al_learner.core.files import read
+    from al_learner.core.exchange.files import read
 
     texts: Iterable[str] | None = None
     if file == Path("-"):
@@ -190,7 +190,8 @@ def predict(
 @app.command()
 def config(database: Database = None, as_json: Json = False) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
-    from al_learner.core.settings import Settings, variable
+    from al_learner.core.configuration.fields import variable
+    from al_learner.core.configuration.settings import Settings
 
     overrides: dict[str, Any] = {"database_url": database} if database else {}
     settings = Settings(**overrides)
@@ -221,8 +222,10 @@ def demo(
     from rich.console import Console
     from rich.progress import track
 
-    from al_learner.core.plan import Plan
-    from al_learner.core.simulation import demo_corpus, plot, replay
+    from al_learner.core.exchange.corpus import demo_corpus
+    from al_learner.core.simulation.plan import Plan
+    from al_learner.core.simulation.replay import replay
+    from al_learner.core.simulation.report import plot
 
     folder.mkdir(parents=True, exist_ok=True)
     project = folder / "project.db"

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from al_learner.core.settings import Settings
+    from al_learner.core.configuration.settings import Settings
 
 EXIT_OK = 0
 EXIT_ERROR = 1
@@ -29,8 +29,6 @@ LISTENER_END_S = 2.0
 
 BEAT_S = 2.0
 """How often, at least, the heartbeat is renewed."""
-
-REANNOUNCE_MAX_S = 3600
 
 RETRY_S = (0.5, 30.0)
 """Shortest and longest pause before a database that cannot be reached is tried again."""
@@ -71,11 +69,11 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, signals: Signals) -> None:
-        from al_learner.core.child import ChildTrainer  # late, like all of core: the signal handlers come first
-        from al_learner.core.project import Project
+        from al_learner.core.project import Project  # late, like all of core: the signal handlers come first
+        from al_learner.core.training.subprocess_trainer import SubprocessTrainer
 
         self._settings, self._signals = settings, signals
-        self._trainer = ChildTrainer(
+        self._trainer = SubprocessTrainer(
             settings.database,
             timeout_s=settings.train_timeout_s,
             memory_mib=settings.train_memory_mib,
@@ -88,9 +86,6 @@ class Worker:
         self._seen: str | None = None
         self._has_heart = True
         self._idle_reason: str | None = None
-        self._has_classifier = False
-        self._well_at = time.monotonic()
-        self._reannounce_s = settings.reannounce_s
         self._beat_at = time.monotonic()
         self._new_samples = 0
 
@@ -100,9 +95,9 @@ class Worker:
         from al_learner.core.events import event
 
         if self._settings.http_port is not None:
-            from al_learner.core import monitor  # an extra, and only if it is asked for
+            from al_learner.core.service import http  # an extra, and only if it is asked for
 
-            monitor.serve(
+            http.serve(
                 self._settings.http_port,
                 vitals=self._project.vitals,
                 new_samples=lambda: self._new_samples,
@@ -116,7 +111,7 @@ class Worker:
             self._until_available(self._project.prepare)
             while not self._signals.stopping:
                 self._until_available(self._work)
-                self._until_available(self._unlock)
+                self._until_available(self._project.repeat_announcement)
                 self._sleep()
         except Stopped:
             event("worker.gave_up", level=logging.WARNING, grace_s=self._settings.grace_s)
@@ -127,6 +122,7 @@ class Worker:
             ended.set()
             listener.join(LISTENER_END_S)
             self._project.close()
+            self._trainer.close()
         event("worker.stopped")
         return EXIT_OK
 
@@ -135,16 +131,16 @@ class Worker:
         from al_learner.core.errors import AlLearnerError, BusyError, DatabaseUnavailable
         from al_learner.core.events import event
 
-        if not self._hints and self._seen is not None and self._seen == self._project.snapshot():
+        if not self._hints and self._seen is not None and self._seen == self._project.change_token():
             return None
         self._seen = None
         may_announce = True
         while not self._signals.stopping:
             hints, self._hints = self._hints, set()  # in one step: the listener adds to them
             self._heard_init |= "init" in hints
-            snapshot = self._project.snapshot()
+            token = self._project.change_token()
             try:
-                look = self._project.act(heard_init=self._heard_init, may_announce=may_announce)
+                state = self._project.reconcile(heard_init=self._heard_init, may_announce=may_announce)
             except DatabaseUnavailable:
                 raise
             except BusyError as exc:
@@ -152,28 +148,15 @@ class Worker:
             except AlLearnerError as exc:
                 event("look.failed", level=logging.ERROR, error=str(exc))
                 return None
-            self._new_samples = look.facts.new_samples
-            if look.facts.has_classifier:
-                self._heard_init, self._has_classifier = False, True
-            if look.due in ("update", "init", "announce"):
-                self._well_at = time.monotonic()
-            if look.due is None:
-                if not look.facts.blocked and not self._project.is_waiting_to_be_heard(look.newest):
-                    self._seen = snapshot
-                return self._idle(look.reason)
-            may_announce = look.due == "score"
+            self._new_samples = state.facts.new_samples
+            if state.facts.has_classifier:
+                self._heard_init = False
+            if state.due is None:
+                if not state.facts.blocked and not self._project.is_announcement_pending(state.newest):
+                    self._seen = token
+                return self._idle(state.reason)
+            may_announce = state.due == "score"
         return None
-
-    def _unlock(self) -> None:
-        """Announce again when the app has been locked for long: a predictor that was killed while it wrote."""
-        from al_learner.core.events import event
-
-        if not self._project.is_locked():
-            self._well_at, self._reannounce_s = time.monotonic(), self._settings.reannounce_s
-        elif self._has_classifier and time.monotonic() - self._well_at >= self._reannounce_s:
-            event("app.locked", level=logging.WARNING, seconds=self._reannounce_s, then="announced again")
-            self._project.announce()
-            self._well_at, self._reannounce_s = time.monotonic(), min(2 * self._reannounce_s, REANNOUNCE_MAX_S)
 
     def _idle(self, reason: str) -> None:
         from al_learner.core.events import event
@@ -252,8 +235,8 @@ def main() -> int:
     """Run the worker of the project that the environment names. Return the exit code."""
     signals = Signals()
     from al_learner.core import events  # late: the signal handlers come first
+    from al_learner.core.configuration.settings import Settings
     from al_learner.core.errors import SettingsError
-    from al_learner.core.settings import Settings
 
     try:
         settings = Settings()

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from al_learner import strategy
-from al_learner.core import choosing
-from al_learner.core.learner import candidate_losses, fit_classifier, fit_vectorizer, transform
+from al_learner.core.registry import candidates
+from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, transform
+from al_learner.core.training.model_selection import ModelSelector, candidate_losses
 from benchmarks.common import numbers, say
 from benchmarks.corpus import read
 
@@ -87,7 +88,7 @@ def labelled(X: csr_matrix, y: NDArray[np.str_], pool: Rows, sizes: list[int], *
 def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> Outcome:
     """Train every candidate and measure it, choose with each predictor, and take the time of both."""
     chooser: Any = strategy("classifier", "auto")
-    made = choosing.candidates(chooser)
+    made = candidates(chooser)
     accuracy, losses, fit_s, losses_s = {}, {}, {}, {}
     for name, candidate in made.items():
         started = time.perf_counter()
@@ -99,17 +100,17 @@ def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> 
         losses_s[name] = time.perf_counter() - started
     chosen = {}
     for predictor, packages in PREDICTORS.items():
-        specs = choosing.specs_of(choosing.candidates(chooser, packages=packages))
-        due = choosing.is_due(chooser, specs, None, len(rows))
-        choice = choosing.choose(specs, None, len(rows), losses.__getitem__) if due else None
-        chosen[predictor] = choosing.standing_in(specs, choice)
+        selector = ModelSelector(chooser, candidates(chooser, packages=packages))
+        due = selector.is_due(None, len(rows))
+        choice = selector.select(None, len(rows), losses.__getitem__) if due else None
+        chosen[predictor] = selector.selected(choice)
     return {"accuracy": accuracy, "chosen": chosen, "fit_s": fit_s, "losses_s": losses_s}
 
 
 def table(outcomes: list[Outcome], predictor: str) -> str:
     """Return the means over the seeds as Markdown, in points."""
     chooser: Any = strategy("classifier", "auto")
-    names = [*choosing.candidates(chooser, packages=PREDICTORS[predictor])]
+    names = [*candidates(chooser, packages=PREDICTORS[predictor])]
     columns = [*names, "auto", "behind the best", "behind each seed's best", "chosen", "choosing", "training"]
     lines = [
         f"Predictor: {predictor}; means over the seeds, accuracy in %, time in seconds",

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from al_learner import LabelAggregator, strategy
-from al_learner.core.voting import VotedText, settle
+from al_learner.core.labels.aggregation import aggregate_votes
+from al_learner.core.labels.votes import VotedText
 from benchmarks.report import markdown
 
 Vote = tuple[str, str, str]
@@ -109,7 +110,7 @@ def settled(crowd: Crowd, aggregator: LabelAggregator) -> tuple[float, float]:
     """Return the share of texts whose settled label is the true one, and the processor's seconds."""
     rows = crowd.rows()
     started = time.process_time()
-    found = settle(rows, aggregator, min_label_count=1, max_label_length=50)
+    found = aggregate_votes(rows, aggregator, min_label_count=1, max_label_length=50)
     seconds = time.process_time() - started
     texts = list(dict.fromkeys(text for text, _, _ in crowd.votes))
     right = [label == crowd.truth[text] for text, label in zip(texts, found.labels, strict=True) if text in crowd.truth]

@@ -60,11 +60,11 @@ def profiled(bench: Bench, corpus: corpora.Corpus, at: int, chosen: argparse.Nam
         )
         try:
             app.vote(*bench.labels(0, at))
-            project.act()
+            project.reconcile()
             app.vote(*bench.labels(at, at + BATCH_SIZE))
             profile = cProfile.Profile()
             profile.enable()
-            look = project.act()
+            look = project.reconcile()
             profile.disable()
         finally:
             project.close()

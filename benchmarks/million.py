@@ -77,10 +77,10 @@ def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
     )
     try:
         project.prepare()
-        seen, moved, polled = project.snapshot(), 0, []
+        seen, moved, polled = project.change_token(), 0, []
         for _ in range(POLLS):
             started = time.monotonic()
-            now = project.snapshot()
+            now = project.change_token()
             project.is_locked()
             polled.append((time.monotonic() - started) * 1e3)
             moved += now != seen
@@ -88,7 +88,7 @@ def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
         looked = []
         for _ in range(LOOKS):
             started = time.monotonic()
-            project.look()
+            project.read_state()
             looked.append((time.monotonic() - started) * 1e3)
     finally:
         project.close()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.project import Project
-from al_learner.core.settings import Settings
 from tests.support import servers as own
 from tests.support.tables import SCHEMA, WORKER_ROLE, PostgresqlTables, SqliteTables, Tables
 

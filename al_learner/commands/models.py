@@ -22,8 +22,7 @@ from al_learner.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from al_learner.core.commits import Run
-    from al_learner.core.store import Model
+    from al_learner.core.storage.records import Run, StoredClassifier
 
 app = typer.Typer(
     help="List, compare, put back, export and remove the stored classifiers.", invoke_without_command=True
@@ -55,9 +54,9 @@ def models_list(database: Database = None, as_json: Json = False) -> None:
 @app.command("show")
 def models_show(clf_id: Id, database: Database = None, as_json: Json = False) -> None:
     """Show one classifier: what it was trained on and with, and how good it is, label by label."""
-    from al_learner.core.choosing import title, trained
-    from al_learner.core.evaluation import in_words
-    from al_learner.core.gate import in_words as worse_in_words
+    from al_learner.core.lifecycle.gate import describe_gate as worse_in_words
+    from al_learner.core.training.evaluation import describe_score
+    from al_learner.core.training.model_selection import title, trained
 
     with open_project(database) as project:
         model, run = project.model(clf_id)
@@ -79,7 +78,7 @@ def models_show(clf_id: Id, database: Database = None, as_json: Json = False) ->
         ),
         ("versions", ", ".join(f"{name} {version}" for name, version in (run.versions or {}).items())),
         ("announced", local_time(run.announced) if run.announced else "no"),
-        ("score", in_words(run.metrics)),
+        ("score", describe_score(run.metrics)),
         *((name.replace("_", " "), value) for name, value in score.items()),
         *([("gate", warning)] if (warning := worse_in_words(clf_id, metrics.get("gate"))) else []),
     ]
@@ -133,7 +132,7 @@ def models_prune(
     as_json: Json = False,
 ) -> None:
     """Remove old classifiers, but never the newest nor one that somebody asked to download."""
-    from al_learner.core.status import ranges
+    from al_learner.core.models.catalogue import ranges
 
     with open_project(database) as project:
         found = project.prune(keep, dry_run=dry_run, wait_s=wait)
@@ -145,12 +144,12 @@ def models_prune(
     return None
 
 
-def _plain(model: Model, run: Run | None) -> dict[str, Any]:
+def _plain(model: StoredClassifier, run: Run | None) -> dict[str, Any]:
     return asdict(model) | {"run": asdict(run) if run else None}
 
 
-def _row(model: Model, run: Run | None) -> tuple[str, ...]:
-    from al_learner.core.choosing import title  # heavy: numpy
+def _row(model: StoredClassifier, run: Run | None) -> tuple[str, ...]:
+    from al_learner.core.training.model_selection import title  # heavy: numpy
 
     metrics = (run.metrics or {}) if run else {}
     return (

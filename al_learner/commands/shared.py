@@ -18,8 +18,8 @@ from al_learner.core.errors import SettingsError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from al_learner.core.lifecycle.result import Result
     from al_learner.core.project import Project
-    from al_learner.core.status import Result
 
 EXIT_NOTHING_TO_DO = 3
 

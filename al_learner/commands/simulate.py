@@ -13,7 +13,7 @@ import typer
 from al_learner.commands.shared import Json, named_columns, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
-    from al_learner.core.cells import Cell, Played
+    from al_learner.core.simulation.grid import Trial, TrialResult
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -76,9 +76,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     Each project is a combination of the strategies and a seed. A fifth of the texts is held out of it; accuracy is
     measured on those. Interrupted, the same command goes on from the projects that are finished.
     """
-    from al_learner.core.cells import Grid
-    from al_learner.core.report import write
-    from al_learner.core.summary import curves, default_target, rows, same, table
+    from al_learner.core.simulation.grid import Grid
+    from al_learner.core.simulation.metrics import curves, default_target, rows, same, table
+    from al_learner.core.simulation.report import write
 
     corpus = _corpus(data, column)
     grid = Grid(
@@ -95,7 +95,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
         noise=noise,
         max_texts=texts,
     )
-    played = _sweep(corpus, grid.cells(len(corpus[0])), folder, workers)
+    played = _sweep(corpus, grid.trials(len(corpus[0])), folder, workers)
     found = curves(played)
     target = default_target(found) if target is None else target
     size = f"{len(corpus[0]):,} texts" if texts is None else f"{texts:,} of {len(corpus[0]):,} texts"
@@ -109,30 +109,30 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
         say(f"accuracy in % at so many labels, mean ± standard deviation over seeds; all: {same(found)}")
         say(f"the report: {report}")
     if failed := [one for one in played if one.error]:
-        names = (f"{', '.join(one.cell.names().values())}, seed {one.cell.plan.seed}: {one.error}" for one in failed)
+        names = (f"{', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}: {one.error}" for one in failed)
         sys.stderr.writelines(f"error: {line}\n" for line in names)
         raise typer.Exit(EXIT_ERROR)
 
 
 def _sweep(
-    corpus: tuple[Sequence[str], Sequence[str]], cells: Sequence[Cell], folder: Path, workers: int | None
-) -> list[Played]:
-    from al_learner.core.sweep import sweep
+    corpus: tuple[Sequence[str], Sequence[str]], trials: Sequence[Trial], folder: Path, workers: int | None
+) -> list[TrialResult]:
+    from al_learner.core.simulation.pool import sweep
 
     with progress_bar() as progress:
-        task = progress.add_task("", total=sum(cell.plan.rounds + 1 for cell in cells))
+        task = progress.add_task("", total=sum(trial.plan.rounds + 1 for trial in trials))
 
-        def tick(n_rounds: int, n_cells: int) -> None:
-            progress.update(task, completed=n_rounds, description=f"{n_cells} of {len(cells)} projects")
+        def tick(n_rounds: int, n_trials: int) -> None:
+            progress.update(task, completed=n_rounds, description=f"{n_trials} of {len(trials)} projects")
 
         try:
-            played = sweep(*corpus, cells, folder=folder, workers=workers, tick=tick)
+            played = sweep(*corpus, trials, folder=folder, workers=workers, tick=tick)
         except KeyboardInterrupt:
             progress.stop()
             sys.stderr.write(f"interrupted: the same command goes on from the projects finished so far, in {folder}\n")
             raise typer.Exit(EXIT_INTERRUPTED) from None
     if n_reused := sum(one.is_reused for one in played):
-        sys.stderr.write(f"{n_reused} of {len(cells)} projects were finished before and taken from {folder}\n")
+        sys.stderr.write(f"{n_reused} of {len(trials)} projects were finished before and taken from {folder}\n")
     return played
 
 
@@ -141,9 +141,9 @@ def _command() -> list[str]:
 
 
 def _corpus(data: Path | None, column: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    from al_learner.core.files import read
-    from al_learner.core.schema import MAX_LABEL_LENGTH
-    from al_learner.core.simulation import checked, demo_corpus
+    from al_learner.core.exchange.corpus import checked, demo_corpus
+    from al_learner.core.exchange.files import read
+    from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
     if data is None:
         return demo_corpus()

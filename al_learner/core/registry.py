@@ -6,17 +6,17 @@ import difflib
 import importlib.metadata
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 from stevedore.named import NamedExtensionManager
 
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
 
 Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator"]
 
@@ -146,6 +146,56 @@ class Spec:
         except (ImportError, AttributeError) as exc:
             raise PluginError(f"{kind} {self.name}: a strategy's class must stand at the top of a module") from exc
         return _make(kind, self.name, cls, self.params)
+
+
+def candidates(
+    chooser: Chooser, params: Mapping[str, Mapping[str, Any]] | None = None, packages: Collection[str] | None = None
+) -> dict[str, Classifier]:
+    """Make what a classifier chooses among, by what it is called: ``NAME``, or ``NAME(parameter=value)``.
+
+    Parameters
+    ----------
+    params : mapping of str to dict
+        Parameters by plug-in, which go before the plug-in's defaults and the chooser's, not before what somebody asked
+        of the chooser.
+    packages : collection of str, optional
+        Distributions that those who read the classifier have; candidates that require others are left out.
+
+    Raises
+    ------
+    SettingsError
+        Names every candidate that is unknown, or wrong parameters of it; or none is left.
+    """
+    made: dict[str, Classifier] = {}
+    problems: list[str] = []
+    is_asked_for = "candidates" in chooser.model_fields_set
+    for item in chooser.candidates:
+        try:
+            spec = Spec.read("classifier", item)
+            given = (params or {}).get(spec.name, {})
+            own = {name: value for name, value in spec.params.items() if is_asked_for or name not in given}
+            made[str(Spec(spec.name, own))] = cast(Classifier, strategy("classifier", spec.name, **{**given, **own}))
+        except SettingsError as exc:
+            problems += exc.problems
+        except PluginError as exc:
+            problems.append(str(exc))
+    problems += [f"candidate {name!r} chooses itself" for name, one in made.items() if isinstance(one, Chooser)]
+    if problems:
+        raise SettingsError(problems)
+    if packages is not None:
+        has = {*map(canonical, packages)}
+        made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
+    if not made:
+        listed, has_alone = ", ".join(chooser.candidates), ", ".join(packages or ())
+        raise SettingsError(
+            [
+                (
+                    f"a predictor with {has_alone} can read none of the candidates {listed}: rebuild it with what they "
+                    "need and list that in AL_LEARNER_PREDICTOR_PACKAGES, or add a candidate that needs no more"
+                )
+            ]
+        )
+    return made
 
 
 def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:

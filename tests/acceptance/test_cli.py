@@ -13,8 +13,8 @@ import pytest
 
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
-from al_learner.core.database import OWNER, Database
-from al_learner.core.runs import Runs
+from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.runs import Runs
 from tests.acceptance.conftest import Cli
 
 EXIT_USAGE = 2

@@ -19,9 +19,9 @@ from sklearn.naive_bayes import MultinomialNB
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, check_plugin, strategy
 from al_learner.core.errors import PluginError
 from al_learner.core.interfaces import Chooser
-from al_learner.core.learner import transform
 from al_learner.core.registry import INTERFACES, names
 from al_learner.core.testing import checks
+from al_learner.core.training.fitting import transform
 from al_learner.plugins.aggregators.majority import Majority
 from al_learner.plugins.classifiers.auto import Auto
 from al_learner.plugins.classifiers.complement_nb import ComplementNb

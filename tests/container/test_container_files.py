@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from al_learner.core.settings import Settings, variable, variables
+from al_learner.core.configuration.fields import variable, variables
+from al_learner.core.configuration.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")

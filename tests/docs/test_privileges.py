@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from al_learner import Project
-from al_learner.core.channels import Channels
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DatabaseError
-from al_learner.core.settings import Settings
+from al_learner.core.service.redis_channels import Channels
 from tests.docs.pages import DOCS, blocks
 from tests.support.servers import Redis
 from tests.support.tables import PostgresqlTables
@@ -44,8 +44,8 @@ def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
     assert project.init().run
     for text_id, label in zip(ids, "++--", strict=True):
         postgresql.vote(text_id, label)
-    assert project.act().due == "update"
-    assert project.act().due == "score"
+    assert project.reconcile().due == "update"
+    assert project.reconcile().due == "score"
     assert project.update(force=True, refit=True).run
     assert project.status().due is None
     assert len(project.models()) == 3

@@ -12,10 +12,12 @@ import typer.main
 
 import al_learner
 from al_learner.cli import app
-from al_learner.core import errors, evaluation
+from al_learner.core import errors
+from al_learner.core.configuration.fields import CONFIG_VARIABLE, variable, variables
+from al_learner.core.configuration.settings import DEFAULT_CONFIG, Settings
 from al_learner.core.registry import INTERFACES, entry_points, group, origin
-from al_learner.core.schema import labelforward, ours
-from al_learner.core.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, Settings, variable, variables
+from al_learner.core.storage.schema import labelforward, ours
+from al_learner.core.training import evaluation
 from tests.docs.pages import DOCS, ROOT, code, section, table
 
 CLI, SETTINGS, DATABASE = (DOCS / "reference" / f"{name}.md" for name in ("cli", "settings", "database"))
@@ -124,7 +126,7 @@ def test_the_page_has_every_column_of_a_table_in_order(name: str) -> None:
 
 
 def test_the_page_has_every_channel() -> None:
-    from al_learner.core import channels
+    from al_learner.core.service import redis_channels as channels
 
     assert {row[0].strip("`") for row in table(DATABASE, "Channels")} == {channels.LEARNER, channels.PREDICTOR}
 
@@ -161,7 +163,7 @@ def test_the_page_has_the_error_tree_and_every_error() -> None:
 
 
 def test_the_page_has_every_metric_of_the_monitor() -> None:
-    source = (ROOT / "al_learner" / "core" / "monitor.py").read_text(encoding="utf-8")
+    source = (ROOT / "al_learner" / "core" / "service" / "http.py").read_text(encoding="utf-8")
     named = {*re.findall(r"\"(al_learner_\w+)\"", source)}
     assert {row[0].strip("`") for row in table(DOCS / "how-to" / "run-the-worker.md", "Metrics")} == named
 

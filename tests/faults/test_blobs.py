@@ -68,7 +68,7 @@ def open_project(stage):
 
 def act(project):
     """Do what is due until nothing is."""
-    while project.act().due:
+    while project.reconcile().due:
         pass
 
 

@@ -70,12 +70,12 @@ class Game:
                 self.rows[text_id] = (*self.rows[text_id][:2], label, False)
             known = [text_id for text_id, row in self.rows.items() if row[2] is not None]
             Gate.while_it_trains = staticmethod(vote)
-            assert self._project.act().due == "update"
+            assert self._project.reconcile().due == "update"
             for text_id in known:
                 self.rows[text_id] = (*self.rows[text_id][:3], True)
-        look = self._project.act()
+        look = self._project.reconcile()
         if look.due == "score":
-            look = self._project.act()
+            look = self._project.reconcile()
         assert look.due is None
         assert look.facts.new_samples == sum(is_new for *_, is_new in self._countable())
 

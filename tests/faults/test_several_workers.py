@@ -7,8 +7,10 @@ from contextlib import ExitStack, closing
 import pytest
 
 from al_learner import Project
-from al_learner.core.database import Database
-from al_learner.core.runs import Runs
+from al_learner.core.storage.database import Database
+from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.runs import Runs
+from al_learner.core.storage.upgrade import upgrade_runs
 from tests.support.faults_servers import LOCKED, terminate
 from tests.support.servers import wait_for
 
@@ -48,10 +50,10 @@ def test_a_lock_that_was_given_back_can_be_taken_at_once(open_stage):
     stage = open_stage()
     database = Database(stage.postgres.url(stage.database).replace("postgresql:", "postgresql+psycopg:"))
     runs = Runs(database)
-    runs.upgrade()
+    upgrade_runs(runs._database)
 
     for _ in range(N_LOCKS):  # as often as a look must not be turned away by the look before it
-        with runs.lock():
+        with hold_run_lock(runs._database):
             pass
     database.close()
 
@@ -63,13 +65,13 @@ def test_an_announcement_does_not_count_for_a_classifier_that_was_stored_after_i
     options = {"classifier": "complement-nb", "redis_host": "127.0.0.1", "redis_port": stage.redis.port}
     url = stage.postgres.url(stage.database)
     with closing(Project(url, **options)) as ours, closing(Project(url, **options)) as other:
-        ours.act()
+        ours.reconcile()
         publish = ours._channels.announce
 
         def publish_before_another_commits() -> int:
             heard = publish()
             stage.vote()
-            other.act()
+            other.reconcile()
             return heard
 
         monkeypatch.setattr(ours._channels, "announce", publish_before_another_commits)

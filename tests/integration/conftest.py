@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from al_learner.core.database import Database
+from al_learner.core.storage.database import Database
 from tests.support.tables import Tables
 
 

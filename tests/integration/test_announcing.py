@@ -43,7 +43,7 @@ def announced(tables):
 def test_whoever_listens_hears_of_a_new_classifier_once(project, voted, redis):
     with predictor(redis) as heard:
         project.update()
-        assert project.act().due is None
+        assert project.reconcile().due is None
 
     assert heard == ["update"]
     assert announced(voted) == [True]
@@ -58,12 +58,12 @@ def test_what_nobody_heard_is_not_announced(project, voted, logged):
 
 def test_it_is_announced_again_until_somebody_listens(project, voted, redis):
     project.update()
-    assert project.act().due == "announce"
+    assert project.reconcile().due == "announce"
     assert announced(voted) == [False]
 
     with predictor(redis) as heard:
-        assert project.act().due == "announce"
-        assert project.act().due is None
+        assert project.reconcile().due == "announce"
+        assert project.reconcile().due is None
 
     assert heard == ["update"]
     assert announced(voted) == [True]
@@ -74,8 +74,8 @@ def test_several_waiting_classifiers_are_one_announcement(project, voted, redis)
         project.update(force=True)
 
     with predictor(redis) as heard:
-        project.act()
-        project.act()
+        project.reconcile()
+        project.reconcile()
 
     assert heard == ["update"]
     assert announced(voted) == [True, True, True]
@@ -86,7 +86,7 @@ def test_a_worker_announces_what_another_could_not(project, voted, redis, open_p
     other = open_project(voted, batch_size=4, redis_url=f"redis://127.0.0.1:{redis.port}/0")
 
     with predictor(redis) as heard:
-        other.act()
+        other.reconcile()
 
     assert heard == ["update"]
 
@@ -94,7 +94,7 @@ def test_a_worker_announces_what_another_could_not(project, voted, redis, open_p
 def test_an_init_with_a_classifier_present_is_answered_with_an_announcement(project, redis):
     with predictor(redis) as heard:
         project.update()
-        assert project.act(heard_init=True).due == "announce"
+        assert project.reconcile(heard_init=True).due == "announce"
 
     assert heard == ["update", "update"]
 
@@ -103,7 +103,7 @@ def test_nothing_is_announced_before_there_is_a_classifier(project, voted, redis
     voted.query("UPDATE text_data SET labels = '[]'")
 
     with predictor(redis) as heard:
-        assert project.act(heard_init=True).due is None
+        assert project.reconcile(heard_init=True).due is None
 
     assert heard == []
 
@@ -125,7 +125,7 @@ def test_a_run_succeeds_without_redis(voted, open_project, logged):
     assert result.run.status == "succeeded"
     assert announced(voted) == [False]
     assert len(logged.named("announcement.failed")) == 1
-    assert project.act().due == "announce"
+    assert project.reconcile().due == "announce"
 
 
 def test_without_redis_configured_nothing_waits_to_be_announced(voted, open_project):
@@ -133,7 +133,7 @@ def test_without_redis_configured_nothing_waits_to_be_announced(voted, open_proj
 
     project.update()
 
-    assert project.act().due is None
+    assert project.reconcile().due is None
 
 
 def test_a_listener_ends_quietly_when_its_project_is_closed(voted, redis, open_project):

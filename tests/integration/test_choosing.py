@@ -7,8 +7,8 @@ import pickle
 import pytest
 
 from al_learner import Project, strategy
-from al_learner.core.child import ChildTrainer
-from al_learner.core.settings import Settings
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.training.subprocess_trainer import SubprocessTrainer
 from al_learner.plugins.classifiers.sgd import Sgd
 from tests.support.servers import DEADLINE_S
 from tests.support.strategies import DeadlyChooser, InterruptedChooser, Prefers
@@ -30,7 +30,7 @@ def vote(database):
 def dues(project):
     """Do everything that is due; return what it was."""
     done = []
-    while (due := project.act().due) is not None:
+    while (due := project.reconcile().due) is not None:
         done.append(due)
     return done
 
@@ -45,13 +45,13 @@ def test_it_chooses_last_of_all_and_the_next_update_trains_the_winner(database, 
 
     assert dues(project) == ["update", "score", "choose"]
     assert newest_estimator(database) == "ComplementNB"
-    choice = project.look().choice
+    choice = project.read_state().choice
     assert (choice.name, choice.labels, choice.losses) == ("sgd", 10, {"complement-nb": 1.0, "sgd": 0.0})
 
     project.update(force=True)
 
     assert newest_estimator(database) == "SGDClassifier"
-    trained = [run.strategies["classifier"]["chosen"]["name"] for run in project._runs.recent()]
+    trained = [run.strategies["classifier"]["chosen"]["name"] for run in project._storage.runs.recent()]
     assert trained == ["sgd", "complement-nb"]
 
 
@@ -65,7 +65,7 @@ def test_it_chooses_again_only_when_the_labels_have_grown_by_half(database, vote
 
     without, chosen = ["update", "score"], ["update", "score", "choose"]
     assert seen == [chosen, without, chosen, without, chosen]
-    assert [run.choice["labels"] for run in project._runs.recent() if run.choice] == [45, 30, 20]
+    assert [run.choice["labels"] for run in project._storage.runs.recent() if run.choice] == [45, 30, 20]
 
 
 def test_below_the_labels_that_it_needs_it_does_not_choose(database, vote, open_project):
@@ -83,7 +83,7 @@ def test_by_hand_it_chooses_too(database, vote, open_project):
 
     project.update()
 
-    assert project.look().choice.name == "sgd"
+    assert project.read_state().choice.name == "sgd"
     assert dues(project) == []
 
 
@@ -94,7 +94,7 @@ def test_labels_drawn_at_random_are_nothing_to_choose_by(database, open_project)
 
     assert dues(project) == ["init", "score"]
     project.init(force=True)
-    assert project.look().choice is None
+    assert project.read_state().choice is None
 
 
 def test_prelabelled_data_is_enough_to_choose_by(database, open_project):
@@ -112,7 +112,7 @@ def test_other_candidates_are_chosen_among_anew(database, vote, open_project):
     others = Prefers(min_labels=10, candidates=("complement-nb", "logreg"), winner="LogisticRegression")
     project = open_project(database, classifier=others)
     assert dues(project) == ["choose"]
-    assert project.look().choice.name == "logreg"
+    assert project.read_state().choice.name == "logreg"
 
 
 def test_a_candidate_may_have_parameters_and_is_trained_with_them(database, vote, open_project):
@@ -123,8 +123,8 @@ def test_a_candidate_may_have_parameters_and_is_trained_with_them(database, vote
 
     project.update(force=True)
 
-    newest = project._runs.recent()[0].strategies["classifier"]["chosen"]
-    assert (project.look().choice.name, newest["name"], newest["params"]["C"]) == ("logreg(C=3)", "logreg", 3)
+    newest = project._storage.runs.recent()[0].strategies["classifier"]["chosen"]
+    assert (project.read_state().choice.name, newest["name"], newest["params"]["C"]) == ("logreg(C=3)", "logreg", 3)
 
 
 def test_a_candidate_that_fails_is_left_out_and_named(database, vote, open_project, monkeypatch, logged):
@@ -136,11 +136,11 @@ def test_a_candidate_that_fails_is_left_out_and_named(database, vote, open_proje
     monkeypatch.setattr(Sgd, "fit", fail)
 
     assert dues(project) == ["update", "score", "choose"]
-    choice = project.look().choice
+    choice = project.read_state().choice
     assert choice.name == "complement-nb"
     assert "no luck" in choice.failed["sgd"]
     assert [fields["candidate"] for fields in logged.named("choice.candidate_failed")] == ["sgd"]
-    assert [run.status for run in project._runs.recent()] == ["succeeded"]
+    assert [run.status for run in project._storage.runs.recent()] == ["succeeded"]
 
 
 def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
@@ -157,17 +157,17 @@ def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
     vote(5)
 
     assert dues(project) == ["update", "score", "choose"]
-    choice = project.look().choice
+    choice = project.read_state().choice
     assert (choice.name, choice.losses, {*choice.failed}) == ("sgd", {}, {"complement-nb", "sgd"})
 
 
 def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
     vote(10)
     settings = Settings(database_url=database.url, classifier=DeadlyChooser(min_labels=10))
-    project = Project.of(settings, trainer=ChildTrainer(settings.database, timeout_s=DEADLINE_S))
+    project = Project.of(settings, trainer=SubprocessTrainer(settings.database, timeout_s=DEADLINE_S))
 
     assert dues(project) == ["update", "score", "choose"]
-    choice = project.look().choice
+    choice = project.read_state().choice
     assert choice.losses == {"complement-nb": 1.0}
     assert "ended by itself, with exit code 3" in choice.failed["sgd"]
     project.close()
@@ -176,11 +176,14 @@ def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
 def test_choosing_that_is_interrupted_is_made_up_for(database, vote, open_project):
     vote(10)
     project = open_project(database, classifier=InterruptedChooser(min_labels=10))
-    project.act()
-    project.act()
+    project.reconcile()
+    project.reconcile()
     with pytest.raises(KeyboardInterrupt):
-        project.act()
-    assert (project.look().choice, [run.status for run in project._runs.recent()]) == (None, ["succeeded"])
+        project.reconcile()
+    assert (project.read_state().choice, [run.status for run in project._storage.runs.recent()]) == (
+        None,
+        ["succeeded"],
+    )
 
     assert dues(open_project(database, **PREFERS)) == ["choose"]
 
@@ -194,10 +197,10 @@ def test_an_update_does_the_same_job_as_with_the_winner_alone(database, vote, op
     vote(1)
     dues(project)
     vote(1)
-    look = project.look()
-    job = project._runner._job("update", look, refit=False)
+    look = project.read_state()
+    job = project._jobs.new("update", look)
 
-    alone = open_project(database, classifier="logreg", batch_size=1).look()
+    alone = open_project(database, classifier="logreg", batch_size=1).read_state()
     assert job.classifier.name == "logreg"
     assert job.classifier.params == alone.specs["classifier"]["params"]
     assert job.last == (2, look.newest.clf_sha256)

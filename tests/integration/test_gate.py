@@ -7,8 +7,8 @@ import json
 import pytest
 
 from al_learner.core.errors import TrainerError
-from al_learner.core.runner import Runner
-from al_learner.core.trainer import Workbench
+from al_learner.core.lifecycle.run import Lifecycle
+from al_learner.core.training.in_process_trainer import InProcessTrainer
 from tests.integration.test_announcing import announced, predictor
 
 N_TEXTS = 200
@@ -66,7 +66,7 @@ def test_a_worse_classifier_is_told_of_and_stays(database, open_project, spoilt,
 def test_the_worker_tells_of_it_when_it_scores(database, open_project, spoilt):
     project = spoilt(open_project(database))
 
-    assert [project.act().due for _ in range(3)] == ["update", "score", None]
+    assert [project.reconcile().due for _ in range(3)] == ["update", "score", None]
     assert gates(database) == ["not compared", "worse"]
 
 
@@ -110,7 +110,7 @@ def test_a_cold_start_is_never_compared(database, open_project):
 
 def test_a_held_classifier_gives_way_to_a_copy_of_the_former_pair(database, open_project, spoilt, logged):
     project = spoilt(open_project(database, gate="hold"))
-    assert project.act().due == "update"
+    assert project.reconcile().due == "update"
 
     assert newest(database) == (("promote", 3, 2), (3, 2))
     assert gates(database) == ["not compared", "held", None]
@@ -122,17 +122,17 @@ def test_a_held_classifier_gives_way_to_a_copy_of_the_former_pair(database, open
     assert scores[2] == scores[0] == 1
     assert database.value("SELECT count(*) FROM text_data WHERE taught") == 3 * N_TEXTS
     assert [(fields["clf_id"], fields["of"]) for fields in logged.named("pair.promoted")] == [(3, 1)]
-    assert project.act().due is None  # the votes are taken up, though their classifier is not used
+    assert project.reconcile().due is None  # the votes are taken up, though their classifier is not used
 
 
 def test_after_a_hold_the_next_batch_is_trained_and_compared_with_the_pair_that_was_put_back(
     database, open_project, spoilt
 ):
     project = spoilt(open_project(database, gate="hold"))
-    project.act()
+    project.reconcile()
     add_votes(database, 5 * N_TEXTS)
 
-    assert [project.act().due for _ in range(2)] == ["update", None]
+    assert [project.reconcile().due for _ in range(2)] == ["update", None]
 
     assert newest(database) == (("update", 4, 2), (4, 2))  # with the vectorizer that was put back, not a new one
     assert gates(database) == ["not compared", "held", None, "passed"]
@@ -158,7 +158,7 @@ def listening(sqlite, redis, open_project):
 
 def test_of_a_held_classifier_nobody_hears(listening, sqlite, redis):
     with predictor(redis) as heard:
-        assert [listening.act().due for _ in range(2)] == ["update", None]
+        assert [listening.reconcile().due for _ in range(2)] == ["update", None]
 
     assert heard == ["update"]
     assert announced(sqlite) == [True, False, True]
@@ -170,19 +170,19 @@ def test_whoever_dies_before_the_score_leaves_it_to_the_next_to_hold(listening, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Runner, "score", die)
+        patch.setattr(Lifecycle, "_score", die)
         with pytest.raises(KeyboardInterrupt):
-            listening.act()
+            listening.reconcile()
     assert newest(sqlite)[0][:2] == ("update", 2)
     add_votes(sqlite, 10)
 
     with predictor(redis) as heard:
         assert listening.announce() == 0  # as a worker does when the app is locked
-        assert listening.look(heard_init=True).due == "score"
+        assert listening.read_state(heard_init=True).due == "score"
         if by_hand:
             listening.update()
         else:
-            assert [listening.act().due for _ in range(3)] == ["score", "update", None]
+            assert [listening.reconcile().due for _ in range(3)] == ["score", "update", None]
 
     assert {*heard} == {"update"}
     assert gates(sqlite)[1:3] == ["held", None]
@@ -193,10 +193,10 @@ def test_a_score_that_fails_holds_nothing_up(listening, sqlite, redis, monkeypat
     def fail(*_):
         raise TrainerError("no luck with the twin")
 
-    monkeypatch.setattr(Workbench, "score", fail)
+    monkeypatch.setattr(InProcessTrainer, "score", fail)
 
     with predictor(redis) as heard:
-        assert [listening.act().due for _ in range(2)] == ["update", None]
+        assert [listening.reconcile().due for _ in range(2)] == ["update", None]
 
     assert heard == ["update"]
     assert newest(sqlite)[0][:2] == ("update", 2)
@@ -206,7 +206,7 @@ def test_a_former_pair_that_cannot_be_trusted_is_not_put_back(database, open_pro
     project = spoilt(open_project(database, gate="hold"))
     database.query("UPDATE classifiers SET clf = ?", b"somebody else's")
 
-    project.act()
+    project.reconcile()
 
     assert gates(database) == ["not compared", "worse"]
     assert [fields["clf_id"] for fields in logged.named("gate.cannot_hold")] == [1]

@@ -14,10 +14,11 @@ import sys
 import numpy as np
 import pytest
 
+from al_learner.core.artifacts.export import canonical
 from al_learner.core.errors import BusyError, DataError, UntrustedError
-from al_learner.core.evaluation import N_SAMPLE, in_slice
-from al_learner.core.export import canonical
-from al_learner.core.runs import DETAILS, Runs
+from al_learner.core.storage.records import METRIC_DETAILS
+from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.training.evaluation import N_SAMPLE, in_slice
 from tests.integration.test_announcing import announced, predictor
 
 N_TEXTS = 60
@@ -62,8 +63,8 @@ def test_a_list_leaves_out_what_is_large(trained):
     metrics = trained.models()[0][1].metrics
 
     assert {"basis", "size", "accuracy", "accuracy_interval", "calibration_error", "gate"} <= metrics.keys()
-    assert metrics.keys().isdisjoint(DETAILS)
-    assert {*trained.model(3)[1].metrics} == {*metrics, *DETAILS}
+    assert metrics.keys().isdisjoint(METRIC_DETAILS)
+    assert {*trained.model(3)[1].metrics} == {*metrics, *METRIC_DETAILS}
 
 
 def test_a_classifier_that_is_not_there_is_named(trained):
@@ -153,9 +154,9 @@ def test_votes_that_a_promoted_classifier_has_not_seen_train_nothing_until_a_bat
     trained.promote(1)
     add_votes(database, 9)
 
-    assert trained.act().due is None
+    assert trained.reconcile().due is None
     add_votes(database, 1)
-    assert [trained.act().due for _ in range(3)] == ["update", "score", None]
+    assert [trained.reconcile().due for _ in range(3)] == ["update", "score", None]
 
     texts, new = database.query("SELECT texts, new_samples FROM al_runs ORDER BY run_id DESC")[0]
     assert (texts, new) == (N_TEXTS + 30, 10)
@@ -187,12 +188,12 @@ def test_of_a_promoted_cold_start_no_training_starts(database, open_project):
     project.update()
     project.promote(1)
 
-    look = project.look()
+    look = project.read_state()
 
     assert (look.newest.kind, look.newest.origin) == ("promote", "init")
-    countvec, _ = project._pairs.usable_countvec(look.specs["vectorizer"])
+    countvec, _ = project._models.usable_countvec(look.specs["vectorizer"])
     assert countvec is not None
-    assert project._pairs.startable(look.newest, look.specs["classifier"], countvec) is None
+    assert project._models.startable(look.newest, look.specs["classifier"], countvec) is None
 
 
 def test_a_copy_of_a_copy_remembers_what_it_was(database, open_project):
@@ -208,7 +209,7 @@ def test_a_copy_of_a_copy_remembers_what_it_was(database, open_project):
 
     assert run.metrics["promoted"] == {"clf_id": 3, "kind": "init", "because": "it was asked for"}
     assert run.metrics["reason"] == "the labels were drawn at random"
-    assert project.act().due is None
+    assert project.reconcile().due is None
 
 
 @pytest.mark.parametrize("table", ["classifiers SET clf", "countvecs SET countvec"])
@@ -245,7 +246,7 @@ def test_with_a_key_only_what_it_signed_is_promoted(database, open_project):
 def test_nothing_is_promoted_or_removed_while_a_run_is_on(trained, database, open_project):
     other = open_project(database)
 
-    with Runs(trained._database).lock():
+    with hold_run_lock(trained._storage.database):
         for change in (lambda: other.promote(1), lambda: other.prune(1)):
             with pytest.raises(BusyError):
                 change()
@@ -261,7 +262,7 @@ def test_a_promotion_is_announced_until_somebody_hears_it(sqlite, redis, open_pr
     assert announced(sqlite) == [True, True, False]
 
     with predictor(redis) as heard:
-        assert [project.act().due for _ in range(2)] == ["announce", None]
+        assert [project.reconcile().due for _ in range(2)] == ["announce", None]
 
     assert heard == ["update"]
     assert announced(sqlite) == [True] * 3
@@ -346,7 +347,7 @@ def test_an_export_is_one_pipeline_and_a_sidecar_that_says_what_it_is(trained, t
     assert described["labels"] == ["a", "b"]
     assert {"python", "scikit-learn", "numpy", "scipy"} <= described["versions"].keys()
     assert (described["clf_id"], described["texts"]) == (2, N_TEXTS)
-    assert described["metrics"].keys().isdisjoint(DETAILS)
+    assert described["metrics"].keys().isdisjoint(METRIC_DETAILS)
     assert described["metrics"]["basis"] == "votes"
     assert described["signature"] is None
     assert sorted(path.name for path in tmp_path.glob("*model*")) == ["model.pkl", "model.pkl.json"]

@@ -113,15 +113,15 @@ def test_texts_without_labels_may_still_be_loading(database, open_project):
     database.add_init_data(("good", "a"), ("bad", "b"))
     project = open_project(database)
 
-    assert project.act().due is None
-    assert project.act(heard_init=True).due == "init"
+    assert project.reconcile().due is None
+    assert project.reconcile(heard_init=True).due == "init"
 
 
 def test_votes_train_before_anything_is_drawn_at_random(database, open_project):
     vote_on(database, "ab")
     database.add_labels("a", "b")
 
-    assert open_project(database, batch_size=2).act().due == "update"
+    assert open_project(database, batch_size=2).reconcile().due == "update"
 
 
 def test_a_second_start_does_nothing_unless_it_is_forced(database, open_project):
@@ -149,7 +149,7 @@ def test_excluded_labels_are_not_drawn_at_random(database, open_project):
 # -- when to train ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("look", [Project.act, Project.update, Project.look, Project.status])
+@pytest.mark.parametrize("look", [Project.reconcile, Project.update, Project.read_state, Project.status])
 def test_below_the_batch_size_nothing_is_written(database, open_project, look):
     vote_on(database, "abab")
     project = open_project(database, batch_size=5)
@@ -182,7 +182,7 @@ def test_two_votes_a_text_train_as_often_as_texts_become_countable(database, ope
     for number, text_id in enumerate(ids):
         for user in ("anna", "ben"):
             database.vote(text_id, "ab"[number % 2], user)
-            if project.act().due == "update":
+            if project.reconcile().due == "update":
                 trained_after.append(number + 1)
 
     assert trained_after == [3, 6]
@@ -214,7 +214,7 @@ def test_two_classes_are_needed_even_by_force(database, open_project):
 
     assert project.update().run is None
     assert project.update(force=True).run is None
-    assert project.act().due is None
+    assert project.reconcile().due is None
     assert database.content() == before
 
 
@@ -243,7 +243,7 @@ def taught(database, open_project):
 def test_after_training_no_sample_is_new(taught, database):
     before = database.content()
 
-    assert taught.look().facts.new_samples == 0
+    assert taught.read_state().facts.new_samples == 0
     assert taught.update().run is None
     assert database.content() == before
 
@@ -251,7 +251,7 @@ def test_after_training_no_sample_is_new(taught, database):
 def test_a_vote_that_changes_nothing_is_no_new_sample(taught, database):
     database.vote(1, "a", "ben")
 
-    assert taught.look().facts.new_samples == 0
+    assert taught.read_state().facts.new_samples == 0
 
 
 def test_a_label_that_flips_is_a_new_sample(taught, database):
@@ -263,7 +263,7 @@ def test_a_label_that_flips_is_a_new_sample(taught, database):
     assert result.run is not None
     assert result.run.new_samples == 1
     assert database.text(1) == ("b", True)
-    assert taught.look().facts.new_samples == 0
+    assert taught.read_state().facts.new_samples == 0
 
 
 def test_a_label_that_flips_because_others_voted_elsewhere_is_a_new_sample(database, open_project):
@@ -283,10 +283,10 @@ def test_a_label_that_flips_because_others_voted_elsewhere_is_a_new_sample(datab
         database.vote(text_id, "ab"[number % 2], "cleo")
         database.vote(text_id, "ba"[number % 2], "ann")
 
-    assert project.look().facts.new_samples == 16 + 1
+    assert project.read_state().facts.new_samples == 16 + 1
     assert project.update().run is not None
     assert database.text(disputed) == ("b", True)
-    assert project.look().facts.new_samples == 0
+    assert project.read_state().facts.new_samples == 0
 
 
 def test_annotators_are_compared_and_what_they_disagree_on_is_named(database, open_project):
@@ -315,7 +315,7 @@ def test_a_tie_keeps_the_label_it_has(taught, database):
     database.vote(1, "b", "ben")
     database.vote(2, "a", "ben")
 
-    assert taught.look().facts.new_samples == 0
+    assert taught.read_state().facts.new_samples == 0
     assert [database.text(text_id)[0] for text_id in (1, 2)] == ["a", "b"]
 
 
@@ -350,7 +350,7 @@ def test_a_text_that_falls_below_the_needed_votes_keeps_its_label_and_stays_in_t
     database.query("UPDATE text_data SET labels = ?, users = ?", database.array(left), database.array(left))
     stricter = open_project(database, batch_size=2, min_label_count=2)
 
-    assert stricter.look().facts.new_samples == 0
+    assert stricter.read_state().facts.new_samples == 0
     result = stricter.update(force=True)
 
     assert result.run is not None
@@ -408,7 +408,7 @@ def test_excluded_labels_are_taken_up_but_not_trained_on(database, open_project)
     assert result.run is not None
     assert (result.run.new_samples, result.run.texts, result.run.classes) == (4, 3, 2)
     assert database.text(ids[2]) == ("ignored", True)
-    assert project.look().facts.new_samples == 0
+    assert project.read_state().facts.new_samples == 0
 
 
 def test_excluded_labels_do_not_count_as_classes(database, open_project):
@@ -429,7 +429,7 @@ def test_empty_texts_are_taken_up_but_not_trained_on(database, open_project):
     assert result.run is not None
     assert (result.run.new_samples, result.run.texts) == (5, 2)
     assert [database.text(text_id)[1] for text_id in [*ids, *blank]] == [True] * 5
-    assert project.look().facts.new_samples == 0
+    assert project.read_state().facts.new_samples == 0
 
 
 def test_nothing_but_empty_texts_fails_once_and_is_not_tried_again(database, open_project):
@@ -439,12 +439,12 @@ def test_nothing_but_empty_texts_fails_once_and_is_not_tried_again(database, ope
     project = open_project(database, batch_size=2)
 
     with pytest.raises(DataError):
-        project.act()
-    look = project.act()
+        project.reconcile()
+    look = project.reconcile()
 
     assert look.due is None
     assert look.facts.blocked is not None
-    assert [run.status for run in project._runs.recent()] == ["failed"]
+    assert [run.status for run in project._storage.runs.recent()] == ["failed"]
     assert stored(database) == (0, 0, 0)
 
 
@@ -509,8 +509,8 @@ def test_a_longer_label_is_warned_about_once_and_does_not_count(database, open_p
     project = open_project(database, batch_size=2)
 
     result = project.update()
-    project.act()
-    project.look()
+    project.reconcile()
+    project.read_state()
 
     assert result.run is not None
     assert result.run.new_samples == 2
@@ -522,7 +522,7 @@ def test_a_longer_label_is_warned_about_once_and_does_not_count(database, open_p
 
 
 def assert_failed(tables, project, *words):
-    run = project._runs.last()
+    run = project._storage.runs.last()
     assert run is not None
     assert (run.status, run.clf_id, run.countvec_id) == ("failed", None, None)
     assert run.finished is not None
@@ -547,7 +547,7 @@ def test_a_plugin_that_raises_fails_its_run_and_the_next_one_loses_nothing(datab
         project.update()
 
     assert_failed(database, project, *reason)
-    assert str(caught.value) == project._runs.last().error
+    assert str(caught.value) == project._storage.runs.last().error
     assert [database.text(text_id) for text_id in ids] == [("a", False), ("b", False)] * 2
 
     result = open_project(database, batch_size=4).update()
@@ -594,38 +594,38 @@ def test_a_failed_run_is_not_tried_again_until_something_changes(database, open_
     ids = vote_on(database, "abab")
     project = open_project(database, batch_size=4, classifier=Broken())
     with pytest.raises(PluginError):
-        project.act()
+        project.reconcile()
 
-    assert project.act().due is None
-    assert project.act().facts.blocked is not None
-    assert len(project._runs.recent()) == 1
+    assert project.reconcile().due is None
+    assert project.reconcile().facts.blocked is not None
+    assert len(project._storage.runs.recent()) == 1
 
     database.vote(ids[0], "a", "ben")
     with pytest.raises(PluginError):
-        project.act()
-    assert len(project._runs.recent()) == 2
+        project.reconcile()
+    assert len(project._storage.runs.recent()) == 2
 
 
 def test_other_settings_lift_the_pause_after_a_failed_run(database, open_project):
     vote_on(database, "abab")
     with pytest.raises(PluginError):
-        open_project(database, batch_size=4, classifier=Broken()).act()
+        open_project(database, batch_size=4, classifier=Broken()).reconcile()
 
-    assert open_project(database, batch_size=4).act().due == "update"
+    assert open_project(database, batch_size=4).reconcile().due == "update"
 
 
 def test_an_interrupted_run_is_abandoned_and_tried_again_at_once(database, open_project):
     vote_on(database, "abab")
     project = open_project(database, batch_size=4, classifier=Interrupted())
     with pytest.raises(KeyboardInterrupt):
-        project.act()
+        project.reconcile()
 
-    run = project._runs.last()
+    run = project._storage.runs.last()
     assert run is not None
     assert run.status == "abandoned"
     assert stored(database) == (0, 0, 0)
     with pytest.raises(KeyboardInterrupt):
-        project.act()
+        project.reconcile()
 
 
 def test_a_run_whose_second_commit_is_refused_fails_and_stores_nothing(database, open_project):
@@ -655,7 +655,7 @@ def test_a_run_whose_connection_breaks_stores_nothing_and_loses_nothing(postgres
     result = project.update()
     assert result.run is not None
     assert result.run.new_samples == 4
-    assert [run.status for run in project._runs.recent()] == ["succeeded", "died"]
+    assert [run.status for run in project._storage.runs.recent()] == ["succeeded", "died"]
 
 
 def test_a_run_that_another_worker_overtook_stores_nothing(postgresql, open_project, monkeypatch):
@@ -675,7 +675,7 @@ def test_a_run_that_another_worker_overtook_stores_nothing(postgresql, open_proj
 
     assert overtaken[0].run is not None
     assert stored(postgresql) == (1, 1, 4)
-    assert [run.status for run in other._runs.recent()] == ["succeeded", "died"]
+    assert [run.status for run in other._storage.runs.recent()] == ["succeeded", "died"]
 
 
 def test_votes_during_training_are_the_next_runs(database, open_project, monkeypatch):

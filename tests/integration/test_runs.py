@@ -9,11 +9,13 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from al_learner.core.artifacts import sha256
-from al_learner.core.commits import Trained
-from al_learner.core.database import OWNER, Database
+from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.errors import BusyError, DatabaseError, DatabaseUnavailable, MigrationError
-from al_learner.core.runs import Runs
+from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.records import Trained
+from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.runs import Runs
+from al_learner.core.storage.upgrade import upgrade_runs
 from tests.support.servers import DEADLINE_S, wait_for
 from tests.support.tables import WORKER_ROLE
 
@@ -37,7 +39,7 @@ def trained(*, countvec=b"vectorizer", countvec_id=None):
 @pytest.fixture
 def runs(connect, database):
     runs = Runs(connect(database))
-    runs.upgrade()
+    upgrade_runs(runs._database)
     return runs
 
 
@@ -64,16 +66,16 @@ def locks(tables):
 def test_the_second_upgrade_finds_nothing_to_do(connect, database):
     runs = Runs(connect(database))
 
-    assert runs.upgrade() is True
-    assert runs.upgrade() is False
+    assert upgrade_runs(runs._database) is True
+    assert upgrade_runs(runs._database) is False
     assert runs.last() is None
 
 
 def test_an_upgrade_keeps_the_rows(runs, database):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.begin("init", **BEGIN, samples=[])
 
-    runs.upgrade()
+    upgrade_runs(runs._database)
 
     assert database.count("al_runs") == 1
 
@@ -88,16 +90,16 @@ def test_an_al_runs_of_the_first_version_is_upgraded_and_keeps_its_rows(connect,
 
     runs = Runs(connect(database))
 
-    assert runs.upgrade() is True
+    assert upgrade_runs(runs._database) is True
     run = runs.last()
     assert run is not None
     assert (run.run_id, run.new_samples, run.choice) == (1, 3, None)
-    assert runs.upgrade() is False
+    assert upgrade_runs(runs._database) is False
 
 
 def _migrate_to(connection, version):
     config = Config()
-    config.set_main_option("script_location", "al_learner.core:migrations")
+    config.set_main_option("script_location", "al_learner.core.storage:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, version)
 
@@ -107,7 +109,7 @@ def test_two_workers_may_upgrade_at_the_same_time(connect, database):
 
     def upgrade(runs):
         both.wait(DEADLINE_S)
-        return runs.upgrade()
+        return upgrade_runs(runs._database)
 
     with ThreadPoolExecutor() as pool:
         upgrades = [pool.submit(upgrade, Runs(connect(database))) for _ in range(2)]
@@ -122,7 +124,7 @@ def test_an_upgrade_touches_no_table_of_labelforward(connect, database):
     database.add_labels("label")
     before = {table: rows for table, rows in database.content().items() if table != "commits of others"}
 
-    Runs(connect(database)).upgrade()
+    upgrade_runs(connect(database))
 
     assert {table: rows for table, rows in database.content().items() if table in before} == before
 
@@ -131,14 +133,14 @@ def test_an_al_runs_of_a_newer_version_is_refused(runs, database):
     database.query("UPDATE al_learner_version SET version_num = '9999'")
 
     with pytest.raises(MigrationError, match="9999"):
-        runs.upgrade()
+        upgrade_runs(runs._database)
 
 
 def test_a_user_who_may_not_create_tables_is_told_the_command(postgresql):
     plain = Database(postgresql.engine_url.replace("postgres@", f"{WORKER_ROLE}@"))
     try:
         with pytest.raises(MigrationError, match="al-learner db upgrade"):
-            Runs(plain).upgrade()
+            upgrade_runs(plain)
     finally:
         plain.close()
 
@@ -149,58 +151,58 @@ def test_a_user_who_may_not_create_tables_is_told_the_command(postgresql):
 
 
 def test_one_run_at_a_time(runs, others, database):
-    with runs.lock(), pytest.raises(BusyError), others.lock():
+    with hold_run_lock(runs._database), pytest.raises(BusyError), hold_run_lock(others._database):
         pass
 
-    with others.lock():
+    with hold_run_lock(others._database):
         pass
     assert database.count("al_runs") == 0
 
 
 def test_who_is_running_is_named(runs, others):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.begin("init", **BEGIN, samples=[])
-        with pytest.raises(BusyError) as caught, others.lock():
+        with pytest.raises(BusyError) as caught, hold_run_lock(others._database):
             pass
 
     assert OWNER in str(caught.value)
 
 
 def test_a_lock_is_waited_for(runs, others):
-    with ThreadPoolExecutor() as pool, runs.lock():
+    with ThreadPoolExecutor() as pool, hold_run_lock(runs._database):
         waiting = pool.submit(_lock_once, others, DEADLINE_S)
-        with pytest.raises(BusyError), others.lock():
+        with pytest.raises(BusyError), hold_run_lock(others._database):
             pass
         assert not waiting.done()
     assert waiting.result(DEADLINE_S) is True
 
 
 def _lock_once(runs, wait_s):
-    with runs.lock(wait_s=wait_s):
+    with hold_run_lock(runs._database, wait_s=wait_s):
         return True
 
 
 def test_the_lock_is_free_as_soon_as_a_run_has_ended(runs):
     """A session that is only closed ends some time later, and the next run would find its lock still taken."""
     for _ in range(100):
-        with runs.lock():
+        with hold_run_lock(runs._database):
             pass
 
 
 def test_the_lock_is_freed_by_an_error(runs, others):
-    with pytest.raises(ZeroDivisionError), runs.lock():
+    with pytest.raises(ZeroDivisionError), hold_run_lock(runs._database):
         _ = 1 / 0
 
-    with others.lock():
+    with hold_run_lock(others._database):
         pass
 
 
 def test_the_connection_that_held_the_lock_is_not_used_again(connect, postgresql):
     """A connection that went back to its pool would keep the lock."""
     runs = Runs(connect(postgresql))
-    runs.upgrade()
+    upgrade_runs(runs._database)
 
-    with runs.lock():
+    with hold_run_lock(runs._database):
         (pid,) = locks(postgresql)
 
     wait_for(lambda: not postgresql.query("SELECT FROM pg_stat_activity WHERE pid = ?", pid), "the session to end")
@@ -209,18 +211,18 @@ def test_the_connection_that_held_the_lock_is_not_used_again(connect, postgresql
 def test_votes_go_on_while_a_run_holds_the_lock(runs, database):
     text_id = database.add_texts("text")[0]
 
-    with runs.lock():
+    with hold_run_lock(runs._database):
         database.vote(text_id, "a")
 
     assert database.text(text_id, "labels")[0] == database.array(["a"])
 
 
 def test_a_row_that_is_still_running_has_died_when_the_next_comes(runs, others):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         first = lock.begin("init", **BEGIN, samples=[])
         second = lock.begin("update", **BEGIN, samples=[])
 
-    with others.lock():
+    with hold_run_lock(others._database):
         buried = {run.run_id: run for run in others.recent()}
 
     assert [buried[first].status, buried[second].status] == ["died", "died"]
@@ -229,12 +231,12 @@ def test_a_row_that_is_still_running_has_died_when_the_next_comes(runs, others):
 
 
 def test_runs_that_ended_are_not_buried(runs, others):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.give_up(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
         lock.give_up(lock.begin("update", **BEGIN, samples=[]), "abandoned", "another")
 
-    with others.lock():
+    with hold_run_lock(others._database):
         pass
 
     assert [(run.status, run.error) for run in others.recent()] == [
@@ -253,7 +255,7 @@ def test_the_first_commit_writes_labels_and_that_they_are_not_taught_and_nothing
     before = [database.text(text_id, columns) for text_id in ids]
     untouched = database.text(ids[2], "*")
 
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.begin("update", **BEGIN, samples=[(ids[0], "b"), (ids[1], "שלום 😀")])
 
     assert database.text(ids[0]) == ("b", False)
@@ -263,7 +265,7 @@ def test_the_first_commit_writes_labels_and_that_they_are_not_taught_and_nothing
 
 
 def test_the_first_commit_records_the_run(runs):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[])
         run = runs.last()
 
@@ -277,7 +279,7 @@ def test_the_first_commit_records_the_run(runs):
 def test_the_first_commit_takes_thousands_of_samples(runs, database):
     ids = database.add_texts(*["text"] * 3000)
 
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.begin("update", **BEGIN, samples=[(text_id, f"label {text_id}") for text_id in ids])
 
     assert database.query("SELECT major_label FROM text_data ORDER BY text_id") == [(f"label {i}",) for i in ids]
@@ -292,7 +294,7 @@ def ids(database):
 
 
 def test_the_second_commit_stores_the_pair_and_teaches_exactly_the_texts_it_was_given(runs, database, ids):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[(text_id, "a") for text_id in ids[:3]])
         returned = lock.finish(run_id, trained(), ids[:2], signature="s", seconds=0.5)
 
@@ -311,7 +313,7 @@ def test_the_second_commit_stores_the_pair_and_teaches_exactly_the_texts_it_was_
 def test_the_second_commit_keeps_the_vectorizer_it_was_trained_with(runs, database):
     countvec_id = database.add_countvec(b"vectorizer")
 
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.finish(
             lock.begin("update", **BEGIN, samples=[]), trained(countvec=None, countvec_id=countvec_id), [], **FINISH
         )
@@ -323,7 +325,7 @@ def test_the_second_commit_keeps_the_vectorizer_it_was_trained_with(runs, databa
 
 
 def test_votes_that_arrive_between_the_commits_are_kept(runs, database, ids):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[(ids[0], "a")])
         database.vote(ids[0], "b", "ben")
         lock.finish(run_id, trained(), ids[:1], **FINISH)
@@ -332,7 +334,7 @@ def test_votes_that_arrive_between_the_commits_are_kept(runs, database, ids):
 
 
 def test_when_the_second_commit_fails_nothing_of_it_is_stored(runs, database, ids):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[(text_id, "a") for text_id in ids])
         database.refuse_teaching()
         before = {name: rows for name, rows in database.content().items() if name != "commits of others"}
@@ -351,7 +353,7 @@ def test_when_the_second_commit_fails_nothing_of_it_is_stored(runs, database, id
 
 def test_a_choice_is_kept_beside_the_run_and_the_newest_is_found(runs):
     assert runs.newest_choice() is None
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         for name in ("first", "second", None):
             run_id = lock.begin("update", **BEGIN, samples=[])
             lock.finish(run_id, trained(), [], **FINISH)
@@ -363,7 +365,7 @@ def test_a_choice_is_kept_beside_the_run_and_the_newest_is_found(runs):
 
 
 def test_the_third_commit_stores_the_score(runs, database):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[])
         clf_id = lock.finish(run_id, trained(), [], **FINISH).clf_id
         assert clf_id is not None
@@ -380,7 +382,7 @@ def test_the_third_commit_stores_the_score(runs, database):
 
 
 def test_only_waiting_runs_are_marked_as_announced(runs):
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         lock.give_up(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("init", **BEGIN, samples=[]), trained(), [], **FINISH)
         runs.announced(2)
@@ -410,9 +412,9 @@ STEPS = {
 @pytest.mark.parametrize("step", STEPS)
 def test_a_run_is_over_when_the_connection_of_its_lock_breaks(connect, postgresql, step):
     runs = Runs(connect(postgresql))
-    runs.upgrade()
+    upgrade_runs(runs._database)
     postgresql.add_texts("text")
-    with runs.lock() as lock:
+    with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[(1, "a")])
         (pid,) = locks(postgresql)
         postgresql.query("SELECT pg_terminate_backend(?, 10000)", pid)
@@ -423,7 +425,7 @@ def test_a_run_is_over_when_the_connection_of_its_lock_breaks(connect, postgresq
                 STEPS[step](lock, run_id)
 
     assert postgresql.content() == before
-    with runs.lock():
+    with hold_run_lock(runs._database):
         run = runs.last()
     assert run is not None
     assert run.status == "died"
@@ -432,8 +434,8 @@ def test_a_run_is_over_when_the_connection_of_its_lock_breaks(connect, postgresq
 def test_a_server_that_ends_idle_sessions_leaves_the_one_that_holds_the_lock(connect, postgresql):
     postgresql.query(f"ALTER DATABASE {postgresql.name} SET idle_session_timeout = '50ms'")
     runs = Runs(connect(postgresql))
-    runs.upgrade()
-    with runs.lock() as lock:
+    upgrade_runs(runs._database)
+    with hold_run_lock(runs._database) as lock:
         idle = postgresql.server.connect(postgresql.name)
         (pid,) = idle.execute("SELECT pg_backend_pid()").fetchone()
         gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ?)"
@@ -445,9 +447,9 @@ def test_a_server_that_ends_idle_sessions_leaves_the_one_that_holds_the_lock(con
 
 def test_a_lock_that_was_lost_is_free_for_others(connect, postgresql):
     runs = Runs(connect(postgresql))
-    runs.upgrade()
-    with runs.lock():
+    upgrade_runs(runs._database)
+    with hold_run_lock(runs._database):
         (pid,) = locks(postgresql)
         postgresql.query("SELECT pg_terminate_backend(?, 10000)", pid)
-        with Runs(connect(postgresql)).lock():
+        with hold_run_lock(connect(postgresql)):
             assert locks(postgresql) != [pid]

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from al_learner.core.evaluation import in_slice
+from al_learner.core.training.evaluation import in_slice
 from tests.support.strategies import Gate, Gated
 
 N_TEXTS = 60
@@ -87,7 +87,7 @@ def test_an_empty_slice_gives_no_score_and_is_not_measured_again(database, open_
     assert result.run is not None
     assert result.run.metrics["size"] == 0
     assert scores(database) == [(1, None)]
-    assert project.act().due is None
+    assert project.reconcile().due is None
 
 
 def test_a_class_that_is_in_the_slice_alone_gives_no_score(database, open_project):
@@ -104,27 +104,27 @@ def test_a_class_that_is_in_the_slice_alone_gives_no_score(database, open_projec
 def test_the_worker_scores_after_it_has_announced(voted, open_project):
     project = open_project(voted)
 
-    assert project.act().due == "update"
+    assert project.reconcile().due == "update"
     assert scores(voted) == [(1, None)]
-    assert project.act().due == "score"
+    assert project.reconcile().due == "score"
     assert scores(voted) == [(1, 1.0)]
-    assert project.act().due is None
+    assert project.reconcile().due is None
 
 
 def test_a_score_that_was_missed_is_made_up_for_by_the_next_worker(voted, open_project):
-    open_project(voted).act()
+    open_project(voted).reconcile()
 
-    assert open_project(voted).act().due == "score"
+    assert open_project(voted).reconcile().due == "score"
     assert scores(voted) == [(1, 1.0)]
 
 
 def test_a_new_classifier_is_more_urgent_than_the_score_of_the_last(voted, open_project):
     project = open_project(voted)
-    project.act()
+    project.reconcile()
     for number in range(10):
         voted.add_text(f"sun {number}", labels=["b"])
 
-    assert [project.act().due for _ in range(3)] == ["update", "score", None]
+    assert [project.reconcile().due for _ in range(3)] == ["update", "score", None]
     assert [score for _, score in scores(voted)] == [None, 1.0]
 
 
@@ -145,4 +145,4 @@ def test_a_twin_that_fails_costs_the_score_and_not_the_classifier(voted, open_pr
     assert result.run.status == "succeeded"
     assert "no luck with the twin" in result.run.metrics["reason"]
     assert scores(voted) == [(1, None)]
-    assert project.act().due is None
+    assert project.reconcile().due is None

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from al_learner.core import store as store_module
-from al_learner.core.database import Database
 from al_learner.core.errors import DataError, SchemaError
-from al_learner.core.store import Store
+from al_learner.core.storage import labelforward as store_module
+from al_learner.core.storage.database import Database
+from al_learner.core.storage.labelforward import LabelForwardTables
 from tests.support.servers import DEADLINE_S, wait_for
 
 SMALL_CHUNK = 2
@@ -17,7 +17,7 @@ SMALL_CHUNK = 2
 
 @pytest.fixture
 def store_of(connect):
-    return lambda tables: Store(connect(tables))
+    return lambda tables: LabelForwardTables(connect(tables))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_reading_that_is_broken_off_gives_its_connection_back(connect, database)
     connection = connect(database)
     database.add_texts(*"abcdefg")
 
-    rows = Store(connection).all_texts()
+    rows = LabelForwardTables(connection).all_texts()
     assert next(rows) == (1, "a")
     rows.close()  # the driver warns of a cursor that nobody closed
 
@@ -267,7 +267,7 @@ def test_a_row_that_the_database_refuses_leaves_nothing(store, database):
 
 
 def test_an_error_while_loading_into_a_new_database_leaves_no_table(new_file):
-    store = Store(new_file)
+    store = LabelForwardTables(new_file)
 
     def rows():
         yield "a"
@@ -281,7 +281,7 @@ def test_an_error_while_loading_into_a_new_database_leaves_no_table(new_file):
 
 
 def test_loading_makes_the_tables_of_a_new_database(new_file):
-    store = Store(new_file)
+    store = LabelForwardTables(new_file)
 
     store.load_texts([])
 
@@ -292,7 +292,7 @@ def test_loading_makes_the_tables_of_a_new_database(new_file):
 def test_nothing_is_lost_when_loading_meets_a_lock(connect, postgresql):
     """A load waits like every write, but in place, for its rows can be read only once."""
     postgres = postgresql.server
-    store = Store(connect(postgresql))
+    store = LabelForwardTables(connect(postgresql))
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     with postgres.connect(postgresql.name) as other, ThreadPoolExecutor() as pool:
         with other.transaction():

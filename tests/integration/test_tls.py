@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import trustme
 
-from al_learner.core.channels import Channels
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import ChannelError
-from al_learner.core.settings import Settings
+from al_learner.core.service.redis_channels import Channels
 from tests.support.servers import DEADLINE_S, Redis
 
 

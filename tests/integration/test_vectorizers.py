@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from al_learner.core.artifacts import sha256
+from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.errors import DataError, UntrustedError
 
 TRAP = "sprung"
@@ -300,5 +300,5 @@ def test_a_forged_vectorizer_is_replaced(forged, voted):
 @pytest.mark.usefixtures("assert_not_sprung")
 def test_a_forged_pair_is_not_scored(forged):
     """Scoring loads the vectorizer as well."""
-    assert forged.act().due == "score"
-    assert forged.act().due is None
+    assert forged.reconcile().due == "score"
+    assert forged.reconcile().due is None

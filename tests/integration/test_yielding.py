@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from al_learner.core import database as database_module
+from al_learner.core.storage import database as database_module
 from tests.support.servers import DEADLINE_S
 from tests.support.strategies import Gate, Gated, Meeting
 

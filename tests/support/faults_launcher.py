@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from al_learner import worker
-from al_learner.core.channels import Channels
-from al_learner.core.commits import RunLock
-from al_learner.core.database import Database
-from al_learner.core.runner import Runner
+from al_learner.core.lifecycle.run import Lifecycle
+from al_learner.core.service.redis_channels import Channels
+from al_learner.core.storage.database import Database
+from al_learner.core.storage.run_transactions import RunTransactions
 
 When = Literal["before", "inside", "after"]
 
 STEPS: dict[str, tuple[type, str, When]] = {
-    "before the first commit": (RunLock, "begin", "before"),
-    "within the first commit": (RunLock, "begin", "inside"),
-    "after the first commit": (RunLock, "begin", "after"),
-    "before the second commit": (RunLock, "finish", "before"),
-    "within the second commit": (RunLock, "finish", "inside"),
+    "before the first commit": (RunTransactions, "begin", "before"),
+    "within the first commit": (RunTransactions, "begin", "inside"),
+    "after the first commit": (RunTransactions, "begin", "after"),
+    "before the second commit": (RunTransactions, "finish", "before"),
+    "within the second commit": (RunTransactions, "finish", "inside"),
     "before the announcement": (Channels, "announce", "before"),
     "after the announcement, before it is recorded": (Channels, "announce", "after"),
-    "before the score": (Runner, "score", "before"),
-    "within the third commit": (RunLock, "score", "inside"),
+    "before the score": (Lifecycle, "_score", "before"),
+    "within the third commit": (RunTransactions, "score", "inside"),
 }
 
 LEAVES_A_RUN = {"after the first commit", "before the second commit", "within the second commit"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from al_learner.core.schema import labelforward
+from al_learner.core.storage.schema import labelforward
 from tests.support.servers import Postgres
 
 SCHEMA = Path(__file__).with_name("labelforward.sql")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from al_learner.core.advice import BATCHES, advise
+from al_learner.core.models.stopping_advice import BATCHES, advise
 
 TRUTH = dict.fromkeys(range(100), "x")
 

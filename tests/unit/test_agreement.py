@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import ComplementNB
 
 from al_learner import strategy
-from al_learner.core.learner import fit_classifier
+from al_learner.core.training.fitting import fit_classifier
 
 N_WORDS = 300
 N_UNLABELLED = 1_000

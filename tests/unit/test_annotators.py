@@ -4,12 +4,12 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from al_learner.core import annotators
-from al_learner.core.annotators import Agreement, agreement, with_excerpts
 from al_learner.core.errors import PluginError
 from al_learner.core.interfaces import LabelAggregator
+from al_learner.core.labels import annotators
+from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
+from al_learner.core.labels.votes import VotedText
 from al_learner.core.registry import strategy
-from al_learner.core.voting import VotedText
 
 MAJORITY = strategy("label_aggregator", "majority")
 

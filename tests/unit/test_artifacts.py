@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from al_learner.core import artifacts
+from al_learner.core.artifacts import pickling, signatures
 from al_learner.core.errors import ArtifactError, UntrustedError
 from al_learner.core.registry import strategy
 
@@ -38,32 +38,32 @@ class TouchesAFile:
 
 @given(PLAIN)
 def test_what_is_dumped_is_loaded(value):
-    blob = artifacts.dump(value, READERS_HAVE)
+    blob = pickling.dump(value, READERS_HAVE)
 
-    assert artifacts.load(blob, artifacts.sha256(blob)) == value
+    assert pickling.load(blob, pickling.sha256(blob)) == value
 
 
 def test_pickles_are_of_a_protocol_that_every_python_of_a_neighbour_reads():
-    opcode, protocol, _ = next(pickletools.genops(artifacts.dump("text", READERS_HAVE)))
+    opcode, protocol, _ = next(pickletools.genops(pickling.dump("text", READERS_HAVE)))
 
     assert (opcode.name, protocol) == ("PROTO", 4)
 
 
 @given(st.data(), PLAIN)
 def test_no_changed_byte_goes_unnoticed(data, value):
-    blob = bytearray(artifacts.dump(value, READERS_HAVE))
-    digest = artifacts.sha256(bytes(blob))
+    blob = bytearray(pickling.dump(value, READERS_HAVE))
+    digest = pickling.sha256(bytes(blob))
     blob[data.draw(st.integers(0, len(blob) - 1))] ^= data.draw(st.integers(1, 255))
 
     with pytest.raises(UntrustedError, match="changed"):
-        artifacts.load(bytes(blob), digest)
+        pickling.load(bytes(blob), digest)
 
 
 @pytest.mark.parametrize(
     ("digest", "reason"),
     [
         pytest.param(None, "not stored by al_learner", id="no record of ours"),
-        pytest.param(artifacts.sha256(b"another"), "changed", id="another's digest"),
+        pytest.param(pickling.sha256(b"another"), "changed", id="another's digest"),
         pytest.param("", "changed", id="an empty digest"),
     ],
 )
@@ -71,10 +71,10 @@ def test_what_is_not_ours_is_refused_before_any_of_it_is_unpickled(digest, reaso
     blob = pickle.dumps(TouchesAFile())
 
     with pytest.raises(UntrustedError, match=reason):
-        artifacts.load(blob, digest)
+        pickling.load(blob, digest)
     assert not Path("it-was-unpickled").exists()
 
-    artifacts.load(blob, artifacts.sha256(blob))
+    pickling.load(blob, pickling.sha256(blob))
     assert Path("it-was-unpickled").exists()
 
 
@@ -82,7 +82,7 @@ def test_a_blob_of_ours_that_other_versions_wrote_is_refused_with_the_reason():
     blob = b"csklearn.linear_model\nGoneSinceThen\n."
 
     with pytest.raises(UntrustedError, match="GoneSinceThen"):
-        artifacts.load(blob, artifacts.sha256(blob))
+        pickling.load(blob, pickling.sha256(blob))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_blob_of_ours_that_other_versions_wrote_is_refused_with_the_reason():
 )
 def test_what_readers_cannot_load_is_not_stored(artifact, packages, names):
     with pytest.raises(ArtifactError) as caught:
-        artifacts.dump(artifact, packages)
+        pickling.dump(artifact, packages)
 
     for name in names:
         assert name in str(caught.value)
@@ -106,28 +106,28 @@ def test_what_readers_cannot_load_is_not_stored(artifact, packages, names):
 
 @pytest.mark.parametrize("packages", [("numpy", "scipy"), ("NumPy", "SciPy")])
 def test_what_readers_can_load_is_stored_however_they_spell_their_packages(packages):
-    assert artifacts.dump(csr_matrix((1, 1)), packages)
+    assert pickling.dump(csr_matrix((1, 1)), packages)
 
 
 def test_a_package_that_is_installed_for_development_is_known_by_its_name():
-    assert artifacts.dump(strategy("classifier", "logreg"), ("al-learner", "pydantic", "pydantic-core"))
+    assert pickling.dump(strategy("classifier", "logreg"), ("al-learner", "pydantic", "pydantic-core"))
 
 
 def test_code_of_the_standard_library_is_every_readers():
-    assert artifacts.dump(Path("p"), ())
+    assert pickling.dump(Path("p"), ())
 
 
 @given(st.text(), st.binary(), st.binary())
 def test_a_signature_holds_for_one_key_and_one_pair(key, clf, countvec):
-    clf, countvec = artifacts.sha256(clf), artifacts.sha256(countvec + b"!")
-    signature = artifacts.signature(key, clf, countvec)
+    clf, countvec = pickling.sha256(clf), pickling.sha256(countvec + b"!")
+    signature = signatures.signature(key, clf, countvec)
 
-    assert signature == artifacts.signature(key, clf, countvec)
+    assert signature == signatures.signature(key, clf, countvec)
     others = {
-        artifacts.signature(key + "!", clf, countvec),
-        artifacts.signature(key, countvec, clf),
-        artifacts.signature(key, clf, clf),
-        artifacts.signature(key, countvec, countvec),
+        signatures.signature(key + "!", clf, countvec),
+        signatures.signature(key, countvec, clf),
+        signatures.signature(key, clf, clf),
+        signatures.signature(key, countvec, countvec),
     }
     assert signature not in others
 
@@ -135,23 +135,23 @@ def test_a_signature_holds_for_one_key_and_one_pair(key, clf, countvec):
 def test_signatures_that_were_stored_stay_valid():
     signature = "9bb95eb4745d9b984a346cbd1669e8e57fcdb1292e3598b2bba61361022cd31e"
 
-    assert artifacts.signature("key", artifacts.sha256(b"clf"), artifacts.sha256(b"countvec")) == signature
+    assert signatures.signature("key", pickling.sha256(b"clf"), pickling.sha256(b"countvec")) == signature
 
 
 def test_without_a_key_nothing_is_signed_and_anything_goes():
-    assert artifacts.signature(None, "a", "b") is None
-    assert artifacts.is_same(None, None)
-    assert artifacts.is_same(None, "whatever")
+    assert signatures.signature(None, "a", "b") is None
+    assert signatures.is_same(None, None)
+    assert signatures.is_same(None, "whatever")
 
 
 @given(st.text(), st.none() | st.text())
 def test_with_a_key_only_the_same_signature_goes_whatever_was_stored(expected, found):
-    assert artifacts.is_same(expected, expected)
-    assert artifacts.is_same(expected, found) == (expected == (found or ""))
+    assert signatures.is_same(expected, expected)
+    assert signatures.is_same(expected, found) == (expected == (found or ""))
 
 
 def test_versions_are_those_that_are_installed():
-    versions = artifacts.versions({"scikit-learn", "numpy"})
+    versions = pickling.versions({"scikit-learn", "numpy"})
 
     assert list(versions) == ["python", "numpy", "scikit-learn"]
     assert versions["python"] == "{}.{}.{}".format(*sys.version_info)

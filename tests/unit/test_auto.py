@@ -6,8 +6,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from al_learner.core.learner import fit_classifier
 from al_learner.core.registry import strategy
+from al_learner.core.training.fitting import fit_classifier
 
 BAYES = partial(fit_classifier, strategy("classifier", "complement-nb"))
 

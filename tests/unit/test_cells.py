@@ -3,35 +3,35 @@
 import pytest
 
 from al_learner import strategy
-from al_learner.core.cells import LABELS, Grid
 from al_learner.core.errors import SettingsError
+from al_learner.core.simulation.grid import LABELS, Grid
 
 
 def test_every_combination_is_played_with_every_query_and_seed():
     grid = Grid(classifiers="logreg,sgd", vectorizers=["count", "tfidf"], query="margin,random", seeds=3)
-    cells = grid.cells(2_384)
+    cells = grid.trials(2_384)
     assert len(cells) == len({(*cell.names().values(), cell.plan.seed) for cell in cells}) == 2 * 2 * 2 * 3
     assert {cell.init_sampler.name for cell in cells} == {"balanced"}
 
 
 def test_a_strategy_is_played_once_however_often_it_is_named():
-    assert len(Grid(classifiers="logreg, logreg", seeds=1).cells(100)) == 1
+    assert len(Grid(classifiers="logreg, logreg", seeds=1).trials(100)) == 1
 
 
 def test_a_strategy_can_be_an_object():
-    cells = Grid(classifiers=[strategy("classifier", "logreg", C=10), "sgd"], seeds=1).cells(100)
+    cells = Grid(classifiers=[strategy("classifier", "logreg", C=10), "sgd"], seeds=1).trials(100)
     assert [cell.classifier.name for cell in cells] == ["logreg", "sgd"]
     assert cells[0].classifier.params["C"] == 10
 
 
 def test_without_rounds_it_goes_to_a_thousand_labels_or_as_far_as_the_texts_last():
-    assert Grid(batch_size=30).cells(5_000)[0].plan.rounds == LABELS // 30
-    assert Grid(batch_size=30).cells(100)[0].plan.rounds == 80 // 30
+    assert Grid(batch_size=30).trials(5_000)[0].plan.rounds == LABELS // 30
+    assert Grid(batch_size=30).trials(100)[0].plan.rounds == 80 // 30
 
 
 def test_by_default_all_annotators_vote_on_each_text():
-    assert Grid(annotators=3).cells(100)[0].plan.votes == 3
-    assert Grid(annotators=3, votes=2).cells(100)[0].plan.votes == 2
+    assert Grid(annotators=3).trials(100)[0].plan.votes == 3
+    assert Grid(annotators=3, votes=2).trials(100)[0].plan.votes == 2
 
 
 def test_every_wrong_name_parameter_and_number_is_told_at_once():
@@ -39,7 +39,7 @@ def test_every_wrong_name_parameter_and_number_is_told_at_once():
         classifiers="logregg,logreg(c=1),sgd(alpha", vectorizers=[], query="best", noise="much", seeds=1, rounds=5_000
     )
     with pytest.raises(SettingsError) as caught:
-        grid.cells(100)
+        grid.trials(100)
     said = caught.value.problems
     for named in ("did you mean 'logreg'?", "did you mean 'C'?", "'sgd(alpha'", "vectorizer: none", "'best'", "'much'"):
         assert len([problem for problem in said if named in problem]) == 1, named
@@ -47,10 +47,10 @@ def test_every_wrong_name_parameter_and_number_is_told_at_once():
 
 def test_no_seed_at_all_is_an_error():
     with pytest.raises(SettingsError, match="seeds = 0: at least 1"):
-        Grid(seeds=0).cells(100)
+        Grid(seeds=0).trials(100)
 
 
 def test_a_setting_that_there_is_not_is_told_before_anything_is_played(monkeypatch):
     monkeypatch.setenv("AL_LEARNER_CLASIFIER", "sgd")
     with pytest.raises(SettingsError, match="AL_LEARNER_CLASIFIER is not a setting"):
-        Grid().cells(100)
+        Grid().trials(100)

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.choosing import Choice, best, candidates, choose, is_due, specs_of, standing_in
 from al_learner.core.errors import DatabaseUnavailable, PluginError, SettingsError
-from al_learner.core.registry import strategy
+from al_learner.core.registry import candidates, strategy
+from al_learner.core.training.model_selection import Choice, ModelSelector, best
 
 AUTO = strategy("classifier", "auto", candidates=("logreg(C=3)", "logreg", "sgd"), min_labels=100)
-SPECS = specs_of(candidates(AUTO))
-PARAMS = {name: spec.params for name, spec in SPECS.items()}
+SELECTOR = ModelSelector(AUTO, candidates(AUTO))
+PARAMS = {name: spec.model_dump(mode="json") for name, spec in candidates(AUTO).items()}
 
 
 def last(name="logreg", labels=100, **changed):
@@ -29,11 +29,11 @@ def last(name="logreg", labels=100, **changed):
     ],
 )
 def test_to_choose_is_due(choice, labels, due):
-    assert is_due(AUTO, SPECS, choice, labels) is due
+    assert SELECTOR.is_due(choice, labels) is due
 
 
 def test_where_there_is_one_candidate_there_is_nothing_to_choose():
-    assert not is_due(AUTO, {"sgd": SPECS["sgd"]}, None, 1000)
+    assert not ModelSelector(AUTO, {"sgd": strategy("classifier", "sgd")}).is_due(None, 1000)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_where_there_is_one_candidate_there_is_nothing_to_choose():
     ],
 )
 def test_what_is_trained(choice, name):
-    assert standing_in(SPECS, choice) == name
+    assert SELECTOR.selected(choice) == name
 
 
 def test_clearly_better_goes_before_preferred():
@@ -75,11 +75,11 @@ def test_whatever_the_losses_one_of_the_candidates_is_best(losses):
 
 
 def test_a_failure_to_tell_is_no_loss():
-    choice = choose(SPECS, last("sgd"), 150, lambda name: np.full(3, np.nan if name == "sgd" else 1.0))
+    choice = SELECTOR.select(last("sgd"), 150, lambda name: np.full(3, np.nan if name == "sgd" else 1.0))
 
     assert choice.name == "logreg(C=3)"
     assert choice.losses == {"logreg(C=3)": 1.0, "logreg": 1.0}
-    assert "on no text" in choice.failed["sgd"]
+    assert "no finite loss" in choice.failed["sgd"]
     assert (choice.labels, choice.candidates) == (150, PARAMS)
 
 
@@ -87,7 +87,7 @@ def test_when_all_fail_what_was_chosen_stays():
     def fail(_):
         raise PluginError("no luck")
 
-    assert choose(SPECS, last("sgd"), 150, fail).name == "sgd"
+    assert SELECTOR.select(last("sgd"), 150, fail).name == "sgd"
 
 
 def test_a_lost_database_is_no_candidates_fault():
@@ -95,7 +95,7 @@ def test_a_lost_database_is_no_candidates_fault():
         raise DatabaseUnavailable("gone")
 
     with pytest.raises(DatabaseUnavailable):
-        choose(SPECS, None, 150, fail)
+        SELECTOR.select(None, 150, fail)
 
 
 def test_candidates_that_the_predictor_cannot_read_are_left_out():

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.comparison import Comparison, compare
 from al_learner.core.errors import DataError
+from al_learner.core.models.comparison import Comparison, compare
 
 
 def scored(predictions, basis="votes"):

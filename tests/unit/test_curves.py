@@ -4,19 +4,19 @@ import pandas as pd
 import pytest
 
 from al_learner import simulate
-from al_learner.core.cells import Cell, Played
-from al_learner.core.curves import Curves
 from al_learner.core.errors import DataError, SettingsError
-from al_learner.core.plan import Plan
 from al_learner.core.registry import Spec
-from al_learner.core.simulation import Round
+from al_learner.core.simulation.grid import Trial, TrialResult
+from al_learner.core.simulation.notebook import Curves
+from al_learner.core.simulation.plan import Plan
+from al_learner.core.simulation.replay import Round
 from tests.support.corpora import small
 
 
 def played(seed, accuracy, error=None):
     specs = [Spec(name, {}) for name in ("complement-nb", "tfidf", "balanced", "majority")]
     rounds = [Round(n, 50 * n, 100 * n, one, 0.1) for n, one in enumerate(accuracy)]
-    return Played(Cell(*specs, plan=Plan(rounds=2, batch_size=50, seed=seed)), rounds, error)
+    return TrialResult(Trial(*specs, plan=Plan(rounds=2, batch_size=50, seed=seed)), rounds, error)
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ MISSING = """
 import sys
 sys.modules["crowdkit"] = None
 from al_learner.core.errors import AlLearnerError
-from al_learner.core.settings import Settings
+from al_learner.core.configuration.settings import Settings
 try:
     Settings(label_aggregator="dawid-skene")
 except AlLearnerError as exc:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.commits import Run
-from al_learner.core.due import Facts, blocked, decide, may_init, may_update
+from al_learner.core.lifecycle.backoff import blocked
+from al_learner.core.lifecycle.decide import Facts, decide, may_init, may_update
+from al_learner.core.storage.records import Run
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -53,11 +54,14 @@ BLOCKED = {"blocked": "the last run failed"}
             replace(AT_REST, has_classifier=False, new_samples=10), "update", "10 new", id="update goes before init"
         ),
         pytest.param(
-            replace(AT_REST, new_samples=10, is_unheard=True, is_unscored=True), "update", "", id="training goes first"
+            replace(AT_REST, new_samples=10, announcement_pending=True, is_unscored=True),
+            "update",
+            "",
+            id="training goes first",
         ),
-        pytest.param(replace(AT_REST, is_unheard=True, is_unscored=True), "announce", "", id="score waits"),
+        pytest.param(replace(AT_REST, announcement_pending=True, is_unscored=True), "announce", "", id="score waits"),
         pytest.param(
-            replace(AT_REST, new_samples=10, is_unheard=True, is_unscored=True, holds=True),
+            replace(AT_REST, new_samples=10, announcement_pending=True, is_unscored=True, holds=True),
             "score",
             "has no score",
             id="under a gate that holds, the score goes first",
@@ -66,14 +70,18 @@ BLOCKED = {"blocked": "the last run failed"}
             replace(AT_REST, is_unscored=True, holds=True, **BLOCKED), "score", "", id="held or not is never blocked"
         ),
         pytest.param(replace(AT_REST, new_samples=10, holds=True), "update", "", id="scored, so training goes on"),
-        pytest.param(replace(AT_REST, is_unheard=True, holds=True), "announce", "", id="scored, so it is announced"),
-        pytest.param(replace(AT_REST, is_unscored=True, is_unchosen=True), "score", "", id="choosing waits"),
-        pytest.param(replace(AT_REST, is_unchosen=True), "choose", "", id="choosing is due last"),
-        pytest.param(replace(AT_REST, new_samples=10, is_unchosen=True), "update", "", id="training does not wait"),
+        pytest.param(
+            replace(AT_REST, announcement_pending=True, holds=True), "announce", "", id="scored, so it is announced"
+        ),
+        pytest.param(replace(AT_REST, is_unscored=True, is_choice_due=True), "score", "", id="choosing waits"),
+        pytest.param(replace(AT_REST, is_choice_due=True), "choose", "", id="choosing is due last"),
+        pytest.param(replace(AT_REST, new_samples=10, is_choice_due=True), "update", "", id="training does not wait"),
         pytest.param(replace(AT_REST, new_samples=10, **BLOCKED), None, "the last run failed", id="blocked update"),
         pytest.param(replace(AT_REST, has_classifier=False, **BLOCKED), None, "last run failed", id="blocked init"),
         pytest.param(replace(AT_REST, **BLOCKED), None, "10 more are needed", id="blocked, but nothing is due anyway"),
-        pytest.param(replace(AT_REST, new_samples=10, is_unheard=True, **BLOCKED), "announce", "", id="announced"),
+        pytest.param(
+            replace(AT_REST, new_samples=10, announcement_pending=True, **BLOCKED), "announce", "", id="announced"
+        ),
         pytest.param(replace(AT_REST, new_samples=10, is_unscored=True, **BLOCKED), "score", "", id="scored"),
     ],
 )
@@ -98,9 +106,9 @@ def test_no_decision_breaks_a_rule_whatever_the_facts_are(facts):
         assert facts.is_loaded
         assert not facts.has_classifier
     if due is None:
-        assert not facts.is_unheard
+        assert not facts.announcement_pending
         assert not facts.is_unscored
-        assert not facts.is_unchosen
+        assert not facts.is_choice_due
         assert facts.blocked is not None or not may_update(facts)[0]
 
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.evaluation import (
+from al_learner.core.registry import strategy
+from al_learner.core.training.evaluation import (
     calibration_error,
+    describe_score,
     fixed_sample,
     in_slice,
-    in_words,
     measure,
     unknown_tokens,
 )
-from al_learner.core.registry import strategy
 
 BASES = ("votes", "init-data")
 IDS = st.integers(-(2**63), 2**63 - 1)
@@ -162,7 +162,7 @@ PRELABELLED = {"precision": 1.0, "accuracy": 1.0, "accuracy_interval": [0.8, 1],
     ],
 )
 def test_a_score_is_told_in_words_with_what_it_was_measured_on(metrics, words):
-    assert words in in_words(metrics)
+    assert words in describe_score(metrics)
 
 
 def test_a_label_that_the_classifier_does_not_know_counts_as_wrong_with_a_finite_loss():

@@ -18,9 +18,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from al_learner import Classifier, Learner, Vectorizer, strategy
-from al_learner.core import artifacts
+from al_learner.core.artifacts import pickling
 from al_learner.core.errors import DataError, PluginError, SettingsError
-from al_learner.core.learner import fit_classifier
+from al_learner.core.training.fitting import fit_classifier
 
 TEXTS = ["a good day", "a bad day", "good news", "bad news", "so good", "so bad", "good, good", "bad, bad"]
 LABELS = ["+", "-"] * 4
@@ -365,7 +365,7 @@ def test_what_is_stored_predicts_the_same_where_al_learner_is_not_installed(fres
             ("clf", learner.pipeline_, "classifier", classifier),
             ("countvec", learner.transformer_, "vectorizer", vectorizer),
         ):
-            Path(folder / path).write_bytes(artifacts.dump(artifact, strategy(kind, name).requires))
+            Path(folder / path).write_bytes(pickling.dump(artifact, strategy(kind, name).requires))
         expected[folder.name] = learner.predict_proba(texts).tolist()
 
     found = json.loads(fresh_python(WITHOUT_AL_LEARNER, str(tmp_path / "stored"), json.dumps(texts)))

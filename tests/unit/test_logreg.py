@@ -77,7 +77,7 @@ def test_texts_that_contradict_each_other_share_the_probability():
 def test_a_solution_does_not_depend_on_how_many_threads_multiply(monkeypatch):
     X, y = some_texts(3, 200)
     alone = strategy("classifier", "logreg").fit(X, y)
-    monkeypatch.setattr("al_learner.plugins.classifiers.logreg.WORTH_A_THREAD", 100)
+    monkeypatch.setattr("al_learner.plugins.classifiers.newton.WORTH_A_THREAD", 100)
     monkeypatch.setattr("joblib.cpu_count", lambda: 3)
 
     together = strategy("classifier", "logreg").fit(X, y)

@@ -7,7 +7,7 @@ HEAVY = ("sklearn", "scipy", "lightgbm", "pandas", "matplotlib", "alembic")
 
 
 @pytest.mark.parametrize(
-    "module", ["al_learner", "al_learner.core.settings", "al_learner.core.project", "al_learner.worker"]
+    "module", ["al_learner", "al_learner.core.configuration.settings", "al_learner.core.project", "al_learner.worker"]
 )
 def test_nothing_heavy_is_imported_with(fresh_python, module):
     code = f"import {module}, sys; print(*({set(HEAVY)} & {{name.partition('.')[0] for name in sys.modules}}))"

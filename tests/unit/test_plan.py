@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from al_learner.core.errors import SettingsError
-from al_learner.core.plan import MAX_HELD_OUT, Noise, Plan, n_held_out, n_pool, pick, vote
+from al_learner.core.simulation.annotators import Noise, vote
+from al_learner.core.simulation.plan import MAX_HELD_OUT, Plan, n_held_out, n_pool
+from al_learner.core.simulation.queries import pick
 
 N_LABELS = 5
 
@@ -16,7 +18,8 @@ def truth(n: int) -> np.ndarray:
 
 
 def votes(n: int, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    return vote(truth(n), N_LABELS, plan, np.random.default_rng(plan.seed))
+    rng = np.random.default_rng(plan.seed)
+    return vote(truth(n), N_LABELS, annotators=plan.annotators, votes=plan.votes, noise=plan.noise, rng=rng)
 
 
 class Unsure:
@@ -81,24 +84,22 @@ def test_nobody_votes_twice_on_a_text_and_everybody_votes(annotators, data):
 
 def test_the_least_confident_texts_have_the_lowest_top_probability():
     X = np.array([[0.9, 0.1, 0.0], [0.5, 0.5, 0.0], [0.45, 0.3, 0.25], [0.6, 0.4, 0.0]])
-    plan = Plan(rounds=1, batch_size=2, query="least-confidence")
-    assert pick(plan, Unsure(), X, np.random.default_rng(0)).tolist() == [2, 1]
+    assert pick("least-confidence", 2, Unsure(), X, np.random.default_rng(0)).tolist() == [2, 1]
 
 
 def test_the_smallest_margin_is_between_the_two_top_probabilities():
     X = np.array([[0.9, 0.1, 0.0], [0.5, 0.5, 0.0], [0.45, 0.3, 0.25], [0.6, 0.4, 0.0]])
-    plan = Plan(rounds=1, batch_size=2, query="margin")
-    assert pick(plan, Unsure(), X, np.random.default_rng(0)).tolist() == [1, 2]
+    assert pick("margin", 2, Unsure(), X, np.random.default_rng(0)).tolist() == [1, 2]
 
 
 def test_among_equals_the_first_texts_are_asked_about():
-    plan = Plan(rounds=1, batch_size=3)
-    assert pick(plan, Unsure(), np.full((10, 3), 1 / 3), np.random.default_rng(0)).tolist() == [0, 1, 2]
+    X = np.full((10, 3), 1 / 3)
+    assert pick("least-confidence", 3, Unsure(), X, np.random.default_rng(0)).tolist() == [0, 1, 2]
 
 
 def test_a_random_query_picks_different_texts_and_the_same_with_the_same_seed():
-    plan = Plan(rounds=1, batch_size=5, query="random")
-    first, again = (pick(plan, Unsure(), np.zeros((10, 3)), np.random.default_rng(1)) for _ in range(2))
+    X = np.zeros((10, 3))
+    first, again = (pick("random", 5, Unsure(), X, np.random.default_rng(1)) for _ in range(2))
     assert first.tolist() == again.tolist()
     assert len({*first.tolist()}) == 5
 

@@ -59,11 +59,11 @@ def test_a_built_in_is_found_through_its_entry_point(kind, name):
 
 def test_nothing_but_the_one_plug_in_is_loaded(fresh_python):
     code = (
-        "import sys, al_learner; al_learner.strategy('classifier', 'logreg'); "
+        "import sys, al_learner; al_learner.strategy('classifier', 'sgd'); "
         "print(*(name for name in sys.modules if name.startswith('al_learner.plugins.classifiers.')))"
     )
 
-    assert fresh_python(code).split() == ["al_learner.plugins.classifiers.logreg"]
+    assert fresh_python(code).split() == ["al_learner.plugins.classifiers.sgd"]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():

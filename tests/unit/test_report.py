@@ -7,13 +7,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from al_learner.core.cells import Cell, Played
 from al_learner.core.errors import DataError
-from al_learner.core.plan import Noise, Plan
 from al_learner.core.registry import Spec
-from al_learner.core.report import COLOURS, picture, write
-from al_learner.core.simulation import Round
-from al_learner.core.summary import curves
+from al_learner.core.simulation.annotators import Noise
+from al_learner.core.simulation.grid import Trial, TrialResult
+from al_learner.core.simulation.metrics import curves
+from al_learner.core.simulation.plan import Plan
+from al_learner.core.simulation.replay import Round
+from al_learner.core.simulation.report import COLOURS, picture, write
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,7 +23,7 @@ def played(classifier, seed=0, end=0.75, error=None, n_rounds=3, **plan):
     specs = [Spec("complement-nb", {"alpha": classifier}), *(Spec(n, {}) for n in ("tfidf", "balanced", "majority"))]
     chosen = Plan(rounds=n_rounds - 1, batch_size=50, seed=seed, **plan)
     rounds = [Round(n, 50 * n, 50 * n, end * n / max(n_rounds - 1, 1), 0.1 if n else None) for n in range(n_rounds)]
-    return Played(Cell(*specs, plan=chosen), [] if error else rounds, error)
+    return TrialResult(Trial(*specs, plan=chosen), [] if error else rounds, error)
 
 
 def parsed(svg):

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from al_learner.core.configuration.fields import variable, variables
+from al_learner.core.configuration.settings import Settings, without_password
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import Classifier
 from al_learner.core.registry import strategy
-from al_learner.core.settings import Settings, variable, variables, without_password
 
 SECRET = "correct-horse"  # noqa: S105 - no real one
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from al_learner.core.cells import Cell, Played
-from al_learner.core.plan import Plan
 from al_learner.core.registry import Spec
-from al_learner.core.simulation import Round
-from al_learner.core.summary import Curve, curves, default_target, points, rows, same, table, varying
+from al_learner.core.simulation.grid import Trial, TrialResult
+from al_learner.core.simulation.metrics import Curve, curves, default_target, points, rows, same, table, varying
+from al_learner.core.simulation.plan import Plan
+from al_learner.core.simulation.replay import Round
 
 NAMES = {"classifier": "a", "vectorizer": "b", "init_sampler": "c", "label_aggregator": "d", "query": "random"}
 
@@ -19,7 +19,7 @@ def curve(accuracy, labels=(0, 50, 100)):
 def played(classifier, seed, accuracy, error=None):
     specs = [Spec(name, {}) for name in (classifier, "tfidf", "balanced", "majority")]
     rounds = [Round(n, 50 * n, 50 * n, one, 0.1 * n) for n, one in enumerate(accuracy)]
-    return Played(Cell(*specs, plan=Plan(rounds=2, batch_size=50, seed=seed)), rounds, error)
+    return TrialResult(Trial(*specs, plan=Plan(rounds=2, batch_size=50, seed=seed)), rounds, error)
 
 
 def test_accuracy_at_a_round_is_that_of_the_round_with_its_spread():

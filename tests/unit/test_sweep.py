@@ -6,11 +6,11 @@ import signal
 
 import pytest
 
-from al_learner.core.cells import Grid, Played
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Classifier
-from al_learner.core.simulation import Round
-from al_learner.core.sweep import _Store, sweep
+from al_learner.core.simulation.grid import Grid, TrialResult
+from al_learner.core.simulation.pool import _Store, sweep
+from al_learner.core.simulation.replay import Round
 from tests.support.corpora import small
 
 TEXTS, LABELS = small()
@@ -33,7 +33,7 @@ class Deadly(Classifier):
 
 def cells(**grid):
     chosen = {"classifiers": "complement-nb", "seeds": 2, "rounds": 2, "batch_size": 6, **grid}
-    return Grid(**chosen).cells(len(TEXTS))
+    return Grid(**chosen).trials(len(TEXTS))
 
 
 def accuracies(played):
@@ -44,7 +44,7 @@ def accuracies(played):
 def finished():
     """A project that was played."""
     rounds = [Round(0, 0, 0, 0.25, 1.5), Round(1, 6, 6, 0.5, None), Round(2, 12, 12, 0.75, 0.25)]
-    return Played(cells()[0], rounds)
+    return TrialResult(cells()[0], rounds)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_one_project_that_fails_or_dies_does_not_stop_the_others(tmp_path):
     broken, dead, fine = played
     assert broken.error is not None
     assert "boom" in broken.error
-    assert dead.error == "its process was killed, perhaps for want of memory"
+    assert dead.error == "its process was killed by SIGKILL, perhaps for want of memory"
     assert fine.error is None
     assert [r.labels for r in fine.rounds] == [0, 6, 12]
     assert (told[0], told[-1]) == ((0, 0), (3, 3))
@@ -82,12 +82,12 @@ def test_an_interruption_keeps_what_is_finished_and_the_next_time_goes_on_from_t
         sweep(TEXTS, LABELS, cells(), folder=tmp_path, workers=1, tick=interrupt)
     again = sweep(TEXTS, LABELS, cells(), folder=tmp_path)
     assert [one.is_reused for one in again] == [True, False]
-    assert again[0].cell == cells()[0]
+    assert again[0].trial == cells()[0]
 
 
 def test_a_finished_project_is_found_again(store, finished):
     store.keep(finished)
-    assert store.find(finished.cell).rounds == finished.rounds
+    assert store.find(finished.trial).rounds == finished.rounds
 
 
 def test_another_seed_strategy_corpus_or_version_is_another_project(store, finished, tmp_path, monkeypatch):
@@ -99,9 +99,9 @@ def test_another_seed_strategy_corpus_or_version_is_another_project(store, finis
         cells(noise="uniform:1"),
     ):
         assert store.find(grid[0]) is None
-    assert _Store(tmp_path, ([*TEXTS[:-1], "other"], LABELS)).find(finished.cell) is None
-    monkeypatch.setattr("al_learner.core.artifacts.version", lambda _: "99.0")
-    assert store.find(finished.cell) is None
+    assert _Store(tmp_path, ([*TEXTS[:-1], "other"], LABELS)).find(finished.trial) is None
+    monkeypatch.setattr("al_learner.core.artifacts.pickling.version", lambda _: "99.0")
+    assert store.find(finished.trial) is None
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_as_good_as_none(store, finished, tmp_path, damage):
     store.keep(finished)
     (file,) = (tmp_path / "cells").iterdir()
     file.write_bytes(damage.encode("latin-1"))
-    assert store.find(finished.cell) is None
+    assert store.find(finished.trial) is None
 
 
 def test_a_file_that_was_cut_off_is_as_good_as_none(store, finished, tmp_path):
@@ -119,7 +119,7 @@ def test_a_file_that_was_cut_off_is_as_good_as_none(store, finished, tmp_path):
     (file,) = (tmp_path / "cells").iterdir()
     document = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(json.dumps({**document, "rounds": document["rounds"][:-1]}), encoding="utf-8")
-    assert store.find(finished.cell) is None
+    assert store.find(finished.trial) is None
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_played(tmp_path):

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from al_learner.core.errors import PluginError
 from al_learner.core.interfaces import Codes, LabelAggregator, Votes
+from al_learner.core.labels.aggregation import AggregatedLabels, aggregate_votes
+from al_learner.core.labels.votes import VotedText
 from al_learner.core.registry import strategy
-from al_learner.core.voting import Settled, VotedText, settle
 
 LONGEST = 3
 MAJORITY = strategy("label_aggregator", "majority")
@@ -29,8 +30,10 @@ TEXTS = st.lists(
 )
 
 
-def settled(rows: list[VotedText], aggregator: LabelAggregator = MAJORITY, *, min_label_count: int = 1) -> Settled:
-    return settle(iter(rows), aggregator, min_label_count=min_label_count, max_label_length=LONGEST)
+def settled(
+    rows: list[VotedText], aggregator: LabelAggregator = MAJORITY, *, min_label_count: int = 1
+) -> AggregatedLabels:
+    return aggregate_votes(iter(rows), aggregator, min_label_count=min_label_count, max_label_length=LONGEST)
 
 
 def voted(*labels: str | None, text_id: int = 1, major_label: str | None = None, taught: bool = False) -> VotedText:
@@ -161,7 +164,7 @@ def test_an_aggregator_is_not_asked_when_nothing_can_be_counted():
 def test_what_major_label_cannot_hold_is_no_vote_but_is_told(length, n_votes):
     row = VotedText(1, ["x" * length], ["ann"], None, taught=False)
 
-    result = settle([row], MAJORITY, min_label_count=1, max_label_length=50)
+    result = aggregate_votes([row], MAJORITY, min_label_count=1, max_label_length=50)
 
     assert result.n_votes == n_votes
     assert len(result.too_long) == 1 - n_votes

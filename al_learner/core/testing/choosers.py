@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.choosing import candidates
 from al_learner.core.interfaces import Chooser, Estimator, Labels
+from al_learner.core.registry import candidates
 from al_learner.core.testing.classifiers import rows
 from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, expect, seeded
 

@@ -132,7 +132,7 @@ def rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, L
 
 def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
     """Train as the core does, and check what comes out on the same rows."""
-    from al_learner.core.learner import fit_classifier  # heavy: scikit-learn
+    from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
     pipeline = fit_classifier(strategy, X, y)
     _probabilities(pipeline, X)

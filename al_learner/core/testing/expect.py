@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any, TypeVar
 
-from al_learner.core.artifacts import dump
+from al_learner.core.artifacts.pickling import dump
 from al_learner.core.errors import PluginError
 from al_learner.core.interfaces import Strategy
 

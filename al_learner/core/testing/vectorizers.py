@@ -86,7 +86,7 @@ _UNUSUAL = (
 
 
 def _features(transformer: Any, texts: Sequence[str]) -> csr_matrix:
-    from al_learner.core.learner import transform  # heavy: scikit-learn
+    from al_learner.core.training.fitting import transform  # heavy: scikit-learn
 
     X = transform(transformer, texts)
     expect(bool(np.isfinite(X.data).all()), "the features hold NaN or infinity")

@@ -1,33 +1,17 @@
-"""Multinomial logistic regression, by a truncated Newton method made for short sparse texts."""
+"""Multinomial logistic regression."""
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from al_learner.core.interfaces import Classifier, Estimator, Labels, LinearStart
+from al_learner.plugins.classifiers.newton import fit_softmax
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
-
-Floats = NDArray[np.float32]
-
-MAX_INNER = 200
-"""Conjugate-gradient steps in one Newton step, at most."""
-
-EXACTNESS = 0.8
-"""How much of its error is left of a Newton step; measured: smaller takes more products with X in the end."""
-
-WORTH_A_THREAD = 100_000
-"""Non-zeros of a sparse matrix from which it is worth while to multiply it on several threads."""
-
-NOISE = 1e-6
-"""Relative error of the loss in single precision; a step that is better by less is accepted as well."""
 
 
 class LogReg(Classifier):
@@ -47,187 +31,17 @@ class LogReg(Classifier):
         return self._fit(X, y, start)
 
     def _fit(self, X: csr_matrix, y: Labels, start: LinearStart | None) -> Estimator:
-        from joblib import cpu_count  # heavy
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.linear_model import LogisticRegression  # heavy
 
         classes, codes = np.unique(y, return_inverse=True)
-        n_classes = len(classes)
         weights = np.ones(len(y), np.float32)
         if self.class_weight == "balanced":
-            weights = (len(y) / (n_classes * np.bincount(codes))).astype(np.float32)[codes]
-        # Two classes have one vector of coefficients, the difference of ours; twice the penalty makes them the same.
-        penalty = (2 if n_classes == 2 else 1) / self.C
-        merge = _merge(X)
-        with ThreadPoolExecutor(n_threads := cpu_count()) as pool:
-            problem = _Softmax(X @ merge, codes, weights, n_classes, penalty, pool=pool, n_threads=n_threads)
-            W, n_iter = problem.solve(_columns(start, merge, n_classes), tol=self.tol, max_iter=self.max_iter)
-        if n_classes == 2:
-            W = W[:, 1:] - W[:, :1]
+            weights = (len(y) / (len(classes) * np.bincount(codes))).astype(np.float32)[codes]
         model = LogisticRegression(C=self.C, class_weight=self.class_weight, tol=self.tol, max_iter=self.max_iter)
         model.classes_ = classes
-        model.coef_ = np.ascontiguousarray((merge @ W[:-1]).T)
-        model.intercept_ = W[-1].copy()
+        model.coef_, model.intercept_, n_iter = fit_softmax(
+            X, codes, weights, penalty=1 / self.C, start=start, tol=self.tol, max_iter=self.max_iter
+        )
         model.n_features_in_ = X.shape[1]
         model.n_iter_ = np.array([n_iter], np.int32)
         return model  # type: ignore[no-any-return]  # scikit-learn has no types
-
-
-def _merge(X: csr_matrix) -> csr_matrix:
-    """Return what makes one column of all the words that occur in one text alone, and of no other: half of all columns.
-
-    At the minimum the coefficients of such words are proportional to their counts, so that nothing is lost: with
-    ``v`` the counts in a text and ``w`` the coefficients of its merged column ``|v|``, theirs are ``v w / |v|``.
-
-    Returns
-    -------
-    csr_matrix of shape (n_features, n_merged), float32
-        Its columns are orthonormal: its transpose takes coefficients to the merged ones, and itself takes them back.
-    """
-    from scipy.sparse import csr_matrix  # heavy
-
-    n_texts, n_features = X.shape
-    alone = np.bincount(X.indices, minlength=n_features) == 1
-    entries = np.flatnonzero(alone[X.indices])
-    texts = np.repeat(np.arange(n_texts), np.diff(X.indptr))[entries]
-    words, counts = X.indices[entries], X.data[entries]
-    norm = np.sqrt(np.bincount(texts, counts**2, minlength=n_texts))
-    n_others = n_features - len(words)
-    column, value = np.empty(n_features, np.int32), np.ones(n_features, np.float32)
-    column[~alone] = np.arange(n_others)
-    column[words] = n_others + np.cumsum(norm > 0)[texts] - 1
-    value[words] = counts / norm[texts]
-    shape = (n_features, n_others + np.count_nonzero(norm))
-    return csr_matrix((value, column, np.arange(n_features + 1)), shape=shape)
-
-
-def _columns(start: LinearStart | None, merge: csr_matrix, n_classes: int) -> Floats | None:
-    """Return a start as one column of merged coefficients a class, the intercepts in the last row."""
-    if start is None:
-        return None
-    W = np.vstack([merge.T @ start.coef.T, start.intercept], dtype=np.float32)
-    return np.hstack([-W / 2, W / 2]) if n_classes == 2 else W
-
-
-class _Parts:
-    """A sparse matrix that is multiplied in parts, each on a thread."""
-
-    def __init__(self, matrix: csr_matrix, pool: Executor, n_parts: int) -> None:
-        n_parts = max(1, min(n_parts, matrix.nnz // WORTH_A_THREAD))
-        cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, n_parts + 1)[1:-1])
-        self.n_rows, self.pool = matrix.shape[0], pool
-        self.parts = [(slice(a, b), matrix[a:b]) for a, b in pairwise([0, *cuts.tolist(), self.n_rows])]
-
-    def __matmul__(self, dense: Floats) -> Floats:
-        product = np.empty((self.n_rows, dense.shape[1]), np.float32)
-
-        def multiply(part: tuple[slice, csr_matrix]) -> None:
-            product[part[0]] = part[1] @ dense
-
-        list(self.pool.map(multiply, self.parts) if len(self.parts) > 1 else map(multiply, self.parts))
-        return product
-
-
-class _Softmax:
-    """The penalised loss of multinomial logistic regression, and the descent to its minimum.
-
-    ``sum_i weight_i * (logsumexp(z_i) - z_i[code_i]) + penalty / 2 * ||coef||²`` with ``z = X @ coef + intercept``;
-    the intercepts are one more row of `coef`, without penalty, beside a column of ones in X.
-
-    Every step solves the Newton equation by conjugate gradients, roughly, preconditioned with the Hessian's diagonal:
-    how often a word occurs spans orders of magnitude, and so does the curvature along its coefficients. The arrays
-    are large and the products cheap, so that the loop writes into memory that it has, and passes over it seldom.
-
-    References
-    ----------
-    Nocedal and Wright (2006). Numerical Optimization, algorithm 7.1 (line search Newton-CG). Springer.
-    doi:10.1007/978-0-387-40065-5
-    """
-
-    def __init__(
-        self, X: csr_matrix, codes: NDArray[np.intp], weights: Floats, n_classes: int, penalty: float, *,
-        pool: Executor, n_threads: int,
-    ) -> None:  # fmt: skip
-        from scipy.sparse import csr_matrix, hstack  # heavy
-
-        X = hstack([X, csr_matrix(np.ones((X.shape[0], 1), np.float32))], format="csr")
-        self.codes, self.weights, self.n_classes = codes, weights[:, None], n_classes
-        self.penalty = np.full((X.shape[1], 1), penalty, np.float32)
-        self.penalty[-1] = 0
-        self.rows = np.arange(X.shape[0])
-        transposed = X.T.tocsr()
-        self.X, self.transposed = _Parts(X, pool, n_threads), _Parts(transposed, pool, n_threads)
-        transposed.data **= 2
-        self.squared = _Parts(transposed, pool, n_threads)
-
-    def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int]:
-        """Return coefficients of shape (n_features + 1, n_classes), and the number of steps."""
-        W = np.zeros((len(self.penalty), self.n_classes), np.float32) if start is None else start
-        work = [np.empty_like(W) for _ in range(4)]
-        Z = self.X @ W
-        loss, P = self._loss(Z, W)
-        for step in range(max_iter):
-            R = self.weights * P
-            R[self.rows, self.codes] -= self.weights[:, 0]
-            gradient = self.transposed @ R
-            gradient += self.penalty * W
-            if np.abs(gradient).max() <= tol * float(self.weights.sum()):
-                return W, step
-            D, U = self._newton_step(P, gradient, work)
-            slope = float(np.vdot(D, gradient))
-            length = np.float32(1)
-            while True:
-                tried = W + length * D, Z + length * U
-                new_loss, new_P = self._loss(tried[1], tried[0])
-                if new_loss <= loss + 1e-4 * float(length) * slope + NOISE * abs(loss):
-                    break
-                length /= 2
-                if length < NOISE:  # nothing is gained in this direction in single precision
-                    return W, step
-            (W, Z), loss, P = tried, new_loss, new_P
-        return W, max_iter
-
-    def _loss(self, Z: Floats, W: Floats) -> tuple[float, Floats]:
-        """Return the loss, and the probabilities."""
-        P = Z - Z.max(axis=1, keepdims=True)
-        given = P[self.rows, self.codes][:, None]
-        np.exp(P, out=P)
-        total = P.sum(axis=1, keepdims=True)
-        P /= total
-        each = self.weights * (np.log(total) - given)
-        return float(each.sum(dtype=np.float64)) + 0.5 * float(np.vdot(self.penalty * W, W)), P
-
-    def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:
-        """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
-        D, q, z, inverse = work
-        weighted = self.weights * P
-        np.add(self.squared @ (weighted * (1 - P)), self.penalty[0], out=inverse)
-        np.reciprocal(inverse, out=inverse)
-        r = -gradient
-        np.multiply(r, inverse, out=q)
-        D[...] = 0
-        U = np.zeros_like(P)
-        rz = first = float(np.vdot(r, q))
-        for _ in range(MAX_INNER):
-            A = self.X @ q
-            S = A - np.einsum("ij,ij->i", P, A)[:, None]
-            S *= weighted
-            curved = self.transposed @ S
-            _add(curved[:-1], self.penalty[0, 0], q[:-1])
-            length = rz / float(np.vdot(q, curved))
-            _add(D, length, q)
-            _add(U, length, A)
-            _add(r, -length, curved)
-            np.multiply(r, inverse, out=z)
-            rz, last = float(np.vdot(r, z)), rz
-            if rz <= EXACTNESS**2 * first:
-                break
-            _add(z, rz / last, q)
-            q, z = z, q
-        return D, U
-
-
-def _add(to: Floats, factor: float, what: Floats) -> None:
-    """Add a multiple in place, in one pass."""
-    from scipy.linalg.blas import saxpy  # heavy
-
-    saxpy(what.ravel(), to.ravel(), a=factor)

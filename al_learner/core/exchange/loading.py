@@ -1,0 +1,86 @@
+"""Loads texts, labels, prelabelled texts and votes into LabelForward's tables, from a file or from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from al_learner.core.exchange.files import Field, Row, check, read
+from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.records import MAX_LABEL_LENGTH
+
+BYTES_PER_CHARACTER = 4
+"""Of the fixed-width array of all texts that the predictor makes."""
+
+DENSE_LIMIT_BYTES = 10**9
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How many rows were loaded, and what to think of."""
+
+    rows: int
+    warnings: tuple[str, ...] = ()
+
+
+def load_texts(tables: LabelForwardTables, source: Path | str | Iterable[str], **options: Any) -> Loaded:
+    """Append texts; all or none. The tables are made where there are none.
+
+    Parameters
+    ----------
+    source : path, or iterable of str
+    **options
+        Of `files.read`, for a file: ``columns``, ``progress``.
+
+    Raises
+    ------
+    DataError
+        Names the file, the first bad line and the reason.
+    """
+    longest = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal longest
+        for row in _rows(source, ("text",), **options):
+            longest = max(longest, len(row["text"]))
+            yield row["text"]
+
+    loaded = tables.load_texts(texts())
+    dense_gib = tables.n_texts() * longest * BYTES_PER_CHARACTER / 2**30
+    warning = (
+        f"the longest text has {longest:,} characters, so the predictor's array of all texts, as wide as the "
+        f"longest, needs {dense_gib:.1f} GiB: shorten it, or give the predictor the memory"
+    )
+    return Loaded(loaded, (warning,) if dense_gib * 2**30 > DENSE_LIMIT_BYTES else ())
+
+
+def load_labels(tables: LabelForwardTables, source: Path | str | Iterable[str], **options: Any) -> Loaded:
+    """Append label names, each once; like `load_texts`."""
+    rows = _rows(source, ("label",), max_label_length=MAX_LABEL_LENGTH, **options)
+    return Loaded(tables.load_labels(dict.fromkeys(row["label"] for row in rows)))
+
+
+def load_init_data(
+    tables: LabelForwardTables, source: Path | str | Iterable[tuple[str, str]], **options: Any
+) -> Loaded:
+    """Append prelabelled texts, in memory pairs of text and label; like `load_texts`."""
+    rows = _rows(source, ("text", "label"), **options)
+    return Loaded(tables.load_init_data((row["text"], row["label"]) for row in rows))
+
+
+def load_votes(
+    tables: LabelForwardTables, source: Path | str | Iterable[tuple[int, str, str]], **options: Any
+) -> Loaded:
+    """Append votes, in memory triples of text_id, label and annotator; like `load_texts`."""
+    rows = _rows(source, ("text_id", "label", "user"), max_label_length=MAX_LABEL_LENGTH, **options)
+    votes = ((int(row["text_id"]), row["label"], row["user"], row.where) for row in rows)
+    return Loaded(tables.load_votes(votes))
+
+
+def _rows(source: Any, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:
+    if isinstance(source, str | Path):
+        return read(Path(source), fields, **options)
+    rows = (row if isinstance(row, tuple | list) else (row,) for row in source)
+    return check((dict(zip(fields, row, strict=True)) for row in rows), **options)

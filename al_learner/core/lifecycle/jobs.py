@@ -1,0 +1,91 @@
+"""From the project state to the job of a training: which texts, which vectorizer, and what to start from."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.events import event
+from al_learner.core.lifecycle.state import ProjectState
+from al_learner.core.models.catalogue import ranges
+from al_learner.core.registry import Spec
+from al_learner.core.storage.records import Run, RunKind
+from al_learner.core.storage.storage import Storage
+from al_learner.core.training.evaluation import Basis
+from al_learner.core.training.job import ColdStart, Job
+from al_learner.core.training.model_selection import trained
+
+
+class Jobs:
+    """Makes jobs for one project with one set of settings."""
+
+    def __init__(self, settings: Settings, storage: Storage, models: TrustedModels) -> None:
+        self._settings, self._tables, self._models = settings, storage.tables, models
+        self._init_sampler = Spec.of("init_sampler", settings.strategies.init_sampler)
+
+    def new(self, kind: RunKind, state: ProjectState, *, refit: bool = False, because: str = "it was asked for") -> Job:
+        """Return the job of a new run: everything that is labelled, by the configured strategies.
+
+        Parameters
+        ----------
+        refit : bool
+            Fit a new vectorizer, `because` of what.
+        """
+        usable, reason = self._models.usable_countvec(state.specs["vectorizer"])
+        countvec, reason = (None, because) if refit else (usable, reason)
+        if countvec is None and (lost := [stored.clf_id for stored in self._tables.models()]):
+            event("vectorizer.refitted", level=logging.WARNING, reason=reason, no_longer_downloadable=ranges(lost))
+        classifier, vectorizer = state.specs["classifier"], Spec(**state.specs["vectorizer"])
+        everything = np.ones_like(state.aggregated.is_new)
+        last = self._models.startable(state.newest, classifier, countvec)
+        return self._job(kind, state, everything, trained(classifier), vectorizer, countvec, last)
+
+    def of(self, run: Run, state: ProjectState) -> Job:
+        """Return the job that the newest run did, by its own strategies, whatever is configured now.
+
+        Its texts are those that no vote has made new samples since.
+        """
+        classifier, vectorizer = trained(run.strategies["classifier"]), Spec(**run.strategies["vectorizer"])
+        countvec = self._models.recorded_countvec(run)
+        return self._job(run.origin, state, ~state.aggregated.is_new, classifier, vectorizer, countvec, None)
+
+    def _job(
+        self,
+        kind: RunKind,
+        state: ProjectState,
+        texts: NDArray[np.bool_],
+        classifier: Spec,
+        vectorizer: Spec,
+        countvec: tuple[int, str] | None,
+        last: tuple[int, str] | None,
+    ) -> Job:
+        labels, excluded = state.aggregated.labels, list(state.excluded)
+        texts = texts & (kind == "update") & ~np.isin(labels, excluded)
+        init = ~np.isin(state.init_labels, excluded)
+        cold_start = None
+        if kind == "init" and not state.facts.can_start_from_init_data:
+            init = np.zeros_like(init)
+            names = tuple(name for name in state.label_names if name not in excluded)
+            cold_start = ColdStart(self._init_sampler, names, size=max(2, self._settings.batch_size))
+        return Job(
+            classifier=classifier,
+            vectorizer=vectorizer,
+            text_ids=state.aggregated.text_ids[texts],
+            init_ids=state.init_ids[init],
+            labels=np.concatenate([labels[texts], state.init_labels[init]]),
+            countvec=countvec,
+            last=last,
+            packages=self._settings.predictor_packages,
+            cold_start=cold_start,
+        )
+
+
+def truth(job: Job, basis: Basis | None) -> dict[int, str]:
+    """Return the label of each text of a job that it can be measured on, by text_id or init_id."""
+    n = len(job.text_ids)
+    ids, labels = (job.text_ids, job.labels[:n]) if basis == "votes" else (job.init_ids, job.labels[n:])
+    return dict(zip(ids.tolist(), labels.tolist(), strict=True))

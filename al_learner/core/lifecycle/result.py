@@ -1,0 +1,37 @@
+"""What came of asking for a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from al_learner.core.lifecycle.gate import describe_gate
+from al_learner.core.storage.records import Run, RunKind
+from al_learner.core.training.evaluation import describe_score
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of asking for a run: the run, or None and the reason why there was nothing to do."""
+
+    kind: RunKind
+    reason: str
+    run: Run | None = None
+
+    def __str__(self) -> str:
+        if self.run is None:
+            return f"{self.kind}: nothing to do ({self.reason})"
+        run, metrics = self.run, self.run.metrics or {}
+        if self.kind == "promote":
+            return (
+                f"promote: classifier {run.clf_id}, a copy of {metrics['promoted']['clf_id']}, is the newest until the "
+                "next training, which is on all votes"
+            )
+        warning = describe_gate(run.clf_id, metrics.get("gate"))
+        did = (
+            f"{self.kind}: classifier {run.clf_id} from {run.texts} texts in {run.classes} classes, "
+            f"{run.new_samples} of them new, in {run.seconds:.2f} s"
+        )
+        lines = [did, f"score: {describe_score(run.metrics)}", *([f"warning: {warning}"] if warning else [])]
+        return "\n".join(lines)
+
+    __repr__ = __str__

@@ -1,0 +1,215 @@
+"""The life of a classifier: train, announce, score, choose. For the worker, the command line and notebooks alike.
+
+The order of the steps is decided in `decide`; here each is done, under the lock that lets one run at a time through.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+
+import numpy as np
+
+from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
+from al_learner.core.events import event
+from al_learner.core.lifecycle.announcements import Announcements
+from al_learner.core.lifecycle.decide import Step, may_init, may_update, steps_after_training
+from al_learner.core.lifecycle.gate import Gate, Judgement
+from al_learner.core.lifecycle.jobs import Jobs, truth
+from al_learner.core.lifecycle.result import Result
+from al_learner.core.lifecycle.state import ProjectState, StateReader
+from al_learner.core.storage.records import Run, RunKind
+from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.run_transactions import RunTransactions
+from al_learner.core.storage.storage import Storage
+from al_learner.core.training.job import Job, Score, Trainer
+from al_learner.core.training.model_selection import ModelSelector
+
+
+class Lifecycle:
+    """Does what is due in one project, or what a person asks for."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        reader: StateReader,
+        jobs: Jobs,
+        trainer: Trainer,
+        models: TrustedModels,
+        selector: ModelSelector,
+        gate: Gate,
+        announcements: Announcements,
+    ) -> None:
+        self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
+        self._reader, self._jobs, self._trainer, self._models = reader, jobs, trainer, models
+        self._selector, self._gate, self._announcements = selector, gate, announcements
+
+    def reconcile(self, *, heard_init: bool, may_announce: bool) -> ProjectState:
+        """Do the most urgent thing that is due; a training is announced at once, what else follows it is due later."""
+        with hold_run_lock(self._database) as lock:
+            state = self._reader.read(heard_init=heard_init, may_announce=may_announce)
+            match state.due:
+                case "update" | "init" as kind:
+                    run, job = self._train(kind, state, lock)
+                    self._follow_up(run, state, lock, job, until="announce")
+                case "announce" | "score" | "choose" as step:
+                    self._do(step, state.newest, state, lock)
+            return state
+
+    def update(self, *, force: bool, refit: bool, wait_s: float) -> Result:
+        """Train on the votes if enough new samples are there, and do all that follows."""
+        with hold_run_lock(self._database, wait_s=wait_s) as lock:
+            state = self._scored_state(lock)
+            due, reason = may_update(state.facts, forced=force)
+            if not due:
+                return Result("update", reason)
+            run, job = self._train("update", state, lock, forced=True, refit=refit)
+            return self._finish_by_hand(run, job, state, lock, reason)
+
+    def init(self, *, force: bool, wait_s: float) -> Result:
+        """Train the first classifier, and do all that follows."""
+        with hold_run_lock(self._database, wait_s=wait_s) as lock:
+            state = self._scored_state(lock, heard_init=True)
+            if state.facts.has_classifier and not force:
+                clf_id = self._tables.newest_clf_id()
+                return Result("init", f"there is a classifier already ({clf_id}); force a new one")
+            due, reason = may_init(state.facts)
+            if not due:
+                return Result("init", reason)
+            run, job = self._train("init", state, lock, forced=True)
+            return self._finish_by_hand(run, job, state, lock, reason)
+
+    def promote(self, clf_id: int, *, wait_s: float) -> Result:
+        """Store a copy of a former model as the newest, and announce it."""
+        with hold_run_lock(self._database, wait_s=wait_s) as lock:
+            if clf_id == self._tables.newest_clf_id():
+                return Result("promote", f"classifier {clf_id} is the newest already")
+            reason = "it was asked for"
+            run = lock.promote(self._models.stored(clf_id), because=reason)
+            event("pair.promoted", run_id=run.run_id, clf_id=run.clf_id, of=clf_id)
+            self._announcements.announce()
+            return Result("promote", reason, self._runs.last(clf_id=run.clf_id))
+
+    def _scored_state(self, lock: RunTransactions, *, heard_init: bool = False) -> ProjectState:
+        """Read the state; where the gate may hold the newest classifier back, once that has its score."""
+        state = self._reader.read(heard_init=heard_init)
+        if state.facts.must_score:
+            self._do("score", state.newest, state, lock)
+            state = self._reader.read(heard_init=heard_init)
+        return state
+
+    def _finish_by_hand(self, run: Run, job: Job, state: ProjectState, lock: RunTransactions, reason: str) -> Result:
+        self._follow_up(run, state, lock, job, until="choose")
+        return Result(run.kind, reason, self._runs.last(clf_id=run.clf_id))
+
+    def _follow_up(self, run: Run, state: ProjectState, lock: RunTransactions, job: Job, *, until: Step) -> None:
+        """Do the steps after a training, in their order, up to and with one."""
+        for step in steps_after_training(holds=self._gate.holds):
+            is_due = step != "choose" or (
+                job.cold_start is None and self._selector.is_due(state.choice, run.texts or 0)
+            )
+            if is_due:
+                self._do(step, run, state, lock, job)
+            if step == until:
+                return
+
+    def _do(
+        self, step: Step, run: Run | None, state: ProjectState, lock: RunTransactions, job: Job | None = None
+    ) -> None:
+        """Do one step for a run, of which `job` is the job, where that is still known."""
+        if step == "announce":
+            self._announcements.announce()
+        elif run is not None:
+            job_of_run = partial(self._jobs.of, run, state) if job is None else lambda: job
+            if step == "score":
+                self._score(run, job_of_run, lock)
+            else:
+                self._choose(run, job_of_run, state, lock)
+
+    def _train(
+        self, kind: RunKind, state: ProjectState, lock: RunTransactions, *, forced: bool = False, refit: bool = False
+    ) -> tuple[Run, Job]:
+        """Train and store. Return the run, and its job, as the steps after it want it.
+
+        Raises
+        ------
+        AlLearnerError
+            It failed; al_runs says why, and nothing else was stored.
+        """
+        started = time.monotonic()
+        aggregated = state.aggregated
+        new = aggregated.is_new if kind == "update" else np.zeros_like(aggregated.is_new)
+        samples = list(zip(aggregated.text_ids[new].tolist(), aggregated.labels[new].tolist(), strict=True))
+        run_id = lock.begin(kind, forced=forced, state=state.digest, strategies=state.specs, samples=samples)
+        event("run.started", run_id=run_id, kind=kind, new_samples=len(samples))
+        try:
+            job = self._jobs.new(kind, state, refit=refit)
+            try:
+                trained = self._trainer.train(job)
+            except UntrustedError as exc:
+                job = self._jobs.new(kind, state, refit=True, because=f"the stored vectorizer is not usable: {exc}")
+                trained = self._trainer.train(job)
+            for note in trained.notes:
+                event("run.note", level=logging.WARNING, run_id=run_id, note=note)
+            text_ids = aggregated.text_ids.tolist() if kind == "update" else []
+            seconds = time.monotonic() - started
+            signature = self._models.signature(trained)
+            run = lock.finish(run_id, trained, text_ids, signature=signature, seconds=seconds)
+        except DatabaseUnavailable:
+            raise  # nothing can be recorded; whoever gets the lock next marks the run as died
+        except Exception as exc:
+            error = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
+            lock.give_up(run_id, "failed", error)
+            event("run.failed", level=logging.ERROR, run_id=run_id, kind=kind, error=error)
+            raise
+        except BaseException as exc:
+            lock.give_up(run_id, "abandoned", f"interrupted: {type(exc).__name__}")
+            event("run.abandoned", level=logging.WARNING, run_id=run_id, kind=kind)
+            raise
+        event(
+            "run.finished", run_id=run_id, kind=kind, clf_id=run.clf_id, texts=trained.texts, classes=trained.classes,
+            seconds=seconds,
+        )  # fmt: skip
+        return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
+
+    def _score(self, run: Run, job_of_run: Callable[[], Job], lock: RunTransactions) -> None:
+        """Measure a run's classifier by a twin that has not seen the slice, and let the gate judge it.
+
+        If the gate holds the classifier back, the former model is stored as the newest in the same transaction.
+        """
+        score, judgement = Score(None, {}), Judgement()
+        try:
+            job = job_of_run()
+            score = self._trainer.score(job)
+            judgement = self._gate.judge(run, score.metrics, truth(job, score.metrics.get("basis")))
+        except DatabaseUnavailable:
+            raise
+        except AlLearnerError as exc:
+            score = Score(None, {"reason": f"scoring failed: {exc}"})
+        metrics = {**score.metrics, **({"gate": judgement.record} if judgement.record else {})}
+        restored = judgement.restored
+        back = lock.score(
+            run.run_id, run.clf_id or 0, score.precision, metrics, put_back=restored, because=judgement.because
+        )
+        event("run.scored", run_id=run.run_id, clf_id=run.clf_id, precision=score.precision)
+        if back is not None and restored is not None:
+            event("pair.promoted", run_id=back.run_id, clf_id=back.clf_id, of=restored.run.clf_id)
+
+    def _choose(self, run: Run, job_of_run: Callable[[], Job], state: ProjectState, lock: RunTransactions) -> None:
+        """Choose among the classifier's candidates, on what a run was trained on; the next run trains the winner."""
+        started = time.monotonic()
+        choice = self._selector.select(
+            state.choice,
+            run.texts or 0,
+            lambda name: self._trainer.losses(self._selector.job(name, job_of_run())),
+        )
+        lock.choose(run.run_id, asdict(choice))
+        event(
+            "choice.made", run_id=run.run_id, chosen=choice.name, labels=choice.labels, losses=choice.losses,
+            seconds=time.monotonic() - started,
+        )  # fmt: skip

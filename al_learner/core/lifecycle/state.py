@@ -1,0 +1,167 @@
+"""The project state: everything that is stored, as far as it decides what is due."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.events import event
+from al_learner.core.labels.aggregation import AggregatedLabels, aggregate_votes
+from al_learner.core.lifecycle.announcements import Announcements
+from al_learner.core.lifecycle.backoff import blocked
+from al_learner.core.lifecycle.decide import Due, Facts, decide
+from al_learner.core.lifecycle.gate import Gate
+from al_learner.core.registry import INTERFACES, Spec
+from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run
+from al_learner.core.storage.storage import Storage
+from al_learner.core.training.evaluation import Basis
+from al_learner.core.training.model_selection import Choice, ModelSelector
+
+N_RECENT = 50
+"""Runs that are searched for repeated failures."""
+
+
+@dataclass(frozen=True)
+class ProjectState:
+    """What is due, why, and what that rests on.
+
+    Attributes
+    ----------
+    specs : mapping
+        The configured strategies, as al_runs records them; beside a chooser, as ``chosen``, what is trained for it.
+    digest : str
+        Of votes, data and settings: a run that failed is not tried again on the same state at once.
+    newest : Run or None
+        The newest run that succeeded.
+    choice : Choice or None
+        The last choice, if the classifier is a chooser.
+    excluded : tuple of str
+        Labels that are not trained on.
+    """
+
+    due: Due | None
+    reason: str
+    facts: Facts
+    aggregated: AggregatedLabels
+    init_ids: Ids
+    init_labels: NDArray[np.object_]
+    label_names: tuple[str, ...]
+    specs: Mapping[str, Any]
+    digest: str
+    newest: Run | None
+    choice: Choice | None
+    excluded: tuple[str, ...]
+
+    def truth(self, basis: Basis) -> dict[int, str]:
+        """Return the labels of now, by text_id, or by init_id where `basis` is ``init-data``; none that is excluded."""
+        aggregated = self.aggregated.text_ids, self.aggregated.labels
+        ids, labels = aggregated if basis == "votes" else (self.init_ids, self.init_labels)
+        pairs = zip(ids.tolist(), labels.tolist(), strict=True)
+        return {i: label for i, label in pairs if label not in self.excluded}
+
+
+class StateReader:
+    """Reads the state of one project with one set of settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        *,
+        selector: ModelSelector,
+        gate: Gate,
+        announcements: Announcements,
+    ) -> None:
+        self._settings, self._database, self._tables, self._runs = (
+            settings,
+            storage.database,
+            storage.tables,
+            storage.runs,
+        )
+        self._selector, self._gate, self._announcements = selector, gate, announcements
+        self._warned: set[str] = set()
+        strategies = settings.strategies
+        self._specs = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in INTERFACES}
+
+    def read(self, *, heard_init: bool = False, may_announce: bool = True) -> ProjectState:
+        """Read what is stored and tell what is due; parameters as in `Project.reconcile`."""
+        settings, excluded = self._settings, {*self._settings.exclude_labels}
+        aggregated = aggregate_votes(
+            self._tables.voted_texts(),
+            settings.strategies.label_aggregator,
+            min_label_count=settings.min_label_count,
+            max_label_length=MAX_LABEL_LENGTH,
+        )
+        self._warn_of_long_labels(aggregated)
+        init_ids, init_labels = self._tables.init_labels()
+        names = tuple(self._tables.label_names())
+        newest_text, has_classifier = self._tables.newest_text_id(), self._tables.newest_clf_id() > 0
+        newest = self._runs.last(status="succeeded")
+        choice = self._last_choice()
+        # As al_runs gives it back: JSON has no tuples.
+        specs = json.loads(json.dumps(self._specs | {"classifier": self._selector.record(choice)}))
+        digest = self._digest(
+            [aggregated.n_votes, newest_text, aggregated.text_ids.tolist(), aggregated.labels.tolist()],
+            [init_ids.tolist(), init_labels.tolist(), names],
+            specs,
+        )
+        can_start_from_init_data = len({*init_labels} - excluded) > 1
+        is_choice_due = (
+            newest is not None
+            and (newest.origin == "update" or can_start_from_init_data)  # else its labels were drawn at random
+            and newest.strategies["vectorizer"] == specs["vectorizer"]  # else the next run trains on other features
+            and self._selector.is_due(choice, newest.texts or 0)
+        )
+        facts = Facts(
+            new_samples=aggregated.n_new,
+            batch_size=settings.batch_size,
+            classes=len({*aggregated.labels, *init_labels} - excluded),
+            has_classifier=has_classifier,
+            is_loaded=bool(names) or heard_init,
+            can_start_from_init_data=can_start_from_init_data,
+            can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
+            announcement_pending=may_announce
+            and self._announcements.is_pending(newest, asked_for=heard_init and has_classifier),
+            is_unscored=newest is not None and newest.metrics is None,
+            is_choice_due=is_choice_due,
+            holds=self._gate.holds,
+            blocked=blocked(self._runs.recent(limit=N_RECENT, after=newest), digest, self._database.now()),
+        )
+        due, reason = decide(facts)
+        return ProjectState(
+            due=due,
+            reason=reason,
+            facts=facts,
+            aggregated=aggregated,
+            init_ids=init_ids,
+            init_labels=init_labels,
+            label_names=names,
+            specs=specs,
+            digest=digest,
+            newest=newest,
+            choice=choice,
+            excluded=settings.exclude_labels,
+        )
+
+    def _digest(self, *parts: Any) -> str:
+        settings = self._settings
+        counted = [settings.batch_size, settings.min_label_count]
+        trained_for = [settings.exclude_labels, settings.predictor_packages]
+        return hashlib.sha256(json.dumps([*parts, counted, trained_for]).encode()).hexdigest()
+
+    def _last_choice(self) -> Choice | None:
+        found = self._runs.newest_choice() if self._selector.chooses else None
+        return None if found is None else Choice(**found)
+
+    def _warn_of_long_labels(self, aggregated: AggregatedLabels) -> None:
+        for label in set(aggregated.too_long) - self._warned:
+            self._warned.add(label)
+            event("vote.too_long", level=logging.WARNING, label=label[:60], limit=MAX_LABEL_LENGTH)

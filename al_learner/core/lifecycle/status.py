@@ -1,0 +1,130 @@
+"""How a project stands: for a person, and for a monitor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.errors import DataError, UntrustedError
+from al_learner.core.lifecycle.announcements import Announcements
+from al_learner.core.lifecycle.state import ProjectState
+from al_learner.core.models.stopping_advice import Advice
+from al_learner.core.service.vitals import Vitals
+from al_learner.core.storage.records import Run
+from al_learner.core.storage.storage import Storage
+from al_learner.core.training.evaluation import unknown_tokens
+from al_learner.core.training.model_selection import Choice, title
+
+N_SEARCHED = 2_000
+"""Texts in which unknown tokens are looked for."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a project stands.
+
+    Attributes
+    ----------
+    votes, countable_texts, new_samples : int
+        As the glossary defines them.
+    missing : int
+        New samples that are still needed until the next training.
+    classifier : str
+        Which strategy the next run trains, as ``logreg``, or ``auto (logreg)``: what ``auto`` chose.
+    choice : Choice or None
+        The last choice, if the classifier chooses among others.
+    unknown_tokens : float or None
+        Share of the tokens of up to 2,000 texts that the vectorizer does not know; None if it cannot tell.
+    due : str or None
+        What a worker would do now: update, init, announce, score or choose.
+    reason : str
+        Why; or why nothing is due.
+    newest : Run or None
+        The newest run that succeeded, with its score.
+    advice : Advice
+        What the last batches gained.
+    """
+
+    texts: int
+    votes: int
+    countable_texts: int
+    new_samples: int
+    batch_size: int
+    missing: int
+    classes: int
+    classifier: str
+    choice: Choice | None
+    clf_id: int | None
+    unknown_tokens: float | None
+    last_run: Run | None
+    due: str | None
+    reason: str
+    newest: Run | None
+    advice: Advice
+
+    def __str__(self) -> str:
+        unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
+        return (
+            f"{self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
+            f"{self.new_samples} of {self.batch_size} new samples; "
+            f"{f'classifier {self.clf_id}' if self.clf_id else 'no classifier'}{unknown}; due: {self.due or 'nothing'} "
+            f"({self.reason})"
+        )
+
+    __repr__ = __str__
+
+
+def read_status(state: ProjectState, storage: Storage, models: TrustedModels, advice: Advice) -> Status:
+    """Put a status together; trains nothing."""
+    facts = state.facts
+    return Status(
+        texts=storage.tables.n_texts(),
+        votes=state.aggregated.n_votes,
+        countable_texts=state.aggregated.n_countable,
+        new_samples=facts.new_samples,
+        batch_size=facts.batch_size,
+        missing=max(0, facts.batch_size - facts.new_samples),
+        classes=facts.classes,
+        classifier=title(state.specs["classifier"]),
+        choice=state.choice,
+        clf_id=storage.tables.newest_clf_id() or None,
+        unknown_tokens=_unknown_tokens(state.newest, storage, models),
+        last_run=storage.runs.last(),
+        due=state.due,
+        reason=state.reason,
+        newest=state.newest,
+        advice=advice,
+    )
+
+
+def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed: bool | None) -> Vitals:
+    """Read what a monitor is told.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        The database does not answer.
+    """
+    newest, now = storage.runs.last(status="succeeded"), storage.database.now()
+    finished = newest.finished if newest else None
+    return Vitals(
+        runs=storage.runs.by_status(),
+        last_run_s=newest.seconds if newest else None,
+        last_success=finished,
+        unheard_s=(now - finished).total_seconds() if finished and announcements.is_pending(newest) else 0.0,
+        is_subscribed=is_subscribed,
+    )
+
+
+def _unknown_tokens(run: Run | None, storage: Storage, models: TrustedModels) -> float | None:
+    if run is None or run.countvec_id is None:
+        return None
+    try:
+        transformer = models.transformer(run)
+    except (UntrustedError, DataError):
+        return None
+    newest = max(1, storage.tables.newest_text_id())
+    ids = np.random.default_rng(0).integers(1, newest + 1, size=N_SEARCHED)
+    return unknown_tokens(transformer, storage.tables.texts("text_data", sorted({*ids.tolist()})).values())

@@ -1,0 +1,113 @@
+"""The stored classifiers: list, show, compare, predict with, export, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from al_learner.core.artifacts.export import export
+from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.errors import DataError
+from al_learner.core.interfaces import Estimator, Transformer
+from al_learner.core.models.comparison import Comparison, compare
+from al_learner.core.models.stopping_advice import BATCHES, Advice, advise
+from al_learner.core.storage.database import chunked
+from al_learner.core.storage.labelforward import CHUNK
+from al_learner.core.storage.records import Pruned, Run, StoredClassifier
+from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.storage import Storage
+from al_learner.core.training.evaluation import Basis
+
+Truth = Callable[[Basis], Mapping[int, str]]
+"""Gives the labels of now by text_id, or by init_id for ``init-data``."""
+
+N_SCORED = 4 * BATCHES
+"""Updates that are searched for scored ones: some were superseded before they had a score."""
+
+
+class Prediction(NamedTuple):
+    """A text's most probable label; `number` is its text_id, or its position among given texts."""
+
+    number: int
+    label: str
+    probability: float
+
+
+class Catalogue:
+    """The stored classifiers of one project.
+
+    Parameters
+    ----------
+    storage : Storage
+    models : TrustedModels
+    key : str or None
+        Signs what is exported.
+    """
+
+    def __init__(self, storage: Storage, models: TrustedModels, *, key: str | None) -> None:
+        self._storage, self._tables, self._runs = storage, storage.tables, storage.runs
+        self._models, self._key = models, key
+
+    def listed(self) -> list[tuple[StoredClassifier, Run | None]]:
+        """Return every stored classifier, the newest first, with the run that stored it; None if it is not ours."""
+        runs = {run.clf_id: run for run in self._runs.recent(status="succeeded")}
+        return [(model, runs.get(model.clf_id)) for model in self._tables.models()]
+
+    def shown(self, clf_id: int) -> tuple[StoredClassifier, Run | None]:
+        """Return a stored classifier, and the run that stored it with all of its metrics."""
+        found = self._tables.models(clf_id)
+        if not found:
+            raise DataError(f"there is no classifier {clf_id}: `al-learner models` lists them")
+        return found[0], self._runs.last(clf_id=clf_id, detailed=True)
+
+    def compare(self, a: int, b: int, truth_of: Truth) -> Comparison:
+        """Compare two classifiers by their twins' predictions, against the labels of now."""
+        scores = []
+        for clf_id in (a, b):
+            _, run = self.shown(clf_id)
+            if run is None:
+                raise DataError(f"classifier {clf_id} was not stored by al_learner, so that nothing is known of it")
+            scores.append(run.metrics)
+        basis: Basis = (scores[0] or {}).get("basis", "votes")
+        return compare(a, scores[0], b, scores[1], truth_of(basis))
+
+    def advice(self, truth_of: Truth) -> Advice:
+        """Tell what the last batches gained."""
+        runs = self._runs.recent(status="succeeded", kind="update", limit=N_SCORED, detailed=True)
+        scored = [(run.clf_id or 0, run.metrics) for run in runs if run.metrics and run.metrics.get("predictions")]
+        basis: Basis = scored[0][1]["basis"] if scored else "votes"
+        return advise([score for score in scored if score[1]["basis"] == basis], truth_of(basis))
+
+    def predict(
+        self, texts: Iterable[str] | None, transformer: Transformer, classifier: Estimator
+    ) -> Iterator[Prediction]:
+        """Predict the labels of texts, by default of the project's."""
+        rows = self._tables.all_texts() if texts is None else enumerate(texts)
+        for chunk in chunked(rows, CHUNK):
+            probabilities = classifier.predict_proba(transformer.transform([text for _, text in chunk]))
+            best = probabilities.argmax(axis=1)
+            for (number, _), column, row in zip(chunk, best, probabilities, strict=True):
+                yield Prediction(number, str(classifier.classes_[column]), float(row[column]))
+
+    def prune(self, keep: int, *, dry_run: bool, wait_s: float) -> Pruned:
+        """Remove all but the newest classifiers."""
+        if keep < 1:
+            raise DataError(f"keep = {keep}: at least 1, for the newest classifier is never removed")
+        with hold_run_lock(self._storage.database, wait_s=wait_s) as lock:
+            return lock.prune(keep, dry_run=dry_run)
+
+    def export(self, clf_id: int, file: Path, *, force: bool) -> Path:
+        """Write a pair to a file, as one pipeline; return the path of its sidecar."""
+        return export(self._models.stored(clf_id), file, key=self._key, force=force)
+
+
+def ranges(ids: Iterable[int]) -> str:
+    """Return ids in words: ``1-3, 7``."""
+    spans: list[list[int]] = []
+    for i in sorted(ids):
+        if spans and i == spans[-1][1] + 1:
+            spans[-1][1] = i
+        else:
+            spans.append([i, i])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -1,0 +1,133 @@
+"""Redis: the channels `learner` and `predictor`, and the flag. The only module that knows redis.
+
+Both of redis's own families of errors, ConnectionError and TimeoutError, cross only as ChannelError.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.errors import ChannelError
+from al_learner.core.events import event
+
+LEARNER = "learner"
+"""Messages to us: `init` from db_helper, `update` from the API."""
+
+PREDICTOR = "predictor"
+"""Messages from us: `update`, after a classifier was committed."""
+
+QUERY_FLAG = "queryFlag"
+"""`available`, or the API hands out no text and drops votes."""
+
+SOCKET_TIMEOUT_S = 5
+PING_S = 5
+SILENCE_S = 15
+"""A subscription that has not even answered a PING for so long is given up and made anew."""
+RECONNECT_S = (0.1, 10.0)
+
+
+class Channels:
+    """A connection to Redis."""
+
+    def __init__(self, settings: Settings) -> None:
+        options: dict[str, Any] = {
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "socket_connect_timeout": SOCKET_TIMEOUT_S,
+            "socket_keepalive": True,
+            "retry": Retry(NoBackoff(), 1),  # a connection that died while idle is replaced once
+        }
+        is_tls = settings.redis_url.startswith("rediss:") if settings.redis_url else settings.redis_tls
+        if is_tls and settings.redis_ca_file:
+            options["ssl_ca_certs"] = str(settings.redis_ca_file)
+        if settings.redis_url:
+            self._client = redis.Redis.from_url(settings.redis_url, **options)
+        else:
+            self._client = redis.Redis(
+                host=settings.redis_host or "localhost",
+                port=settings.redis_port,
+                username=settings.redis_username,
+                password=settings.redis_secret,
+                ssl=settings.redis_tls,
+                **options,
+            )
+        self._is_closed = False
+        self.is_subscribed = False
+        """Whether messages on `learner` reach us now."""
+
+    def announce(self) -> int:
+        """Tell the predictor to score every text again. Return how many heard it."""
+        with _translated():
+            return int(self._client.publish(PREDICTOR, "update"))
+
+    def is_available(self) -> bool:
+        """Whether the API hands out texts and stores votes."""
+        with _translated():
+            return self._client.get(QUERY_FLAG) == b"available"
+
+    def listen(self, heard: Callable[[str], object], stop: threading.Event) -> None:
+        """Subscribe to `learner` and call `heard` with each payload, until `stop` is set.
+
+        After every subscription, also a renewed one, `heard` is called with an empty payload: messages may have been
+        missed. Blocks; meant for a thread of its own.
+        """
+        pause = RECONNECT_S[0]
+        while not (stop.is_set() or self._is_closed):
+            try:
+                with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis leaves it untyped
+                    subscription.subscribe(LEARNER)
+                    for payload in _payloads(subscription, stop):
+                        pause = RECONNECT_S[0]
+                        if not payload:
+                            self.is_subscribed = True
+                            event("redis.subscribed", channel=LEARNER)
+                        heard(payload)
+            except ChannelError as exc:
+                self.is_subscribed = False
+                event("redis.lost", level=logging.WARNING, error=str(exc))
+                stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
+                pause = min(2 * pause, RECONNECT_S[1])
+            except ValueError:  # redis reads on in a connection that was closed under it
+                if not self._is_closed:
+                    raise
+
+    def close(self) -> None:
+        """Close every connection; whoever listens ends."""
+        self._is_closed = True
+        self._client.close()
+
+
+def _payloads(subscription: redis.client.PubSub, stop: threading.Event) -> Iterator[str]:
+    heard = pinged = time.monotonic()
+    while not stop.is_set():
+        message = subscription.get_message(timeout=0.5)
+        now = time.monotonic()
+        if message is not None:
+            heard = now
+            if message["type"] == "subscribe":
+                yield ""
+            elif message["type"] == "message":
+                yield message["data"].decode("utf-8", "replace")
+        elif now - heard > SILENCE_S:
+            raise ChannelError(f"Redis has been silent for {SILENCE_S} s")
+        if now - pinged > PING_S:
+            subscription.ping()
+            pinged = now
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OSError) as exc:
+        raise ChannelError(f"Redis: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,157 @@
+"""The grid of a simulation: combinations of strategies, queries and seeds, as a person writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import cast
+
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.errors import PluginError, SettingsError
+from al_learner.core.interfaces import Strategy
+from al_learner.core.registry import INTERFACES, Kind, Spec, split
+from al_learner.core.simulation.annotators import Noise
+from al_learner.core.simulation.plan import Plan, n_pool
+from al_learner.core.simulation.queries import Query
+from al_learner.core.simulation.replay import Round, settings_of
+
+LABELS = 1_000
+"""How far a simulation goes, unless rounds are named or the corpus is too small."""
+
+Chosen = str | Strategy | Sequence[str | Strategy]
+"""Strategies as a person gives them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One project to play: a combination of strategies, and a plan with its seed."""
+
+    classifier: Spec
+    vectorizer: Spec
+    init_sampler: Spec
+    label_aggregator: Spec
+    plan: Plan = field(kw_only=True)
+
+    def strategies(self) -> dict[Kind, Spec]:
+        """Return the strategies by kind."""
+        return {kind: getattr(self, kind) for kind in INTERFACES}
+
+    def names(self) -> dict[str, str]:
+        """Return what tells its curve from others', as it is written: the strategies and the query."""
+        return {**{kind: str(spec) for kind, spec in self.strategies().items()}, "query": self.plan.query}
+
+
+@dataclass
+class TrialResult:
+    """What came of a trial.
+
+    Attributes
+    ----------
+    rounds : list of Round
+        The rounds until it ended or failed.
+    error : str or None
+        Why it failed.
+    is_reused : bool
+        It was played before; its file told the rounds.
+    """
+
+    trial: Trial
+    rounds: list[Round] = field(default_factory=list)
+    error: str | None = None
+    is_reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """What is compared, and how it is played: every combination of the strategies, with every query and seed.
+
+    Attributes
+    ----------
+    classifiers, vectorizers, init_samplers, aggregators : str, Strategy, or a list of them
+        ``NAME`` or ``NAME(parameter=value)``, in one text separated by commas. By default those of the settings.
+    query : str or list of str
+        ``least-confidence``, which the API does, ``margin`` or ``random``.
+    batch_size : int
+        Texts voted on in a round; each round trains.
+    rounds : int, optional
+        By default up to 1,000 labels, or as many texts as there are to vote on.
+    seeds : int
+        Repetitions, each with texts, votes and chance of its own.
+    annotators, votes : int
+        How many there are, and how many of them vote on each text; by default all.
+    noise : str
+        ``uniform:RATE``: all annotators err at that rate; ``careless:RATE``: one does, the others never.
+    max_texts : int, optional
+        Take as many texts of the corpus, at random.
+    """
+
+    classifiers: Chosen | None = None
+    vectorizers: Chosen | None = None
+    init_samplers: Chosen | None = None
+    aggregators: Chosen | None = None
+    query: str | Sequence[str] = "least-confidence"
+    batch_size: int = 25
+    rounds: int | None = None
+    seeds: int = 3
+    annotators: int = 1
+    votes: int | None = None
+    noise: str = "uniform:0"
+    max_texts: int | None = None
+
+    def trials(self, n_texts: int) -> list[Trial]:
+        """Return every project to play on a corpus of `n_texts`.
+
+        Raises
+        ------
+        SettingsError
+            With everything that is wrong with strategies and plans; nothing was played.
+        """
+        problems: list[str] = []
+        chosen = self.classifiers, self.vectorizers, self.init_samplers, self.aggregators
+        specs = [_specs(kind, given, problems) for kind, given in zip(INTERFACES, chosen, strict=True)]
+        plans = self._plans(n_texts, problems)
+        problems += dict.fromkeys(problem for plan in plans for problem in plan.problems(n_texts))
+        if problems:
+            raise SettingsError(problems)
+        trials = [Trial(*combination, plan=plan) for combination in product(*specs) for plan in plans]
+        settings_of("sqlite:///unused.db", trials[0].plan, trials[0].strategies())
+        return trials
+
+    def _plans(self, n_texts: int, problems: list[str]) -> list[Plan]:
+        noise = Noise()
+        try:
+            noise = Noise.of(self.noise)
+        except SettingsError as exc:
+            problems += exc.problems
+        if self.seeds < 1:
+            problems.append(f"seeds = {self.seeds}: at least 1")
+        n_labels = min(LABELS, n_pool(n_texts, self.max_texts))
+        plan = Plan(
+            rounds=max(1, n_labels // max(1, self.batch_size)) if self.rounds is None else self.rounds,
+            batch_size=self.batch_size,
+            annotators=self.annotators,
+            votes=self.annotators if self.votes is None else self.votes,
+            noise=noise,
+            max_texts=self.max_texts,
+        )
+        queries = split(self.query) if isinstance(self.query, str) else self.query
+        return [replace(plan, query=cast(Query, query), seed=seed) for query in queries for seed in range(self.seeds)]
+
+
+def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]:
+    chosen = Settings.model_fields[kind].default if chosen is None else chosen
+    given = split(chosen) if isinstance(chosen, str) else [chosen] if isinstance(chosen, Strategy) else list(chosen)
+    if not given:
+        problems.append(f"{kind}: none is named")
+    specs = {}
+    for item in given:
+        try:
+            spec = Spec.of(kind, item) if isinstance(item, Strategy) else Spec.read(kind, item)
+            spec.make(kind)
+            specs[str(spec)] = spec
+        except SettingsError as exc:
+            problems += exc.problems
+        except PluginError as exc:
+            problems.append(str(exc))
+    return list(specs.values())

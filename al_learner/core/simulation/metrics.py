@@ -1,0 +1,179 @@
+"""From the rounds of many simulated projects to the numbers by which strategies are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.simulation.grid import TrialResult
+
+POINTS = (50, 100, 200, 500, 1_000, 2_000, 5_000)
+"""Numbers of labels at which accuracy is told, as far as a simulation goes."""
+
+TARGET_SHARE = 0.95
+"""Without a target, of the best accuracy at the end: what the number of labels is asked for."""
+
+
+_HEADERS = {
+    "classifier": "classifier",
+    "vectorizer": "vectorizer",
+    "init_sampler": "init sampler",
+    "label_aggregator": "aggregator",
+    "query": "query",
+}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over seeds, and the standard deviation of single seeds around it; None with one seed."""
+
+    mean: float
+    sd: float | None
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Spread:
+        """Summarise one value a seed."""
+        return cls(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The learning curves of one combination of strategies, one a seed.
+
+    Attributes
+    ----------
+    names : mapping of str to str
+        The strategies by kind, and the query.
+    labels : ndarray of shape (n_rounds,), int
+        Texts with votes after each round.
+    accuracy : ndarray of shape (n_seeds, n_rounds), float64
+        Of the seeds that could be played to the end.
+    seconds : float or None
+        Median seconds of an update, over all rounds and seeds.
+    errors : tuple of str
+        Why the other seeds could not.
+    """
+
+    names: Mapping[str, str]
+    labels: NDArray[np.intp]
+    accuracy: NDArray[np.float64]
+    seconds: float | None
+    errors: tuple[str, ...]
+
+    def at(self, labels: int) -> Spread | None:
+        """Return the accuracy at a number of labels, between two rounds interpolated; None if it was not reached."""
+        if not len(self.accuracy) or labels > self.labels[-1]:
+            return None
+        return Spread.of(np.array([np.interp(labels, self.labels, one) for one in self.accuracy]))
+
+    @property
+    def area(self) -> Spread | None:
+        """Area under the learning curve over its width: the mean accuracy from no label to the last."""
+        if not len(self.accuracy):
+            return None
+        return Spread.of(np.trapezoid(self.accuracy, self.labels, axis=1) / self.labels[-1])
+
+    def labels_to(self, target: float) -> int | None:
+        """Return the labels after the first round in which the mean over seeds reaches an accuracy; None: in none."""
+        if not len(self.accuracy):
+            return None
+        reached = np.flatnonzero(self.accuracy.mean(axis=0) >= target)
+        return int(self.labels[reached[0]]) if len(reached) else None
+
+
+def curves(played: Sequence[TrialResult]) -> list[Curve]:
+    """Return the curve of each combination of strategies, the largest area first, what failed last."""
+    groups: dict[tuple[str, ...], list[TrialResult]] = {}
+    for one in played:
+        groups.setdefault(tuple(one.trial.names().values()), []).append(one)
+    found = [_curve(group) for group in groups.values()]
+    return sorted(found, key=lambda curve: -curve.area.mean if curve.area else 1.0)
+
+
+def default_target(found: Sequence[Curve]) -> float | None:
+    """Return 95 % of the best accuracy that any curve ends at; None if there is none."""
+    ends = [float(curve.accuracy[:, -1].mean()) for curve in found if len(curve.accuracy)]
+    return round(TARGET_SHARE * max(ends), 3) if ends else None
+
+
+def rows(found: Sequence[Curve], target: float | None) -> list[dict[str, Any]]:
+    """Return the table, as JSON has it."""
+    return [
+        {
+            **curve.names,
+            "seeds": len(curve.accuracy),
+            "accuracy": {str(n): _plain(curve.at(n)) for n in points(found)},
+            "area": _plain(curve.area),
+            "target": target,
+            "labels_to_target": None if target is None else curve.labels_to(target),
+            "seconds_per_update": curve.seconds,
+            "errors": list(curve.errors),
+        }
+        for curve in found
+    ]
+
+
+def table(found: Sequence[Curve], target: float | None) -> tuple[list[str], list[list[str]]]:
+    """Return the table as a person reads it, header and rows: accuracy in percent, mean ± standard deviation."""
+    names, at = varying(found), points(found)
+    header = [_HEADERS[name] for name in names] + [f"{n:,}" for n in at]
+    header += ["area", f"labels to {target:.1%}" if target is not None else "labels to target", "s/update"]
+    lines = [
+        [
+            *(curve.names[name] for name in names),
+            *(_percent(curve.at(n)) for n in at),
+            _percent(curve.area),
+            _or_dash(None if target is None else curve.labels_to(target), ","),
+            _or_dash(curve.seconds, ".2f"),
+        ]
+        for curve in found
+    ]
+    return header, lines
+
+
+def same(found: Sequence[Curve]) -> str:
+    """Say what all curves have in common."""
+    names = [name for name in found[0].names if name not in varying(found)]
+    return ", ".join(f"{_HEADERS[name]} {found[0].names[name]}" for name in names)
+
+
+def points(found: Sequence[Curve]) -> list[int]:
+    """Return the numbers of labels at which there is something to tell."""
+    last = max((int(curve.labels[-1]) for curve in found if len(curve.accuracy)), default=0)
+    return [point for point in POINTS if point <= last] or ([last] if last else [])
+
+
+def varying(found: Sequence[Curve]) -> list[str]:
+    """Return the names that tell curves apart: classifier, vectorizer, and what else differs."""
+    always = ("classifier", "vectorizer")
+    return [name for name in found[0].names if name in always or len({curve.names[name] for curve in found}) > 1]
+
+
+def _curve(group: Sequence[TrialResult]) -> Curve:
+    whole = [one.rounds for one in group if one.error is None]
+    seconds = [r.seconds for rounds in whole for r in rounds if r.number and r.seconds is not None]
+    return Curve(
+        names=group[0].trial.names(),
+        labels=np.array([r.labels for r in whole[0]] if whole else [], np.intp),
+        accuracy=np.array([[r.accuracy for r in rounds] for rounds in whole], np.float64),
+        seconds=float(np.median(seconds)) if seconds else None,
+        errors=tuple(dict.fromkeys(one.error for one in group if one.error is not None)),
+    )
+
+
+def _percent(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    return f"{spread.mean * 100:.1f}" + ("" if spread.sd is None else f" ± {spread.sd * 100:.1f}")
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _plain(spread: Spread | None) -> dict[str, float | None] | None:
+    return None if spread is None else {"mean": spread.mean, "sd": spread.sd}

@@ -1,0 +1,114 @@
+"""A simulation in a notebook: `simulate` and the table that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from al_learner.core.exchange.corpus import checked
+from al_learner.core.simulation import metrics, report
+from al_learner.core.simulation.grid import Grid, TrialResult
+from al_learner.core.simulation.pool import sweep
+
+try:
+    import pandas as pd
+except ImportError as exc:
+    raise ImportError("simulate returns a pandas.DataFrame: pip install 'al-learner[notebook]'") from exc
+
+
+def simulate(
+    texts: Iterable[str],
+    labels: Iterable[str],
+    *,
+    folder: Path | str | None = None,
+    workers: int | None = None,
+    tick: Callable[[int, int], object] = lambda rounds, projects: None,  # noqa: ARG005 - by default nobody counts
+    **grid: Any,
+) -> Curves:
+    """Compare strategies on a labelled corpus: play it as many projects, from nothing, by the code that a worker runs.
+
+    Each project is a combination of strategies and a seed. A fifth of the texts, at most 10,000, is held out of it;
+    accuracy is measured on those. Projects are played in processes of their own, so a script must call this under
+    ``if __name__ == "__main__":``; a notebook need not.
+
+    Parameters
+    ----------
+    texts, labels : iterable of str
+        The corpus and its true labels: lists, arrays, pandas Series.
+    folder : path, optional
+        Finished projects are kept there and found again.
+    workers : int, optional
+        Projects at a time; by default as many as there are cores. The result is the same for any number.
+    tick : callable
+        Called after every round with how many rounds and how many projects are done.
+    **grid
+        Any attribute of `Grid`: ``classifiers``, ``vectorizers``, ``seeds``, …
+
+    Returns
+    -------
+    Curves
+
+    Raises
+    ------
+    SettingsError
+        With everything that is wrong with strategies and numbers; nothing was played.
+    DataError
+        The corpus cannot be used as it is.
+
+    Examples
+    --------
+    >>> from al_learner.core.exchange.corpus import demo_corpus
+    >>> curves = simulate(*demo_corpus(), classifiers=["logreg", "logreg(C=10)"], rounds=8)  # doctest: +SKIP
+    >>> curves.plot()  # doctest: +SKIP
+    """
+    texts, labels = checked(texts, labels)
+    trials = Grid(**grid).trials(len(texts))
+    return Curves.of(sweep(texts, labels, trials, folder=Path(folder) if folder else None, workers=workers, tick=tick))
+
+
+class Curves(pd.DataFrame):
+    """Learning curves: a row for each round of each project; a notebook shows them as a picture.
+
+    Columns: ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator`` and ``query``, as they were written;
+    ``seed``; ``round``, 0 is the cold start; ``labels``, texts with votes; ``votes``; ``accuracy`` on the texts that
+    were held out; ``seconds`` from the look at the votes to the stored classifier, missing where nothing was trained.
+    What is selected from it is a plain DataFrame.
+    """
+
+    _metadata = ["played"]  # noqa: RUF012 - pandas' own manner to allow an attribute
+    played: list[TrialResult]
+
+    @classmethod
+    def of(cls, played: list[TrialResult]) -> Curves:
+        """Make the table of what was played."""
+        made = cls(list(report.tidy(played)), columns=list(report.COLUMNS))
+        made.played = played
+        return made
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why projects failed, by what was played; empty if none did."""
+        failed = [one for one in self.played if one.error is not None]
+        return {
+            f"{', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}": one.error or "" for one in failed
+        }
+
+    def plot(self) -> report.Svg:  # type: ignore[override]  # what pandas would draw of these columns says nothing
+        """Draw the means over seeds, with the standard deviation as a band; a notebook shows it, `str` is SVG."""
+        return report.picture(metrics.curves(self.played))
+
+    def summary(self, *, target: float | None = None) -> pd.DataFrame:
+        """Return the table by which strategies are compared, the largest area first.
+
+        Parameters
+        ----------
+        target : float, optional
+            Accuracy to count the labels to; by default 95 % of the best at the end.
+        """
+        found = metrics.curves(self.played)
+        header, rows = metrics.table(found, metrics.default_target(found) if target is None else target)
+        return pd.DataFrame(rows, columns=header)
+
+    def _repr_html_(self) -> str:
+        return f"{self.plot()}{self.summary().to_html(index=False)}"

@@ -1,0 +1,80 @@
+"""How a simulated project is played: how many rounds and votes, and which texts are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from al_learner.core.registry import allowed
+from al_learner.core.simulation.annotators import Noise
+from al_learner.core.simulation.queries import QUERIES, Query
+
+HELD_OUT_SHARE = 5
+"""One text in so many is held out of the project, to measure accuracy on."""
+
+MAX_HELD_OUT = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a project is played.
+
+    Attributes
+    ----------
+    rounds, batch_size : int
+        Rounds of votes, and texts voted on in each.
+    query : str
+        One of `QUERIES`. The API does ``least-confidence``.
+    annotators, votes : int
+        How many annotators there are, and how many of them, drawn anew for each text, vote on it; the latter is
+        MIN_LABEL_COUNT too.
+    noise : Noise
+        By default annotators know the truth.
+    max_texts : int or None
+        Take as many texts of the corpus, at random; None: all.
+    seed : int
+        Decides which texts those are, which are held out, who votes, how they err, what a random query picks, and the
+        chance of strategies that have a ``random_state``.
+    """
+
+    rounds: int
+    batch_size: int
+    query: Query = "least-confidence"
+    annotators: int = 1
+    votes: int = 1
+    noise: Noise = field(default_factory=Noise)
+    max_texts: int | None = None
+    seed: int = 0
+
+    def problems(self, n_texts: int) -> list[str]:
+        """Say what is wrong with it, for a corpus of `n_texts`; nothing if it can be played."""
+        wrong = []
+        least = {"rounds": 1, "batch_size": 1, "annotators": 1, "votes": 1, "seed": 0}
+        wrong += [
+            f"{name} = {getattr(self, name)}: at least {n}" for name, n in least.items() if getattr(self, name) < n
+        ]
+        if self.query not in QUERIES:
+            wrong.append(f"query {self.query!r} is unknown; {allowed(self.query, QUERIES)}")
+        if self.votes > self.annotators:
+            wrong.append(f"votes = {self.votes}: at most {self.annotators}, one from each annotator")
+        if self.noise.kind == "careless" and self.annotators < 2:
+            wrong.append(f"noise {self.noise}: one careless annotator among good ones needs at least 2 annotators")
+        pool = n_pool(n_texts, self.max_texts)
+        wanted = self.rounds * self.batch_size
+        if not wrong and wanted > pool:
+            taken = min(n_texts, self.max_texts or n_texts)
+            wrong.append(
+                f"rounds = {self.rounds}, batch_size = {self.batch_size}: they need {wanted:,} texts to vote on, and "
+                f"there are {pool:,}: of {taken:,} texts {taken - pool:,} are held out"
+            )
+        return wrong
+
+
+def n_held_out(n_texts: int) -> int:
+    """Return how many of the texts that are taken are held out of the project, to measure accuracy on."""
+    return min(max(1, n_texts // HELD_OUT_SHARE), MAX_HELD_OUT)
+
+
+def n_pool(n_texts: int, max_texts: int | None = None) -> int:
+    """Return how many of a corpus's texts can be voted on: those that are taken and not held out."""
+    taken = min(n_texts, max_texts or n_texts)
+    return taken - n_held_out(taken)

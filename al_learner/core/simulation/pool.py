@@ -1,0 +1,193 @@
+"""Many simulated projects side by side: every combination of strategies and seeds, in parallel, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self, cast
+
+from al_learner.core.artifacts import pickling
+from al_learner.core.errors import AlLearnerError, DataError
+from al_learner.core.exchange.corpus import checked
+from al_learner.core.simulation.grid import Trial, TrialResult
+from al_learner.core.simulation.replay import Round, replay
+from al_learner.core.training.supervised_process import SupervisedProcess, how_it_ended
+
+BASICS = frozenset({"al-learner", "scikit-learn", "numpy", "scipy"})
+"""Packages whose versions change every result."""
+
+
+def sweep(
+    texts: Iterable[str],
+    labels: Iterable[str],
+    trials: Sequence[Trial],
+    *,
+    folder: Path | None = None,
+    workers: int | None = None,
+    tick: Callable[[int, int], object] = lambda rounds, trials: None,  # noqa: ARG005 - by default nobody counts
+) -> list[TrialResult]:
+    """Play every trial in a process of its own, several at a time; one that fails does not stop the others.
+
+    The result is the same for any number of workers.
+
+    Parameters
+    ----------
+    texts, labels : iterable of str
+        The corpus and its true labels.
+    trials : sequence of Trial
+    folder : Path, optional
+        Where every finished trial is kept and looked for first, by trial, corpus and the packages' versions.
+    workers : int, optional
+        Processes at a time; by default as many as there are cores.
+    tick : callable
+        Called after every round with how many rounds and how many trials are done.
+
+    Returns
+    -------
+    list of TrialResult
+        In the order of `trials`.
+    """
+    corpus = checked(texts, labels)
+    store = _Store(folder, corpus) if folder is not None else None
+    played = [(store and store.find(trial)) or TrialResult(trial) for trial in trials]
+    waiting = deque(one for one in played if not one.is_reused)
+    n_done = len(played) - len(waiting)
+    with TemporaryDirectory(prefix="al-learner-simulate-") as scratch, _WorkerPool(corpus, scratch) as pool:
+        tick(sum(len(one.rounds) for one in played), n_done)
+        while waiting or pool.busy:
+            while waiting and len(pool.busy) < (workers or os.cpu_count() or 1):
+                pool.play(waiting.popleft())
+            for one in pool.receive():
+                n_done += 1
+                if store and one.error is None:
+                    store.keep(one)
+            tick(sum(len(one.rounds) for one in played), n_done)
+    return played
+
+
+Corpus = tuple[list[str], list[str]]
+
+
+class _WorkerPool:
+    """Processes that play trials, each one after another; all are killed in the end, whatever the end is."""
+
+    def __init__(self, corpus: Corpus, scratch: str) -> None:
+        self._corpus, self._scratch = corpus, scratch
+        self._processes: dict[Connection, SupervisedProcess] = {}
+        self.busy: dict[Connection, TrialResult] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.kill()
+
+    def play(self, result: TrialResult) -> None:
+        """Give a trial to a process that has none, a new one if need be."""
+        idle = next((pipe for pipe in self._processes if pipe not in self.busy), None)
+        pipe = idle or self._spawned()
+        self.busy[pipe] = result
+        pipe.send(result.trial)
+
+    def receive(self) -> list[TrialResult]:
+        """Wait until there is news, take it up, and return the trials that have ended."""
+        ended = []
+        for pipe in cast("list[Connection]", wait(list(self.busy))):
+            try:
+                said = pipe.recv()
+            except (EOFError, OSError):
+                said = self._end_of(pipe)
+            if isinstance(said, Round):
+                self.busy[pipe].rounds.append(said)
+            else:
+                ended.append(self.busy.pop(pipe))
+                ended[-1].error = said
+        return ended
+
+    def _spawned(self) -> Connection:
+        process = SupervisedProcess(_serve, self._corpus, self._scratch, name="simulation")
+        self._processes[process.pipe] = process
+        return process.pipe
+
+    def _end_of(self, pipe: Connection) -> str:
+        process = self._processes.pop(pipe)
+        exitcode = process.join()
+        process.kill()
+        hint = "; in a script, call it under `if __name__ == '__main__':`" if exitcode == 1 else ""
+        return f"its process {how_it_ended(exitcode)}{hint}"
+
+
+def _serve(pipe: Connection, corpus: Corpus, scratch: str) -> None:
+    """Play trials; send the rounds of each, then its error or None."""
+    from threadpoolctl import threadpool_limits
+
+    import al_learner.core.training.fitting  # noqa: F401 - heavy; what it loads must be there when threads are limited
+
+    threadpool_limits(limits=1)  # trials run side by side
+    logging.getLogger("al_learner").addHandler(logging.NullHandler())  # what failed is told in the end, once
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while True:
+            pipe.send(_play(pipe, corpus, pipe.recv(), scratch))
+
+
+def _play(pipe: Connection, corpus: Corpus, trial: Trial, scratch: str) -> str | None:
+    strategies: dict[str, Any] = {str(kind): spec for kind, spec in trial.strategies().items()}
+    try:
+        with TemporaryDirectory(dir=scratch) as folder:
+            for played in replay(f"sqlite:///{folder}/project.db", *corpus, trial.plan, **strategies):
+                pipe.send(played)
+    except BrokenPipeError:
+        raise
+    except AlLearnerError as exc:
+        return str(exc)
+    except Exception as exc:  # noqa: BLE001 - one trial must not stop the others
+        return f"{type(exc).__name__}: {exc}"
+    return None
+
+
+class _Store:
+    """Finished trials, a file each."""
+
+    def __init__(self, folder: Path, corpus: Corpus) -> None:
+        self._folder = folder / "cells"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise DataError(f"{self._folder}: {exc.strerror}") from exc
+        self._corpus = hashlib.sha256(json.dumps(corpus).encode()).hexdigest()
+
+    def find(self, trial: Trial) -> TrialResult | None:
+        """Return a trial that was played; None if it was not, or its file cannot be read."""
+        try:
+            found = json.loads(self._path(trial).read_text(encoding="utf-8"))
+            rounds = [Round(**fields) for fields in found["rounds"]]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        is_whole = [played.number for played in rounds] == list(range(trial.plan.rounds + 1))
+        return TrialResult(trial, rounds, is_reused=True) if is_whole else None
+
+    def keep(self, one: TrialResult) -> None:
+        """Store a finished trial; its file is there as a whole or not at all."""
+        path = self._path(one.trial)
+        document = {**self._key(one.trial), "rounds": [asdict(played) for played in one.rounds]}
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        part.replace(path)
+
+    def _path(self, trial: Trial) -> Path:
+        digest = hashlib.sha256(json.dumps(self._key(trial), sort_keys=True).encode()).hexdigest()
+        return self._folder / f"{digest[:24]}.json"
+
+    def _key(self, trial: Trial) -> dict[str, Any]:
+        needed = {package for kind, spec in trial.strategies().items() for package in spec.make(kind).requires}
+        return {"cell": asdict(trial), "corpus": self._corpus, "versions": pickling.versions(BASICS | needed)}

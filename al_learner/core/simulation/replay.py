@@ -1,0 +1,176 @@
+"""Replays a labelled corpus as a project: a cold start, then rounds of votes on the texts that a query picks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.errors import DataError, SettingsError
+from al_learner.core.exchange.corpus import checked
+from al_learner.core.interfaces import Chooser, Strategy, Transformer
+from al_learner.core.project import Project
+from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
+from al_learner.core.simulation.annotators import vote
+from al_learner.core.simulation.plan import Plan, n_held_out
+from al_learner.core.simulation.queries import pick
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round of votes achieved.
+
+    Attributes
+    ----------
+    number : int
+        0 is the cold start.
+    labels : int
+        Texts with votes by now.
+    votes : int
+        Votes by now.
+    accuracy : float
+        Of the newest classifier, on the texts that were held out.
+    seconds : float or None
+        From reading the votes to the stored classifier; None if there was too little to train on.
+    """
+
+    number: int
+    labels: int
+    votes: int
+    accuracy: float
+    seconds: float | None
+
+
+def replay(
+    database: str,
+    texts: Iterable[str],
+    labels: Iterable[str],
+    plan: Plan,
+    *,
+    score: bool = False,
+    **strategies: str | Spec | Strategy,
+) -> Iterator[Round]:
+    """Play a project from nothing, by the very steps that a worker takes.
+
+    A fifth of the texts, at most 10,000, is held out: the project never sees them, and accuracy is measured on them.
+
+    Parameters
+    ----------
+    database : str
+        URL of an empty database.
+    texts, labels : iterable of str
+        The corpus and its true labels.
+    plan : Plan
+    score : bool
+        Also score each classifier, as a worker does while nobody waits. One that chooses among others is scored anyway,
+        for it chooses in that time too.
+    **strategies
+        ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of the settings.
+
+    Yields
+    ------
+    Round
+        The cold start, then one a round.
+
+    Raises
+    ------
+    SettingsError, DataError
+        Plan, strategies or corpus cannot be used as they are.
+    AlLearnerError
+        A run failed.
+    """
+    texts, labels = checked(texts, labels)
+    if problems := plan.problems(len(texts)):
+        raise SettingsError(problems)
+    for_split, for_votes, for_query = (np.random.default_rng(s) for s in np.random.SeedSequence(plan.seed).spawn(3))
+    order = for_split.permutation(len(texts))[: plan.max_texts]
+    held_out, pool = np.split(order, [n_held_out(len(order))])
+    names, codes = np.unique(np.array(labels), return_inverse=True)
+    voters, voted = vote(
+        codes[pool], len(names), annotators=plan.annotators, votes=plan.votes, noise=plan.noise, rng=for_votes
+    )
+    with closing(Project.of(settings_of(database, plan, strategies))) as project:
+        _load(project, [texts[i] for i in pool], names.tolist())
+        is_idle_used = score or isinstance(project.settings.strategies.classifier, Chooser)
+        seconds = _step(project)
+        transformer, classifier = project.pair()
+        # The vectorizer stays the same for the life of a project, so texts are turned into features once.
+        unseen, seen = (_transform(transformer, [texts[i] for i in rows]) for rows in (held_out, pool))
+        waiting = np.arange(len(pool))
+        for number in range(plan.rounds + 1):
+            if number:
+                asked = waiting[pick(plan.query, plan.batch_size, classifier, seen[waiting], for_query)]
+                project.load_votes(
+                    (i + 1, str(names[code]), f"annotator {voter + 1}")
+                    for i in asked.tolist()
+                    for code, voter in zip(voted[i], voters[i], strict=True)
+                )
+                waiting = np.setdiff1d(waiting, asked)
+                seconds = _step(project)
+                _, classifier = project.pair()
+            while is_idle_used and project.reconcile().due:
+                pass
+            accuracy = float(np.mean(classifier.predict(unseen) == names[codes[held_out]]))
+            n_labels = number * plan.batch_size
+            yield Round(number, n_labels, n_labels * plan.votes, accuracy, seconds)
+
+
+def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec | Strategy]) -> Settings:
+    """Return the settings of a simulated project, in which environment and settings file have no say.
+
+    Raises
+    ------
+    SettingsError
+        Strategies are wrong, or the environment has a setting that there is not.
+    """
+    if unknown := sorted({*strategies} - {*INTERFACES}):
+        raise SettingsError([f"{name!r} is not a kind of strategy; {allowed(name, INTERFACES)}" for name in unknown])
+    fields = Settings.model_fields
+    made: dict[str, Any] = {}
+    for kind in INTERFACES:
+        chosen = strategies.get(kind, fields[kind].default)
+        spec = Spec(chosen, {}) if isinstance(chosen, str) else chosen
+        made[kind] = seeded(kind, spec, plan.seed) if isinstance(spec, Spec) else spec
+    ours = {
+        "database_url": database,
+        "batch_size": plan.batch_size,
+        "min_label_count": plan.votes,
+        "predictor_packages": tuple(sorted({package for strategy in made.values() for package in strategy.requires})),
+    }
+    return Settings(**{name: field.default for name, field in fields.items()} | made | ours)
+
+
+def seeded(kind: Kind, spec: Spec, seed: int) -> Strategy:
+    """Make a strategy; its ``random_state``, if it has one that the spec leaves open, is the seed."""
+    made = spec.make(kind)
+    if "random_state" in type(made).model_fields and "random_state" not in spec.params:
+        return Spec(spec.name, {**spec.params, "random_state": seed}).make(kind)
+    return made
+
+
+def _load(project: Project, texts: Sequence[str], names: Sequence[str]) -> None:
+    project.load_texts(texts)
+    project.load_labels(names)
+    if (found := project.status().texts) != len(texts):
+        raise DataError(f"the database must be empty; it had {found - len(texts):,} texts")
+
+
+def _step(project: Project) -> float | None:
+    """Take one step of a worker; return its seconds if it trained."""
+    started = time.monotonic()
+    due = project.reconcile().due
+    return time.monotonic() - started if due in ("init", "update") else None
+
+
+def _transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
+    from al_learner.core.training.fitting import transform  # heavy: scikit-learn
+
+    return transform(transformer, texts)

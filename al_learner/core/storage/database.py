@@ -1,0 +1,230 @@
+"""Connections, transactions, and what goes wrong with them. SQLAlchemy's errors cross only translated."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
+from al_learner.core.storage.schema import Timestamp
+
+LOCK_TIMEOUT_MS = 200
+"""How long a write waits for a row: below PostgreSQL's deadlock_timeout, so that the other side is never the victim."""
+
+LOCK_PAUSE_S = (0.05, 0.25)
+"""Shortest and longest pause before a write that met a lock is tried again."""
+
+CONNECT_TIMEOUT_S = 5
+BUSY_TIMEOUT_S = 10
+
+OWNER = f"{socket.gethostname()}:{os.getpid()}"
+
+T = TypeVar("T")
+
+
+class RowsLocked(DatabaseError):
+    """Somebody else writes the same rows; the transaction was rolled back and can be tried again."""
+
+
+class Database:
+    """A PostgreSQL or SQLite database.
+
+    Parameters
+    ----------
+    url : str
+        ``postgresql+psycopg://…`` (empty parts: libpq's own variables say) or ``sqlite:///FILE``.
+    pause : callable, default=time.sleep
+        Called with seconds before a write is tried again; what it raises ends the attempts.
+    """
+
+    def __init__(self, url: str, *, pause: Callable[[float], object] = time.sleep) -> None:
+        try:
+            parsed = sa.make_url(url)
+        except SQLAlchemyError as exc:
+            raise SettingsError(["the database URL cannot be read; write postgresql://… or sqlite:///FILE"]) from exc
+        self.url = url
+        self.is_postgresql = parsed.get_backend_name() == "postgresql"
+        self._pause = pause
+        if self.is_postgresql:
+            self.engine = _postgresql(parsed)
+        elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+            self.path = Path(str(parsed.database))
+            self.engine = _sqlite(parsed)
+        else:
+            shown = parsed.render_as_string(hide_password=True)
+            raise SettingsError([f"database {shown!r}: only postgresql://… and sqlite:///FILE are supported"])
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self, *, chunk: int | None = None) -> Iterator[sa.Connection]:
+        """Open a read-only transaction; with `chunk`, so many rows at a time come through a server-side cursor."""
+        options: dict[str, Any] = {} if chunk is None else {"yield_per": chunk}
+        if self.is_postgresql:
+            options["postgresql_readonly"] = True
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    def write_once(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work`, which cannot be run again, in a transaction of its own; it waits for other writers in place."""
+        with translated(), self.engine.connect() as connection:
+            connection.execution_options(al_learner_writes=True)
+            with connection.begin():
+                return work(connection)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in a transaction of its own, again as long as other writers hold its rows."""
+        with translated(), self.engine.connect() as connection:
+            return self.write_on(connection, work)
+
+    def write_on(self, connection: sa.Connection, work: Callable[[sa.Connection], T]) -> T:
+        """Like `write`, on a given connection, which is never replaced by a new one."""
+        while True:
+            if connection.invalidated:
+                raise DatabaseUnavailable("the connection that held this run's lock broke; the run is over")
+            connection.execution_options(al_learner_writes=True)
+            try:
+                with translated(), connection.begin():
+                    if self.is_postgresql:
+                        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
+                    return work(connection)
+            except RowsLocked:
+                self._pause(random.uniform(*LOCK_PAUSE_S))  # noqa: S311 - jitter, not a secret
+
+    def among(self, column: sa.Column[int], ids: Sequence[int]) -> sa.ColumnElement[bool]:
+        """Return ``column IN ids`` for any number of ids, as one bound parameter."""
+        if self.is_postgresql:
+            return column == sa.any_(sa.cast(list(ids), sa.ARRAY(sa.Integer)))
+        listed = sa.func.json_each(json.dumps(list(ids))).table_valued("value")
+        return column.in_(sa.select(listed.c.value))
+
+    def columns(self, connection: sa.Connection) -> dict[str, set[str]]:
+        """Return the columns of every table that the connection sees by its bare name."""
+        if self.is_postgresql:
+            rows = connection.exec_driver_sql(
+                "SELECT relname, attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+                " WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND attnum > 0 AND NOT attisdropped"
+                " AND pg_table_is_visible(pg_class.oid) AND relnamespace <> 'pg_catalog'::regnamespace"
+            )
+        else:
+            rows = connection.exec_driver_sql(
+                "SELECT tables.name, columns.name"
+                " FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
+                " WHERE tables.type IN ('table', 'view')"
+            )
+        found: dict[str, set[str]] = {}
+        for table, column in rows:
+            found.setdefault(table, set()).add(column)
+        return found
+
+    def now(self) -> datetime:
+        """Return the time by the database's clock."""
+        with self.reading() as connection:
+            now: datetime = connection.scalar(sa.select(sa.type_coerce(sa.func.now(), Timestamp)))  # type: ignore[assignment]  # now() is never NULL
+            return now
+
+    def change_token(self) -> str | None:
+        """Return what is the same as long as no transaction wrote anything; None where that cannot be told.
+
+        It costs the same for any number of rows. Other databases of the server move it too, so that a change means
+        no more than: look.
+        """
+        if not self.is_postgresql:
+            return None
+        with self.reading() as connection:
+            return str(connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one())
+
+
+def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of at most `size` rows."""
+    rest = iter(rows)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise SQLAlchemy's errors as ours, without statement or parameters, which may hold texts."""
+    try:
+        yield
+    except DBAPIError as exc:
+        error = _translation(exc)
+        if isinstance(error, DatabaseError):
+            error.sqlstate = _sqlstate(exc)
+        raise error from exc
+    except SQLAlchemyError as exc:
+        raise DatabaseError(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _translation(exc: DBAPIError) -> DatabaseError | SchemaError:
+    state = _sqlstate(exc)
+    said = str(exc.orig).strip().splitlines()[0] if str(exc.orig).strip() else type(exc.orig).__name__
+    if state in {"55P03", "40P01", "40001"} or "database is locked" in said:
+        return RowsLocked(said)
+    if state in {"42P01", "42703"} or "no such table" in said or "no such column" in said:
+        return SchemaError(f"{said}; db_helper or `al-learner load` creates LabelForward's tables")
+    lost = exc.connection_invalidated or state[:2] == "08" or state[:4] == "57P0" or state == "53300"
+    if lost or (not state and isinstance(exc, sa.exc.OperationalError) and _is_psycopg(exc)):
+        return DatabaseUnavailable(said)
+    return DatabaseError(f"{said}{f' (SQLSTATE {state})' if state else ''}")
+
+
+def _sqlstate(exc: DBAPIError) -> str:
+    return getattr(exc.orig, "sqlstate", None) or ""
+
+
+def _is_psycopg(exc: DBAPIError) -> bool:
+    return type(exc.orig).__module__.startswith("psycopg")
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=2,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT") or CONNECT_TIMEOUT_S,
+            "application_name": f"al-learner {OWNER}",
+            # Both ends notice within half a minute that the other has vanished; the server then frees our lock.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+            "options": os.environ.get("PGOPTIONS", "")
+            + " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+        },
+    )
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions are ours to begin
+        connection.execute("PRAGMA journal_mode=WAL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("al_learner_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,265 @@
+"""LabelForward's tables: every query but those of a run's own transactions."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, overload
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from al_learner.core.errors import DataError, SchemaError
+from al_learner.core.labels.votes import VotedText
+from al_learner.core.storage.database import Database, chunked
+from al_learner.core.storage.records import Ids, StoredClassifier
+from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
+
+CHUNK = 5_000
+"""Rows that cross at a time, where there may be many."""
+
+BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+"""Every character that str.strip() strips."""
+
+
+class LabelForwardTables:
+    """LabelForward's tables."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def check(self) -> None:
+        """Make sure that the tables are there.
+
+        Raises
+        ------
+        SchemaError
+            Names every missing table and column.
+        """
+        with self._database.reading() as connection:
+            columns = self._database.columns(connection)
+        problems = []
+        for table in labelforward.sorted_tables:
+            if table.name not in columns:
+                problems.append(f"table {table.name} is missing")
+            elif missing := {column.name for column in table.columns} - columns[table.name]:
+                problems.append(f"table {table.name} lacks {', '.join(sorted(missing))}")
+        if problems:
+            raise SchemaError(f"{'; '.join(problems)}: db_helper or `al-learner load` creates LabelForward's tables")
+
+    def voted_texts(self) -> Iterator[VotedText]:
+        """Yield every text that has an entry in `labels`, or a label, by id."""
+        votes: sa.ColumnElement[Any] = text_data.c.labels
+        users: sa.ColumnElement[Any] = text_data.c.users
+        if self._database.is_postgresql:
+            voted = votes != sa.cast([], votes.type)
+            votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))  # lists already
+        else:
+            voted = sa.type_coerce(votes, sa.Text) != "[]"
+        query = (
+            sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
+            .where(sa.or_(voted, text_data.c.major_label.is_not(None)))
+            .order_by(text_data.c.text_id)
+        )
+        with self._database.reading() as connection:  # no cursor: PostgreSQL then scans in parallel
+            yield from (VotedText(*row) for row in connection.execute(query))
+
+    def label_names(self) -> list[str]:
+        """Return the names in table labels, each once, sorted."""
+        query = sa.select(labels.c.label).where(labels.c.label != "").distinct().order_by(labels.c.label)
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
+
+    def init_labels(self) -> tuple[Ids, NDArray[np.object_]]:
+        """Return ids and labels of init_data, by id, without rows whose label is empty."""
+        query = sa.select(init_data.c.init_id, init_data.c.label).where(init_data.c.label != "")
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(init_data.c.init_id)).all()
+        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], object)
+
+    def newest_text_id(self) -> int:
+        """Return the largest text_id; 0 if there is no text."""
+        return self._newest(text_data.c.text_id)
+
+    def newest_clf_id(self) -> int:
+        """Return the largest clf_id; 0 if there is no classifier."""
+        return self._newest(classifiers.c.clf_id)
+
+    def newest_countvec_id(self) -> int:
+        """Return the largest countvec_id; 0 if there is no vectorizer."""
+        return self._newest(countvecs.c.countvec_id)
+
+    def n_texts(self) -> int:
+        """Return how many rows text_data has; it reads them all."""
+        with self._database.reading() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(text_data)) or 0
+
+    def text_ids(self) -> Ids:
+        """Return every text_id."""
+        with self._database.reading() as connection:
+            return np.fromiter(connection.scalars(sa.select(text_data.c.text_id)), np.int64)
+
+    def texts(self, table: Literal["text_data", "init_data"], ids: Sequence[int]) -> dict[int, str]:
+        """Return texts by id, those that exist."""
+        source, key = (text_data, text_data.c.text_id) if table == "text_data" else (init_data, init_data.c.init_id)
+        found: dict[int, str] = {}
+        with self._database.reading() as connection:
+            for chunk in chunked(ids, CHUNK):
+                query = sa.select(key, source.c.text_data).where(self._database.among(key, chunk))
+                found.update((row[0], row[1]) for row in connection.execute(query))
+        return found
+
+    def corpus(self) -> Iterator[str]:
+        """Yield every text of text_data, then of init_data, without holding them all."""
+        for _, text in self.all_texts():
+            yield text
+        for row in self._streamed(sa.select(init_data.c.text_data)):
+            yield row[0]
+
+    def all_texts(self) -> Iterator[tuple[int, str]]:
+        """Yield id and text of text_data, by id, without holding them all."""
+        query = sa.select(text_data.c.text_id, text_data.c.text_data).order_by(text_data.c.text_id)
+        for row in self._streamed(query):
+            yield row[0], row[1]
+
+    def non_empty_texts(self) -> NonEmptyTexts:
+        """Return the texts of text_data that hold more than blanks, as a sequence that reads what is touched."""
+        kept = sa.func.trim(text_data.c.text_data, BLANKS)
+        query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
+        return NonEmptyTexts(self, np.fromiter((row[0] for row in self._streamed(query)), np.int64))
+
+    def clf(self, clf_id: int) -> bytes:
+        """Return a stored classifier."""
+        return self._blob(classifiers.c.clf, classifiers.c.clf_id, clf_id)
+
+    def countvec(self, countvec_id: int) -> bytes:
+        """Return a stored vectorizer."""
+        return self._blob(countvecs.c.countvec, countvecs.c.countvec_id, countvec_id)
+
+    def is_countvec(self, countvec_id: int, digest: str) -> bool:
+        """Tell whether a stored vectorizer has this SHA-256, in hexadecimal; PostgreSQL need not send it."""
+        if not self._database.is_postgresql:
+            return hashlib.sha256(self.countvec(countvec_id)).hexdigest() == digest
+        found = sa.select(sa.func.encode(sa.func.sha256(countvecs.c.countvec), "hex"))
+        with self._database.reading() as connection:
+            return bool(connection.scalar(found.where(countvecs.c.countvec_id == countvec_id)) == digest)
+
+    def models(self, clf_id: int | None = None) -> list[StoredClassifier]:
+        """Return every stored classifier, the newest first; or the one with an id, if it is there."""
+        query = sa.select(
+            classifiers.c.clf_id,
+            classifiers.c.created_at,
+            classifiers.c.precision_score,
+            sa.func.length(classifiers.c.clf),
+        ).order_by(classifiers.c.clf_id.desc())
+        if clf_id is not None:
+            query = query.where(classifiers.c.clf_id == clf_id)
+        with self._database.reading() as connection:
+            return [StoredClassifier(*row) for row in connection.execute(query)]
+
+    def load_texts(self, texts: Iterable[str]) -> int:
+        """Append texts that nobody has voted on yet; all or none. Return how many."""
+        blank = {"labeled": False, "selected": False, "taught": False, "labels": [], "users": []}
+        return self._insert(text_data, ({"text_data": text, **blank} for text in texts))
+
+    def load_labels(self, names: Iterable[str]) -> int:
+        """Append label names; all or none. Return how many."""
+        return self._insert(labels, ({"label": name} for name in names))
+
+    def load_init_data(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Append prelabelled texts, pairs of text and label; all or none. Return how many."""
+        return self._insert(init_data, ({"text_data": text, "label": label} for text, label in rows))
+
+    def load_votes(self, votes: Iterable[tuple[int, str, str, str]]) -> int:
+        """Append votes: text_id, label, annotator ("" for nobody named), where it stands. All or none; return how many.
+
+        Raises
+        ------
+        DataError
+            A text_id is not in text_data.
+        """
+        given: dict[int, tuple[list[str], list[str], str]] = {}
+        for text_id, label, user, where in votes:
+            names, users, _ = given.setdefault(text_id, ([], [], where))
+            names.append(label)
+            users.append(user)
+
+        def append(connection: sa.Connection) -> int:
+            n = 0
+            for ids in chunked(sorted(given), CHUNK):
+                chosen = sa.select(text_data.c.text_id, text_data.c.labels, text_data.c.users)
+                query = chosen.where(self._database.among(text_data.c.text_id, ids)).order_by(text_data.c.text_id)
+                found = {row[0]: row for row in connection.execute(query.with_for_update())}
+                if missing := [text_id for text_id in ids if text_id not in found]:
+                    raise DataError(f"{given[missing[0]][2]}: text_id {missing[0]} is not in table text_data")
+                for text_id in ids:
+                    names, users, _ = given[text_id]
+                    old_names, old_users = found[text_id].labels or [], found[text_id].users or []
+                    unnamed = [""] * (len(old_names) - len(old_users))  # or our annotators would slip onto their votes
+                    values = {"labels": [*old_names, *names], "users": [*old_users, *unnamed, *users]}
+                    connection.execute(text_data.update().where(text_data.c.text_id == text_id).values(values))
+                    n += len(names)
+            return n
+
+        return self._database.write(append)
+
+    def _insert(self, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
+        def insert(connection: sa.Connection) -> int:
+            if not {*labelforward.tables} & {*self._database.columns(connection)}:
+                labelforward.create_all(connection)
+            n = 0
+            for chunk in chunked(rows, CHUNK):
+                connection.execute(table.insert(), chunk)
+                n += len(chunk)
+            return n
+
+        return self._database.write_once(insert)  # rows can be read only once
+
+    def _streamed(self, query: Any) -> Iterator[Any]:
+        with self._database.reading(chunk=CHUNK) as connection, connection.execute(query) as result:
+            for rows in result.partitions():
+                yield from rows
+
+    def _newest(self, column: sa.Column[int]) -> int:
+        with self._database.reading() as connection:
+            return connection.scalar(sa.select(sa.func.max(column))) or 0
+
+    def _blob(self, column: sa.Column[bytes], key: sa.Column[int], value: int) -> bytes:
+        with self._database.reading() as connection:
+            blob = connection.scalar(sa.select(column).where(key == value))
+        if blob is None:
+            raise DataError(f"there is no {key.name} {value}")
+        return bytes(blob)
+
+
+class NonEmptyTexts(Sequence[str]):
+    """The texts that hold more than blanks; each is read from the database when it is touched.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64
+        The text_id at each position.
+    """
+
+    def __init__(self, store: LabelForwardTables, ids: Ids) -> None:
+        self._store = store
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        chosen = self.ids[position if isinstance(position, slice) else operator.index(position)]
+        ids = np.atleast_1d(chosen).tolist()
+        found = self._store.texts("text_data", ids)
+        return [found[i] for i in ids] if isinstance(position, slice) else found[ids[0]]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), CHUNK):
+            yield from self[start : start + CHUNK]

@@ -1,0 +1,212 @@
+"""The transactions of a run, which only the holder of the run's lock makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.records import Pruned, Run, RunKind, StoredModel, Trained
+from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
+
+
+class RunTransactions:
+    """The transactions that only the holder of the run's lock makes, over the connection that holds it."""
+
+    def __init__(self, database: Database, connection: sa.Connection) -> None:
+        self._database = database
+        self._connection = connection
+
+    def bury(self) -> None:
+        """Mark runs that are still `running` as died: whoever ran them has lost the lock."""
+        self._close(al_runs.c.status == "running", "died", "the process that ran it ended or lost its connection")
+
+    def begin(
+        self,
+        kind: RunKind,
+        *,
+        forced: bool,
+        state: str,
+        strategies: Mapping[str, Any],
+        samples: Sequence[tuple[int, str]],
+    ) -> int:
+        """First commit: the labels of the new samples, and the run. Return its run_id.
+
+        Parameters
+        ----------
+        samples : sequence of (text_id, label)
+            They stay new until `finish`: a run that dies loses none.
+        """
+
+        def write(connection: sa.Connection) -> int:
+            self._take_rows(connection, [text_id for text_id, _ in samples])
+            self._write_labels(connection, samples)
+            values = {
+                "kind": kind,
+                "status": "running",
+                "forced": forced,
+                "owner": OWNER,
+                "state": state,
+                "new_samples": len(samples),
+                "strategies": strategies,
+            }
+            return int(connection.execute(al_runs.insert().returning(al_runs.c.run_id), values).scalar_one())
+
+        return self._database.write_on(self._connection, write)
+
+    def finish(
+        self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
+    ) -> Run:
+        """Second commit: the pair, the run's success, and that `text_ids` are taught. Return the run."""
+
+        def write(connection: sa.Connection) -> Run:
+            if trained.countvec is not None:
+                insert = countvecs.insert().returning(countvecs.c.countvec_id)
+                countvec_id = connection.execute(insert, {"countvec": trained.countvec}).scalar_one()
+            else:
+                countvec_id = trained.countvec_id
+            insert = classifiers.insert().returning(classifiers.c.clf_id)
+            clf_id = connection.execute(insert, {"clf": trained.clf, "download": 0}).scalar_one()
+            values = {
+                "status": "succeeded",
+                "finished": sa.func.now(),
+                "clf_id": clf_id,
+                "countvec_id": countvec_id,
+                "texts": trained.texts,
+                "classes": trained.classes,
+                "versions": trained.versions,
+                "clf_sha256": trained.clf_sha256,
+                "countvec_sha256": trained.countvec_sha256,
+                "signature": signature,
+                "seconds": seconds,
+            }
+            update = al_runs.update().where(al_runs.c.run_id == run_id).values(values).returning(al_runs)
+            run = Run(**connection.execute(update).mappings().one())
+            untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
+            ids = list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
+            self._take_rows(connection, ids)
+            taken = self._database.among(text_data.c.text_id, ids)
+            connection.execute(text_data.update().where(taken).values(taught=True))
+            return run
+
+        return self._database.write_on(self._connection, write)
+
+    def score(
+        self,
+        run_id: int,
+        clf_id: int,
+        precision: float | None,
+        metrics: Mapping[str, Any],
+        *,
+        put_back: StoredModel | None = None,
+        because: str = "",
+    ) -> Run | None:
+        """Third commit: how good the classifier is; if another pair is put back as the newest, return that run."""
+
+        def write(connection: sa.Connection) -> Run | None:
+            clf = classifiers.update().where(classifiers.c.clf_id == clf_id)
+            connection.execute(clf.values(precision_score=precision))
+            connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
+            return None if put_back is None else _promote(connection, put_back, forced=False, because=because)
+
+        return self._database.write_on(self._connection, write)
+
+    def promote(self, pair: StoredModel, *, because: str) -> Run:
+        """Store a copy of a pair as the newest, with a run that says so. Return that run."""
+        return self._database.write_on(self._connection, lambda c: _promote(c, pair, forced=True, because=because))
+
+    def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
+        """Delete all but the newest `keep` of our classifiers, and the vectorizers that none of the others needs.
+
+        What somebody asked to download stays, like the newest vectorizer and what al_runs does not know. `dry_run`:
+        delete nothing, and return what would be deleted.
+        """
+        ours = sa.select(classifiers.c.clf_id).where(classifiers.c.clf_id.in_(sa.select(al_runs.c.clf_id)))
+        newest = ours.order_by(classifiers.c.clf_id.desc()).limit(keep)
+        unwanted = sa.delete(classifiers).where(
+            classifiers.c.clf_id.in_(ours), classifiers.c.clf_id.not_in(newest), classifiers.c.download == 0
+        )
+        left = sa.select(al_runs.c.countvec_id).join(classifiers, classifiers.c.clf_id == al_runs.c.clf_id)
+        unneeded = sa.delete(countvecs).where(
+            countvecs.c.countvec_id.in_(sa.select(al_runs.c.countvec_id)),
+            countvecs.c.countvec_id.not_in(left),
+            countvecs.c.countvec_id != sa.select(sa.func.max(countvecs.c.countvec_id)).scalar_subquery(),
+        )
+
+        def write(connection: sa.Connection) -> Pruned:
+            with connection.begin_nested() as savepoint:
+                clf_ids = connection.scalars(unwanted.returning(classifiers.c.clf_id)).all()
+                countvec_ids = connection.scalars(unneeded.returning(countvecs.c.countvec_id)).all()
+                if dry_run:
+                    savepoint.rollback()
+            return Pruned(tuple(sorted(clf_ids)), tuple(sorted(countvec_ids)))
+
+        return self._database.write_on(self._connection, write)
+
+    def choose(self, run_id: int, choice: Mapping[str, Any]) -> None:
+        """Record what was chosen on what a run was trained on; in a commit of its own."""
+        update = al_runs.update().where(al_runs.c.run_id == run_id).values(choice=choice)
+        self._database.write_on(self._connection, lambda connection: connection.execute(update))
+
+    def give_up(self, run_id: int, status: Literal["failed", "abandoned"], error: str) -> None:
+        """Record that a run ended without a classifier, and why."""
+        self._close(al_runs.c.run_id == run_id, status, error)
+
+    def _close(self, which: sa.ColumnElement[bool], status: str, error: str) -> None:
+        values = {"status": status, "finished": sa.func.now(), "error": error}
+        self._database.write_on(self._connection, lambda c: c.execute(al_runs.update().where(which).values(values)))
+
+    def _take_rows(self, connection: sa.Connection, ids: Sequence[int]) -> None:
+        # In the order of their ids, so that no two writers wait for each other in a circle.
+        if self._database.is_postgresql and ids:
+            wanted = sa.select(text_data.c.text_id).where(self._database.among(text_data.c.text_id, ids))
+            connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True)).all()
+
+    def _write_labels(self, connection: sa.Connection, samples: Sequence[tuple[int, str]]) -> None:
+        if not samples:
+            return
+        if self._database.is_postgresql:
+            ids, names = (list(column) for column in zip(*samples, strict=True))
+            new = (
+                sa.func.unnest(sa.cast(ids, sa.ARRAY(sa.Integer)), sa.cast(names, sa.ARRAY(sa.Text)))
+                .table_valued("text_id", "label", name="new")
+                .render_derived()
+            )
+            update = text_data.update().where(text_data.c.text_id == new.c.text_id)
+            connection.execute(update.values(major_label=new.c.label, taught=False))
+        else:
+            update = text_data.update().where(text_data.c.text_id == sa.bindparam("sample"))
+            values = update.values(major_label=sa.bindparam("settled"), taught=False)
+            connection.execute(values, [{"sample": text_id, "settled": name} for text_id, name in samples])
+
+
+def _promote(connection: sa.Connection, pair: StoredModel, *, forced: bool, because: str) -> Run:
+    run = pair.run
+    score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
+    if not score:
+        score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
+    clf = {"clf": pair.clf, "download": 0, "precision_score": score.get("precision")}
+    values = {
+        "kind": "promote",
+        "status": "succeeded",
+        "forced": forced,
+        "owner": OWNER,
+        "state": run.state,
+        "finished": sa.func.now(),
+        "clf_id": connection.execute(classifiers.insert().returning(classifiers.c.clf_id), clf).scalar_one(),
+        "countvec_id": connection.execute(
+            countvecs.insert().returning(countvecs.c.countvec_id), {"countvec": pair.countvec}
+        ).scalar_one(),
+        "new_samples": 0,
+        "texts": run.texts,
+        "classes": run.classes,
+        "strategies": run.strategies,
+        "versions": run.versions,
+        "clf_sha256": run.clf_sha256,
+        "countvec_sha256": run.countvec_sha256,
+        "signature": run.signature,
+        "metrics": {**score, "promoted": {"clf_id": run.clf_id, "kind": run.origin, "because": because}},
+    }
+    return Run(**connection.execute(al_runs.insert().values(values).returning(al_runs)).mappings().one())

@@ -1,0 +1,107 @@
+"""The tables, for SQLAlchemy Core: LabelForward's, and al_runs, which is ours.
+
+LabelForward's tables belong to its services; their names and types are fixed. al_learner creates them only when it
+loads data into an empty database, and never changes them. Arrays are JSON on SQLite, which has none.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from al_learner.core.storage.records import MAX_LABEL_LENGTH
+
+labelforward = sa.MetaData()
+ours = sa.MetaData()
+
+TextArray = sa.ARRAY(sa.Text).with_variant(sa.JSON(none_as_null=True), "sqlite")
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class _UtcTimestamp(sa.types.TypeDecorator[datetime]):
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy gives it
+        """Say on SQLite, which keeps no time zone, that its CURRENT_TIMESTAMP is UTC."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+Timestamp = _UtcTimestamp()
+
+text_data = sa.Table(
+    "text_data",
+    labelforward,
+    sa.Column("text_id", sa.Integer, primary_key=True),
+    sa.Column("text_data", sa.Text, nullable=False),
+    sa.Column("labeled", sa.Boolean, nullable=False),  # theirs; nobody reads it
+    sa.Column("selected", sa.Boolean, nullable=False),  # theirs; nobody reads it
+    sa.Column("taught", sa.Boolean, nullable=False),  # whether the last classifier knows this major_label; ours
+    sa.Column("labels", TextArray),  # the votes, in voting order; the API appends
+    sa.Column("users", TextArray),  # who gave labels[i]; the API appends
+    sa.Column("major_label", sa.String(MAX_LABEL_LENGTH)),  # what the votes settle to; ours
+    sa.Column("uncertainty", sa.Float),  # the predictor's top probability
+    sa.Column("predicted_label", sa.Text),  # the predictor's
+)
+
+labels = sa.Table(
+    "labels",
+    labelforward,
+    sa.Column("label_id", sa.Integer, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+)
+
+init_data = sa.Table(
+    "init_data",
+    labelforward,
+    sa.Column("init_id", sa.Integer, primary_key=True),
+    sa.Column("text_data", sa.Text, nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+)
+
+classifiers = sa.Table(
+    "classifiers",
+    labelforward,
+    sa.Column("clf_id", sa.Integer, primary_key=True),
+    sa.Column("clf", sa.LargeBinary, nullable=False),  # a pickled pipeline; the predictor reads the newest
+    sa.Column("precision_score", sa.Float),  # micro-averaged, on the slice; NULL until scored; the monitor shows it
+    sa.Column("created_at", Timestamp, server_default=sa.func.now()),
+    sa.Column("download", sa.Integer, nullable=False),  # theirs; 0: no download asked for
+)
+
+countvecs = sa.Table(
+    "countvecs",
+    labelforward,
+    sa.Column("countvec_id", sa.Integer, primary_key=True),
+    sa.Column("countvec", sa.LargeBinary, nullable=False),  # a pickled vectorizer; all read the newest
+)
+
+al_runs = sa.Table(
+    "al_runs",
+    ours,
+    sa.Column("run_id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # init, update, or promote
+    sa.Column("status", sa.Text, nullable=False),  # running, succeeded, failed, abandoned or died
+    sa.Column("forced", sa.Boolean, nullable=False),  # whether a person asked for it by hand
+    sa.Column("owner", sa.Text, nullable=False),  # host:pid of who runs it
+    sa.Column("state", sa.Text, nullable=False),  # digest of what the run saw: votes, data and settings
+    sa.Column("error", sa.Text),  # why it failed, died or was abandoned
+    sa.Column("started", Timestamp, nullable=False, server_default=sa.func.now()),
+    sa.Column("finished", Timestamp),  # when the classifier was committed, or the run given up
+    sa.Column("announced", Timestamp),  # when somebody heard `update` on the channel predictor
+    sa.Column("clf_id", sa.Integer),  # the classifier that it stored
+    sa.Column("countvec_id", sa.Integer),  # the vectorizer that goes with it
+    sa.Column("new_samples", sa.Integer, nullable=False),  # new samples that it took up
+    sa.Column("texts", sa.Integer),  # rows trained on
+    sa.Column("classes", sa.Integer),  # classes trained on
+    sa.Column("strategies", Json, nullable=False),  # kind -> {name, params}
+    sa.Column("versions", Json),  # distribution -> version, of those that wrote the artifacts
+    sa.Column("clf_sha256", sa.Text),  # digests of the stored pair
+    sa.Column("countvec_sha256", sa.Text),
+    sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
+    sa.Column("seconds", sa.Float),  # from the run's start to its second commit; NULL: promoted
+    sa.Column("metrics", Json),  # how good it is; NULL until scored
+    sa.Column("choice", Json),  # which candidate is trained after it, and why; NULL: nothing was chosen then
+)

@@ -1,0 +1,27 @@
+"""One database as the rest of the package sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from al_learner.core.storage.database import Database
+from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.runs import Runs
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Connections, LabelForward's tables, and al_runs."""
+
+    database: Database
+    tables: LabelForwardTables
+    runs: Runs
+
+    @classmethod
+    def at(cls, url: str, *, pause: Callable[[float], object] = time.sleep) -> Self:
+        """Open a database; parameters as for `Database`."""
+        database = Database(url, pause=pause)
+        return cls(database, LabelForwardTables(database), Runs(database))

@@ -1,0 +1,44 @@
+"""The features of labelled texts, kept between runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.interfaces import Transformer
+from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.records import Ids
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Table = Literal["text_data", "init_data"]
+
+
+class Features:
+    """The features of a table's texts, kept by id, so that a run vectorizes only what is new."""
+
+    def __init__(self, store: LabelForwardTables, table: Table, transformer: Transformer) -> None:
+        self._store, self._table, self._transformer = store, table, transformer
+        self._row_of: dict[int, int] = {}
+        self._blank: list[bool] = []
+        self._X: csr_matrix | None = None
+
+    def of(self, ids: Ids) -> tuple[csr_matrix, NDArray[np.bool_]]:
+        """Return the rows of `ids`, and which of them have a text that is not blank."""
+        from scipy.sparse import vstack  # heavy
+
+        from al_learner.core.training.fitting import transform
+
+        wanted = ids.tolist()
+        new = sorted({i for i in wanted if i not in self._row_of})
+        if new or self._X is None:
+            texts = self._store.texts(self._table, new)
+            fresh = transform(self._transformer, [texts.get(i, "") for i in new])
+            self._row_of.update((i, len(self._blank) + n) for n, i in enumerate(new))
+            self._blank += [not texts.get(i, "").strip() for i in new]
+            self._X = fresh if self._X is None else vstack([self._X, fresh], format="csr")
+        rows = np.array([self._row_of[i] for i in wanted], np.intp)
+        return self._X[rows], ~np.array(self._blank, bool)[rows]

@@ -1,0 +1,156 @@
+"""Fits a vectorizer or a classifier, the same for a notebook, the command line and the worker.
+
+What is stored is a pipeline: the columns that occur in training, then the classifier's estimator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from al_learner.core.errors import AlLearnerError, DataError, PluginError
+from al_learner.core.interfaces import Classifier, Labels, LinearStart, Strategy, Transformer, Vectorizer
+from al_learner.core.registry import Kind
+
+
+def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
+    """Fit a vectorizer on a corpus.
+
+    Raises
+    ------
+    PluginError
+        It failed, or returned something without ``transform``.
+    DataError
+        The corpus has not one word.
+    """
+    try:
+        transformer = vectorizer.fit(texts)
+    except AlLearnerError:
+        raise
+    except Exception as exc:
+        if "empty vocabulary" in str(exc):
+            raise DataError("no text has a word that can be learnt from") from exc
+        raise failed("vectorizer", vectorizer, exc) from exc
+    if not hasattr(transformer, "transform"):
+        raise PluginError(f"vectorizer {vectorizer!r} returned a {type(transformer).__name__}, which cannot transform")
+    return transformer
+
+
+def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
+    """Return features, float32 CSR of shape (n_texts, n_features).
+
+    Raises
+    ------
+    PluginError
+        The transformer failed or returned something else.
+    """
+    given = texts or [""]  # scikit-learn's own refuse an empty list
+    try:
+        X = transformer.transform(given)
+    except Exception as exc:  # whatever a third party's code raises
+        raise PluginError(f"{type(transformer).__name__}.transform failed: {type(exc).__name__}: {exc}") from exc
+    shape = getattr(X, "shape", ())
+    if getattr(X, "format", None) != "csr" or X.dtype != np.float32 or shape[:1] != (len(given),):
+        raise PluginError(
+            f"{type(transformer).__name__}.transform must return a float32 CSR matrix with {len(given)} rows, not "
+            f"{getattr(X, 'dtype', '')} {getattr(X, 'format', type(X).__name__)} of shape {shape}"
+        )
+    return csr_matrix(X)[: len(texts)]
+
+
+def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pipeline | None = None) -> Pipeline:
+    """Train on the columns that occur, and wrap them with the result into what is stored.
+
+    Parameters
+    ----------
+    X : csr_matrix of shape (n_rows, n_features), float32
+    y : ndarray of shape (n_rows,)
+    last : Pipeline, optional
+        What the same classifier gave on the same columns the last time; a linear one may start from it.
+
+    Returns
+    -------
+    Pipeline
+        Takes all n_features columns; needs only scikit-learn and what the classifier requires.
+
+    Raises
+    ------
+    DataError
+        Fewer than two classes, or no word in any text.
+    PluginError
+        The classifier failed, or returned something that the predictor cannot use.
+    """
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise DataError(f"two different labels are needed; there is only {classes[0]!r}" if len(classes) else "no text")
+    occurs = np.bincount(X.indices, minlength=X.shape[1]) > 0
+    if not occurs.any():
+        raise DataError("no labelled text has a word that the vectorizer knows")
+    selected = _select(X, occurs)
+    start = None if last is None else _linear_start(last, occurs, classes)
+    try:
+        # BLAS threads only get in each other's way on sparse text.
+        with threadpool_limits(limits=1, user_api="blas"):
+            estimator = classifier.fit(selected, y) if start is None else classifier.fit_from(selected, y, start)
+    except Exception as exc:  # whatever a third party's code raises
+        raise failed("classifier", classifier, exc) from exc
+    selector = VarianceThreshold()
+    selector.variances_ = occurs  # one byte a column: all that is read is whether it is above zero
+    selector.n_features_in_ = X.shape[1]
+    pipeline = Pipeline([("columns", selector), ("classifier", estimator)])
+    _check(classifier, pipeline, X[:1], classes)
+    return pipeline
+
+
+def failed(kind: Kind, obj: Strategy, exc: Exception) -> PluginError:
+    """Return the error of a plug-in that raised something."""
+    return PluginError(f"{kind} {obj!r} failed: {type(exc).__name__}: {exc}")
+
+
+def _select(X: csr_matrix, occurs: NDArray[np.bool_]) -> csr_matrix:
+    position = np.cumsum(occurs, dtype=X.indices.dtype) - 1
+    return csr_matrix((X.data, position[X.indices], X.indptr), shape=(X.shape[0], int(occurs.sum())))
+
+
+def _linear_start(last: Pipeline, occurs: NDArray[np.bool_], classes: Labels) -> LinearStart | None:
+    """Align the last linear model to the columns that occur now and the classes that there are now."""
+    estimator, occurred = last[-1], last[0].variances_
+    if np.ndim(getattr(estimator, "coef_", 0.0)) != 2 or occurred.shape != occurs.shape:
+        return None
+    coef, intercept = estimator.coef_, estimator.intercept_
+    if len(coef) == 1:  # two classes: one vector for the second against the first
+        coef, intercept = np.vstack([-coef / 2, coef / 2]), np.hstack([-intercept / 2, intercept / 2])
+    common = np.flatnonzero(occurs & occurred)
+    here, there = (np.cumsum(mask)[common] - 1 for mask in (occurs, occurred))
+    kept = np.isin(estimator.classes_, classes)
+    rows = np.searchsorted(classes, estimator.classes_[kept])
+    aligned = LinearStart(np.zeros((len(classes), int(occurs.sum()))), np.zeros(len(classes)))
+    aligned.coef[np.ix_(rows, here)] = coef[kept][:, there]
+    aligned.intercept[rows] = intercept[kept]
+    if len(classes) == 2:
+        return LinearStart(np.diff(aligned.coef, axis=0), np.diff(aligned.intercept))
+    return aligned
+
+
+def _check(classifier: Classifier, pipeline: Pipeline, X: csr_matrix, classes: Labels) -> None:
+    estimator = pipeline[-1]
+    for needed in ("classes_", "predict", "predict_proba"):
+        if not hasattr(estimator, needed):
+            raise PluginError(f"classifier {classifier!r} returned a {type(estimator).__name__} without {needed}")
+    if not np.array_equal(estimator.classes_, classes):
+        raise PluginError(f"classifier {classifier!r} was given {len(classes)} labels; its classes_ are not those")
+    try:
+        shape, predicted = np.shape(pipeline.predict_proba(X)), np.asarray(pipeline.predict(X))
+    except Exception as exc:  # whatever a third party's code raises
+        raise failed("classifier", classifier, exc) from exc
+    if shape != (1, len(classes)) or predicted.shape != (1,):
+        raise PluginError(
+            f"classifier {classifier!r}: for one text predict_proba must have shape (1, {len(classes)}) and predict "
+            f"(1,), not {shape} and {predicted.shape}"
+        )

@@ -1,0 +1,159 @@
+"""Trains in this process: for the command line and notebooks, and inside a training process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from al_learner.core.artifacts import pickling
+from al_learner.core.errors import ArtifactError, DataError, UntrustedError
+from al_learner.core.interfaces import Chooser, Classifier, Labels, Transformer, Vectorizer
+from al_learner.core.registry import Spec
+from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.records import Ids, Trained
+from al_learner.core.training.cold_start import pick
+from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_slice, measure
+from al_learner.core.training.features import Features, Table
+from al_learner.core.training.job import ColdStart, Job, Losses, Score
+from al_learner.core.training.model_selection import candidate_losses
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.pipeline import Pipeline
+
+
+class InProcessTrainer:
+    """A `Trainer` in this process; keeps the vectorizer and the features of labelled texts between jobs."""
+
+    def __init__(self, store: LabelForwardTables) -> None:
+        self._store = store
+        self._transformer: Transformer | None = None
+        self._digest: str | None = None
+        self._features: dict[Table, Features] = {}
+        self._trained: tuple[str, Pipeline] | None = None
+        self._twin: tuple[str, Pipeline] | None = None
+        self._sample: tuple[int, Ids] | None = None
+
+    def train(self, job: Job) -> Trained:
+        """Do a job. Raises AlLearnerError; nothing is written."""
+        from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
+
+        countvec = self._vectorize_with(job)
+        X, y, _ = self._rows(job) if job.cold_start is None else self._cold(job.cold_start)
+        classifier = cast(Classifier, job.classifier.make("classifier"))
+        vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
+        last, notes = self._last(job)
+        pipeline = fit_classifier(classifier, X, y, last=last)
+        clf = _dumped("classifier", job.classifier, pipeline, {*classifier.requires}, job)
+        digest = pickling.sha256(clf)
+        self._trained = digest, pipeline
+        return Trained(
+            clf=clf,
+            clf_sha256=digest,
+            countvec=countvec,
+            countvec_id=job.countvec[0] if job.countvec and countvec is None else None,
+            countvec_sha256=cast(str, self._digest),
+            texts=X.shape[0],
+            classes=len(pipeline.classes_),
+            versions=pickling.versions({*classifier.requires, *vectorizer.requires}),
+            notes=notes,
+        )
+
+    def score(self, job: Job) -> Score:
+        """Train a twin without the slice and measure it there. Raises AlLearnerError."""
+        from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
+
+        if job.cold_start is not None:
+            return Score(None, {"reason": "the labels were drawn at random"})
+        self._vectorize_with(job)
+        X, y, kept = self._rows(job)
+        voted = np.concatenate([in_slice(job.text_ids, "votes"), np.zeros(len(job.init_ids), bool)])[kept]
+        prelabelled = np.concatenate([np.zeros(len(job.text_ids), bool), in_slice(job.init_ids, "init-data")])[kept]
+        basis: Basis = "votes" if voted.sum() >= prelabelled.sum() else "init-data"
+        measured = voted if basis == "votes" else prelabelled
+        training = ~(voted | prelabelled)
+        if not measured.any():
+            return Score(None, {"basis": basis, "size": 0, "reason": "no labelled text is in the slice yet"})
+        if len(np.unique(y[training])) < 2:
+            return Score(None, {"basis": basis, "size": 0, "reason": "one class alone is outside the slice"})
+        kind = f"{job.classifier} {self._digest}"  # a twin may start from a twin, never from what has seen the slice
+        last = self._twin[1] if self._twin is not None and self._twin[0] == kind else None
+        classifier = cast(Classifier, job.classifier.make("classifier"))
+        twin = fit_classifier(classifier, X[training], y[training], last=last)
+        self._twin = kind, twin
+        ids = np.concatenate([job.text_ids, job.init_ids])[kept][measured]
+        metrics = measure(y[measured], twin.predict_proba(X[measured]), twin.classes_, ids)
+        sample, features = self._sampled()
+        predictions = coded(sample, twin.predict(features), np.array(metrics["labels"])) if len(sample) else None
+        return Score(metrics["precision"], {"basis": basis, **metrics, "sample": predictions})
+
+    def losses(self, job: Job) -> Losses:
+        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
+        self._vectorize_with(job)
+        X, y, _ = self._rows(job)
+        chooser = cast(Chooser, cast(Spec, job.chooser).make("classifier"))
+        return candidate_losses(chooser, cast(Classifier, job.classifier.make("classifier")), X, y)
+
+    def _sampled(self) -> tuple[Ids, csr_matrix]:
+        """Return the texts of the fixed sample that are not blank, and their features."""
+        newest = self._store.newest_text_id()
+        if self._sample is None or self._sample[0] != newest:
+            self._sample = newest, fixed_sample(self._store.text_ids())
+        X, kept = self._features["text_data"].of(self._sample[1])
+        return self._sample[1][kept], X[kept]
+
+    def _last(self, job: Job) -> tuple[Pipeline | None, tuple[str, ...]]:
+        """Return the classifier to start from, if there is one that can be trusted, and what to say about it."""
+        if job.last is None:
+            return None, ()
+        clf_id, digest = job.last
+        if self._trained is not None and self._trained[0] == digest:
+            return self._trained[1], ()
+        try:
+            return pickling.load(self._store.clf(clf_id), digest), ()
+        except (UntrustedError, DataError) as exc:
+            return None, (f"classifier {clf_id} is not started from: {exc}",)
+
+    def _vectorize_with(self, job: Job) -> bytes | None:
+        from al_learner.core.training.fitting import fit_vectorizer  # heavy: scikit-learn
+
+        if job.countvec is not None:
+            countvec_id, digest = job.countvec
+            if digest != self._digest or not self._store.is_countvec(countvec_id, digest):
+                self._use(pickling.load(self._store.countvec(countvec_id), digest), digest)
+            return None
+        vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
+        transformer = fit_vectorizer(vectorizer, self._store.corpus())
+        blob = _dumped("vectorizer", job.vectorizer, transformer, {*vectorizer.requires}, job)
+        self._use(transformer, pickling.sha256(blob))
+        return blob
+
+    def _use(self, transformer: Transformer, digest: str) -> None:
+        self._transformer, self._digest = transformer, digest
+        self._features = {
+            "text_data": Features(self._store, "text_data", transformer),
+            "init_data": Features(self._store, "init_data", transformer),
+        }
+
+    def _rows(self, job: Job) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
+        """Return features and labels of the texts that are there and not blank, and which of the job's those are."""
+        from scipy.sparse import vstack  # heavy
+
+        parts = [self._features["text_data"].of(job.text_ids), self._features["init_data"].of(job.init_ids)]
+        kept = np.concatenate([part[1] for part in parts])
+        X = vstack([part[0] for part in parts], format="csr")
+        return X[kept], job.labels[kept].astype(str), kept
+
+    def _cold(self, cold_start: ColdStart) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
+        ids, labels = pick(self._store, cold_start)
+        X, kept = self._features["text_data"].of(ids)
+        return X[kept], labels[kept], kept
+
+
+def _dumped(kind: str, spec: Spec, artifact: object, requires: set[str], job: Job) -> bytes:
+    try:
+        return pickling.dump(artifact, requires & {*job.packages})
+    except ArtifactError as exc:
+        raise ArtifactError(f"{kind} {spec.name!r}: {exc}") from exc
