@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from al_learner.core.errors import AlLearnerError
+    from al_learner.core.exchange.corpus import demo_corpus
     from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
     from al_learner.core.learner import Learner
     from al_learner.core.project import Project
@@ -23,6 +24,7 @@ __all__ = [
     "Project",
     "Vectorizer",
     "check_plugin",
+    "demo_corpus",
     "simulate",
     "strategy",
 ]
@@ -36,6 +38,7 @@ _MODULES = {
     "Project": "project",
     "Vectorizer": "interfaces",
     "check_plugin": "testing",
+    "demo_corpus": "exchange.corpus",
     "simulate": "simulation.notebook",
     "strategy": "registry",
 }

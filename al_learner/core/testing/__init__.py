@@ -1,4 +1,7 @@
-"""The conformance suite: what the interfaces promise, checked; built-ins pass it, and third parties run it too."""
+"""The conformance suite: what the interfaces promise, checked; built-ins pass it, and third parties run it too.
+
+Here live: the checks of each kind of plug-in. Nothing here needs a test runner, a database or a file.
+"""
 
 from __future__ import annotations
 

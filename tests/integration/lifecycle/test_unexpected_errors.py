@@ -1,0 +1,28 @@
+"""What nobody expected is recorded as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def voted(database):
+    for number in range(12):
+        database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+    return database
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_run_that_ends_with_an_unexpected_error_has_failed_and_its_message_is_kept(
+    voted, open_project, monkeypatch, by_hand
+):
+    def surprise(job):
+        raise RuntimeError(f"no luck with {len(job.labels)} labels")
+
+    project = open_project(voted)
+    monkeypatch.setattr(project._trainer, "train", surprise)
+
+    with pytest.raises(RuntimeError, match="no luck"):
+        project.update() if by_hand else project.reconcile()
+
+    assert voted.query("SELECT status, error FROM al_runs") == [("failed", "RuntimeError: no luck with 12 labels")]

@@ -1,0 +1,73 @@
+"""A process that its parent can kill at any time, and that never outlives it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from al_learner.core.training.supervised_process import SupervisedProcess, how_it_ended
+
+FIRST_OF_ALL = """
+from pathlib import Path
+from al_learner.core.training.supervised_process import SupervisedProcess
+process = SupervisedProcess(print, name="first")
+print(Path(f"/proc/{process.pid}/status").read_text())
+process.kill()
+"""
+
+
+def answer(pipe, *words):
+    pipe.send((os.getpid(), words))
+    pipe.recv()
+
+
+def exit_with(pipe, code):
+    del pipe
+    os._exit(code)
+
+
+@pytest.fixture
+def process():
+    process = SupervisedProcess(answer, "a", "b", name="test")
+    yield process
+    process.kill()
+
+
+def test_it_serves_with_the_arguments_in_a_process_of_its_own(process):
+    assert process.answers_within(30)
+    assert process.pipe.recv() == (process.pid, ("a", "b"))
+    assert process.is_alive
+
+
+def test_whoever_waits_for_an_answer_is_woken_by_its_end(process):
+    process.pipe.recv()
+    psutil.Process(process.pid).kill()
+    assert process.answers_within(30)
+    assert how_it_ended(process.join()) == "was killed by SIGKILL, perhaps for want of memory"
+
+
+def test_an_exit_code_is_told():
+    process = SupervisedProcess(exit_with, 3, name="test")
+    code = process.join()
+    process.kill()
+    assert how_it_ended(code) == "ended by itself, with exit code 3"
+
+
+def test_ctrl_c_does_not_reach_even_the_first_process_from_its_first_moment_on():
+    """The first one starts multiprocessing's resource tracker, which lets signals through when it starts."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_OF_ALL], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]
+    )
+
+    kept_away = 0
+    for mask in ("SigBlk", "SigIgn"):
+        found = re.search(rf"^{mask}:\s*(\w+)$", done.stdout, re.MULTILINE)
+        assert found
+        kept_away |= int(found[1], 16)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert kept_away & 1 << (number - 1)
