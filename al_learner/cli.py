@@ -124,7 +124,7 @@ def health() -> None:
 @app.command()
 def status(database: Database = None, as_json: Json = False) -> None:
     """Show how the project stands: votes, new samples, the last run, and why it does or does not train."""
-    from al_learner.core.lifecycle.gate import describe_gate as worse_in_words
+    from al_learner.core.lifecycle.quality_gate import describe_gate as worse_in_words
     from al_learner.core.training.evaluation import describe_score
 
     with open_project(database) as project:
@@ -171,7 +171,7 @@ def predict(
     database: Database = None,
 ) -> None:
     """Predict a label and its probability for every text, as CSV."""
-    from al_learner.core.exchange.files import read
+    from al_learner.core.exchange.file_formats import read
 
     texts: Iterable[str] | None = None
     if file == Path("-"):
@@ -190,8 +190,7 @@ def predict(
 @app.command()
 def config(database: Database = None, as_json: Json = False) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
-    from al_learner.core.configuration.fields import variable
-    from al_learner.core.configuration.settings import Settings
+    from al_learner.core.configuration.settings import Settings, variable
 
     overrides: dict[str, Any] = {"database_url": database} if database else {}
     settings = Settings(**overrides)

@@ -17,8 +17,8 @@ from scipy.sparse import csr_matrix
 
 from al_learner import strategy
 from al_learner.core.registry import candidates
+from al_learner.core.training.candidate_selection import ModelSelector, candidate_losses
 from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, transform
-from al_learner.core.training.model_selection import ModelSelector, candidate_losses
 from benchmarks.common import numbers, say
 from benchmarks.corpus import read
 

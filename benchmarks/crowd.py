@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from al_learner import LabelAggregator, strategy
-from al_learner.core.labels.aggregation import aggregate_votes
+from al_learner.core.labels.new_samples import aggregate_votes
 from al_learner.core.labels.votes import VotedText
 from benchmarks.report import markdown
 

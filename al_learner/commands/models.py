@@ -54,9 +54,9 @@ def models_list(database: Database = None, as_json: Json = False) -> None:
 @app.command("show")
 def models_show(clf_id: Id, database: Database = None, as_json: Json = False) -> None:
     """Show one classifier: what it was trained on and with, and how good it is, label by label."""
-    from al_learner.core.lifecycle.gate import describe_gate as worse_in_words
+    from al_learner.core.lifecycle.quality_gate import describe_gate as worse_in_words
+    from al_learner.core.training.candidate_selection import title, trained
     from al_learner.core.training.evaluation import describe_score
-    from al_learner.core.training.model_selection import title, trained
 
     with open_project(database) as project:
         model, run = project.model(clf_id)
@@ -149,7 +149,7 @@ def _plain(model: StoredClassifier, run: Run | None) -> dict[str, Any]:
 
 
 def _row(model: StoredClassifier, run: Run | None) -> tuple[str, ...]:
-    from al_learner.core.training.model_selection import title  # heavy: numpy
+    from al_learner.core.training.candidate_selection import title  # heavy: numpy
 
     metrics = (run.metrics or {}) if run else {}
     return (

@@ -117,7 +117,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
 def _sweep(
     corpus: tuple[Sequence[str], Sequence[str]], trials: Sequence[Trial], folder: Path, workers: int | None
 ) -> list[TrialResult]:
-    from al_learner.core.simulation.pool import sweep
+    from al_learner.core.simulation.worker_pool import sweep
 
     with progress_bar() as progress:
         task = progress.add_task("", total=sum(trial.plan.rounds + 1 for trial in trials))
@@ -142,7 +142,7 @@ def _command() -> list[str]:
 
 def _corpus(data: Path | None, column: Sequence[str] | None) -> tuple[list[str], list[str]]:
     from al_learner.core.exchange.corpus import checked, demo_corpus
-    from al_learner.core.exchange.files import read
+    from al_learner.core.exchange.file_formats import read
     from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
     if data is None:

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Chooser, Classifier, Labels, Strategy, Vectorizer
 from al_learner.core.registry import Kind, candidates, changed, strategy
+from al_learner.core.training.candidate_selection import Choice, ModelSelector, candidate_losses
 from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, transform
-from al_learner.core.training.model_selection import Choice, ModelSelector, candidate_losses
 
 _KINDS: tuple[Kind, ...] = ("classifier", "vectorizer")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError
 from al_learner.core.events import event
@@ -18,22 +18,22 @@ from al_learner.core.exchange.loading import Loaded
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
 from al_learner.core.lifecycle.announcements import Announcements
-from al_learner.core.lifecycle.gate import Gate
-from al_learner.core.lifecycle.jobs import Jobs
+from al_learner.core.lifecycle.job_builder import Jobs
+from al_learner.core.lifecycle.project_state import ProjectState, StateReader
+from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
-from al_learner.core.lifecycle.run import Lifecycle
-from al_learner.core.lifecycle.state import ProjectState, StateReader
+from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.lifecycle.status import Status, read_status, read_vitals
 from al_learner.core.models.catalogue import Catalogue, Prediction
 from al_learner.core.models.comparison import Comparison
+from al_learner.core.service.http import Vitals
 from al_learner.core.service.redis_channels import Channels
-from al_learner.core.service.vitals import Vitals
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Pruned, Run, StoredClassifier
 from al_learner.core.storage.storage import Storage
 from al_learner.core.storage.upgrade import upgrade_runs
+from al_learner.core.training.candidate_selection import ModelSelector
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Trainer
-from al_learner.core.training.model_selection import ModelSelector
 
 
 class Project:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from al_learner.core.configuration.fields import variable, variables
-from al_learner.core.configuration.settings import Settings
+from al_learner.core.configuration.settings import Settings, variable, variables
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")

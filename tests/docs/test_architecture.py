@@ -23,7 +23,7 @@ FOLDERS = [CORE, *sorted(path.parent for path in CORE.glob("*/__init__.py"))]
 
 def drawn() -> set[str]:
     """Return every module that the page's tree names, as a path below the package."""
-    [tree] = [block.body for block in blocks(PAGE) if block.body in section(PAGE, "The rooms")]
+    [tree] = [block.body for block in blocks(PAGE) if block.body in section(PAGE, "Folders")]
     folders: list[str] = []
     found = set()
     for line in tree.splitlines()[1:]:

@@ -13,8 +13,8 @@ import typer.main
 import al_learner
 from al_learner.cli import app
 from al_learner.core import errors
-from al_learner.core.configuration.fields import CONFIG_VARIABLE, variable, variables
-from al_learner.core.configuration.settings import DEFAULT_CONFIG, Settings
+from al_learner.core.configuration.environment import CONFIG_VARIABLE, DEFAULT_CONFIG
+from al_learner.core.configuration.settings import Settings, variable, variables
 from al_learner.core.registry import INTERFACES, entry_points, group, origin
 from al_learner.core.storage.schema import labelforward, ours
 from al_learner.core.training import evaluation

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from al_learner.core.errors import TrainerError
-from al_learner.core.lifecycle.run import Lifecycle
+from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from tests.integration.test_announcing import announced, predictor
 

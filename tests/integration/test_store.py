@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from al_learner.core.errors import DataError, SchemaError
-from al_learner.core.storage import labelforward as store_module
+from al_learner.core.storage import labelforward_tables as store_module
 from al_learner.core.storage.database import Database
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from tests.support.servers import DEADLINE_S, wait_for
 
 SMALL_CHUNK = 2

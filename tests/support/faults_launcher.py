@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from al_learner import worker
-from al_learner.core.lifecycle.run import Lifecycle
+from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.service.redis_channels import Channels
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.run_transactions import RunTransactions

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from al_learner.core.errors import DatabaseUnavailable, PluginError, SettingsError
 from al_learner.core.registry import candidates, strategy
-from al_learner.core.training.model_selection import Choice, ModelSelector, best
+from al_learner.core.training.candidate_selection import Choice, ModelSelector, best
 
 AUTO = strategy("classifier", "auto", candidates=("logreg(C=3)", "logreg", "sgd"), min_labels=100)
 SELECTOR = ModelSelector(AUTO, candidates(AUTO))

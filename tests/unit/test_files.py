@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_learner.core.errors import DataError
-from al_learner.core.exchange.files import check, read
+from al_learner.core.exchange.file_formats import check, read
 
 FIELDS = ("text", "label", "user", "text_id")
 ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from al_learner.core.errors import SettingsError
-from al_learner.core.simulation.annotators import Noise, vote
 from al_learner.core.simulation.plan import MAX_HELD_OUT, Plan, n_held_out, n_pool
-from al_learner.core.simulation.queries import pick
+from al_learner.core.simulation.query_strategies import pick
+from al_learner.core.simulation.simulated_annotators import Noise, vote
 
 N_LABELS = 5
 

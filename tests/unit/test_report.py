@@ -9,12 +9,12 @@ import pytest
 
 from al_learner.core.errors import DataError
 from al_learner.core.registry import Spec
-from al_learner.core.simulation.annotators import Noise
 from al_learner.core.simulation.grid import Trial, TrialResult
 from al_learner.core.simulation.metrics import curves
 from al_learner.core.simulation.plan import Plan
 from al_learner.core.simulation.replay import Round
 from al_learner.core.simulation.report import COLOURS, picture, write
+from al_learner.core.simulation.simulated_annotators import Noise
 
 SVG = "{http://www.w3.org/2000/svg}"
 

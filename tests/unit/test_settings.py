@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from al_learner.core.configuration.fields import variable, variables
-from al_learner.core.configuration.settings import Settings, without_password
+from al_learner.core.configuration.environment import without_password
+from al_learner.core.configuration.settings import Settings, variable, variables
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import Classifier
 from al_learner.core.registry import strategy

@@ -8,9 +8,9 @@ from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.corpus import checked, demo_corpus
 from al_learner.core.interfaces import LabelAggregator
 from al_learner.core.registry import Spec
-from al_learner.core.simulation.annotators import Noise
 from al_learner.core.simulation.plan import Plan
 from al_learner.core.simulation.replay import replay, seeded, settings_of
+from al_learner.core.simulation.simulated_annotators import Noise
 from tests.support.corpora import small
 
 TEXTS, LABELS = small()

@@ -9,8 +9,8 @@ import pytest
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Classifier
 from al_learner.core.simulation.grid import Grid, TrialResult
-from al_learner.core.simulation.pool import _Store, sweep
 from al_learner.core.simulation.replay import Round
+from al_learner.core.simulation.worker_pool import _Store, sweep
 from tests.support.corpora import small
 
 TEXTS, LABELS = small()

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from al_learner.core.errors import PluginError
 from al_learner.core.interfaces import Codes, LabelAggregator, Votes
-from al_learner.core.labels.aggregation import AggregatedLabels, aggregate_votes
+from al_learner.core.labels.new_samples import AggregatedLabels, aggregate_votes
 from al_learner.core.labels.votes import VotedText
 from al_learner.core.registry import strategy
 

@@ -1,4 +1,4 @@
-"""Environment and TOML file to one frozen `Settings`; all problems are reported together.
+"""Every setting with its type, default and meaning; one frozen `Settings`, all problems reported together.
 
 Arguments go over the environment, the environment over the TOML file, the file over the defaults.
 """
@@ -7,22 +7,43 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import ModelWrapValidatorHandler, PrivateAttr, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConfigSettingsSource
+from pydantic import (
+    Field,
+    FilePath,
+    InstanceOf,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
-from al_learner.core.configuration.fields import CONFIG_VARIABLE, PREFIX, Fields, variable, variables
+from al_learner.core.configuration.environment import (
+    ARGUMENTS,
+    CONFIG_VARIABLE,
+    PREFIX,
+    ArgumentNames,
+    config_file,
+    origins,
+    unknown_variables,
+    without_password,
+)
+from al_learner.core.configuration.values import Names, Params, Port, SecretFile, Tables
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
 from al_learner.core.registry import INTERFACES, Kind, allowed, candidates, canonical, names, strategy
 
-DEFAULT_CONFIG = "al_learner.toml"
-ARGUMENTS = "arguments!"
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 
@@ -36,7 +57,7 @@ class Strategies:
     label_aggregator: LabelAggregator
 
 
-class Settings(Fields):
+class Settings(BaseSettings):
     """Everything that can be configured.
 
     Raises
@@ -44,6 +65,105 @@ class Settings(Fields):
     SettingsError
         With every problem at once: wrong values, unknown names, plug-ins and their parameters.
     """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+
+    database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) say where.",
+    )
+    redis_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="redis_url",
+        description="redis://… or rediss://…; instead of REDIS_HOST.",
+    )
+    redis_host: str | None = Field(
+        default=None, validation_alias="redis_host", description="Unset, and no REDIS_URL: the worker only polls."
+    )
+    redis_port: Port = Field(default=6379, validation_alias="redis_port", description="Port of REDIS_HOST.")
+    redis_username: str | None = Field(
+        default=None, validation_alias="redis_username", description="User of REDIS_HOST."
+    )
+    redis_password: SecretStr | None = Field(
+        default=None, validation_alias="redis_password", description="Password of REDIS_HOST."
+    )
+    redis_password_file: SecretFile | None = Field(
+        default=None, validation_alias="redis_password_file", description="File that holds the password instead."
+    )
+    redis_tls: bool = Field(
+        default=False, validation_alias="redis_tls", description="Whether REDIS_HOST is spoken to over TLS."
+    )
+    redis_ca_file: FilePath | None = Field(
+        default=None,
+        validation_alias="redis_ca_file",
+        description="Certificates that a TLS connection to Redis is checked against; default: the system's.",
+    )
+    batch_size: int = Field(
+        default=10, ge=1, validation_alias="batch_size", description="New samples that make a new classifier due."
+    )
+    min_label_count: int = Field(
+        default=1, ge=1, validation_alias="min_label_count", description="Votes that make a text count."
+    )
+    classifier: str | InstanceOf[Classifier] = Field(default="auto", description="Plug-in that is trained.")
+    classifier_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [classifiers.NAME] of the file."
+    )
+    vectorizer: str | InstanceOf[Vectorizer] = Field(default="tfidf", description="Plug-in that makes features.")
+    vectorizer_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [vectorizers.NAME] of the file."
+    )
+    init_sampler: str | InstanceOf[InitSampler] = Field(
+        default="balanced", description="Plug-in that starts a project without prelabelled data."
+    )
+    init_sampler_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [init_samplers.NAME] of the file."
+    )
+    label_aggregator: str | InstanceOf[LabelAggregator] = Field(
+        default="majority", description="Plug-in that settles a text's label from its votes."
+    )
+    label_aggregator_params: Params = Field(
+        default={}, description="Its parameters: a JSON object, over the table [label_aggregators.NAME] of the file."
+    )
+    exclude_labels: Names = Field(default=(), description="Labels not to train on, separated by commas.")
+    predictor_packages: Names = Field(
+        default=("scikit-learn", "numpy", "scipy"),
+        description="Packages that the predictor and the download manager have, separated by commas.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None, description="Secret that signs what is stored; what it did not sign is never loaded back."
+    )
+    signing_key_file: SecretFile | None = Field(default=None, description="File that holds the signing key instead.")
+    gate: Literal["warn", "hold", "off"] = Field(
+        default="warn",
+        description="What to do when a classifier is significantly worse than the one before it.",
+    )
+    reconcile_s: float = Field(
+        default=30, gt=0, description="Seconds between the worker's looks when no message comes."
+    )
+    grace_s: float = Field(
+        default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
+    )
+    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is given up.")
+    train_memory_mib: int | None = Field(
+        default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
+    )
+    reannounce_s: float = Field(
+        default=120, gt=0, description="Seconds that the app stays locked before the classifier is announced again."
+    )
+    http_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
+    )
+    heartbeat_file: Path = Field(
+        default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - holds no data, its age is all that is read
+        description="File whose age tells `al-learner health` that the worker is alive.",
+    )
+    log: Literal["text", "json"] = Field(default="text", description="Format of the worker's log.")
+    classifiers: Tables = Field(default={}, description="Parameters of classifiers, by name.")
+    vectorizers: Tables = Field(default={}, description="Parameters of vectorizers, by name.")
+    init_samplers: Tables = Field(default={}, description="Parameters of init samplers, by name.")
+    label_aggregators: Tables = Field(default={}, description="Parameters of label aggregators, by name.")
 
     _strategies: Strategies = PrivateAttr()
     _candidates: Mapping[str, Classifier] = PrivateAttr(default={})
@@ -122,14 +242,14 @@ class Settings(Fields):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
-        return init_settings, env_settings, file, _ArgumentNames(settings_cls, init_settings)
+        file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, file, ArgumentNames(settings_cls, init_settings)
 
     @model_validator(mode="wrap")
     @classmethod
     def _report_all(cls, values: dict[str, Any], handler: ModelWrapValidatorHandler[Self]) -> Self:
         arguments: set[str] = values.pop(ARGUMENTS)
-        problems = _unknown_variables()
+        problems = unknown_variables(variables())
         broken: set[str] = set()
         try:
             settings = handler(values)
@@ -153,7 +273,7 @@ class Settings(Fields):
         if problems:
             raise SettingsError(problems)
         settings._strategies = Strategies(**strategies)  # type: ignore[arg-type]  # noqa: SLF001 - checked by INTERFACES
-        settings._origins = _origins(settings, values, arguments)  # noqa: SLF001 - its own
+        settings._origins = origins(settings, values, arguments, variable)  # noqa: SLF001 - its own
         return settings
 
     def _resolve(self, kind: Kind) -> Strategy:
@@ -184,41 +304,21 @@ class Settings(Fields):
         ]
 
 
-def without_password(url: str) -> str:
-    """Mask the password of a URL."""
-    url = re.sub(r"(?<=://)([^:/?#@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return name.upper() if Settings.model_fields[name].validation_alias else PREFIX + name.upper()
+
+
+def variables() -> list[str]:
+    """Return every environment variable that `Settings` reads."""
+    tables = {f"{kind}s" for kind in INTERFACES}
+    return [variable(name) for name in Settings.model_fields if name not in tables] + [CONFIG_VARIABLE]
 
 
 def _secret(value: SecretStr | None, file: Path | None) -> str | None:
     if file is not None:
         return file.read_text(encoding="utf-8").strip()
     return value.get_secret_value() if value else None
-
-
-def _config_file() -> Path | None:
-    named = os.environ.get(CONFIG_VARIABLE)
-    path = Path(named or DEFAULT_CONFIG)
-    if not path.is_file():
-        if named:
-            raise SettingsError([f"{CONFIG_VARIABLE} = {named}: there is no such file"])
-        return None
-    try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise SettingsError([f"{path}: not a readable TOML file: {exc}"]) from exc
-    return path
-
-
-def _unknown_variables() -> list[str]:
-    known = variables()
-    problems = []
-    for name in sorted(os.environ):
-        bare = name.upper().removeprefix(PREFIX)
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            hint = f"did you mean {bare!r}? It has no prefix" if bare in known else allowed(name, known)
-            problems.append(f"{name} is not a setting; {hint}")
-    return problems
 
 
 def _problem(error: Any, arguments: set[str]) -> str:
@@ -233,37 +333,3 @@ def _problem(error: Any, arguments: set[str]) -> str:
     from_environment = field not in arguments and os.environ.get(variable(field))
     shown = f"{variable(field)} = {value}" if from_environment else f"{name} = {value!r}"
     return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
-
-
-class _ArgumentNames(PydanticBaseSettingsSource):
-    """Tells the validator which values were given as arguments, under a name that no field has."""
-
-    def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
-        super().__init__(settings_cls)
-        self._arguments = arguments
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic gives them
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        return {ARGUMENTS: {*self._arguments()}}
-
-
-def _origins(settings: Settings, values: Mapping[str, Any], arguments: set[str]) -> dict[str, str]:
-    path = _config_file()
-    origins = {}
-    for name in Settings.model_fields:
-        if name in arguments:
-            origins[name] = "argument"
-        elif name not in values:
-            origins[name] = "default"
-        elif os.environ.get(variable(name)):
-            origins[name] = f"environment {variable(name)}"
-        else:
-            origins[name] = str(path)
-    for kind in INTERFACES:  # parameters from the file's table of the chosen name
-        chosen = getattr(settings, kind)
-        named = isinstance(chosen, str) and chosen in getattr(settings, f"{kind}s")
-        if origins[f"{kind}_params"] == "default" and named:
-            origins[f"{kind}_params"] = origins[f"{kind}s"]
-    return origins

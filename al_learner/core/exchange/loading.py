@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from al_learner.core.exchange.files import Field, Row, check, read
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.exchange.file_formats import Field, Row, check, read
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
 BYTES_PER_CHARACTER = 4

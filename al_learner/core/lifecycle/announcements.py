@@ -12,7 +12,7 @@ import time
 
 from al_learner.core.errors import ChannelError
 from al_learner.core.events import event
-from al_learner.core.lifecycle.gate import Gate
+from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.service.redis_channels import Channels
 from al_learner.core.storage.records import Run
 from al_learner.core.storage.storage import Storage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from al_learner.core.lifecycle.gate import describe_gate
+from al_learner.core.lifecycle.quality_gate import describe_gate
 from al_learner.core.storage.records import Run, RunKind
 from al_learner.core.training.evaluation import describe_score
 

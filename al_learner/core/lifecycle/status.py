@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.lifecycle.announcements import Announcements
-from al_learner.core.lifecycle.state import ProjectState
+from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.stopping_advice import Advice
-from al_learner.core.service.vitals import Vitals
+from al_learner.core.service.http import Vitals
 from al_learner.core.storage.records import Run
 from al_learner.core.storage.storage import Storage
+from al_learner.core.training.candidate_selection import Choice, title
 from al_learner.core.training.evaluation import unknown_tokens
-from al_learner.core.training.model_selection import Choice, title
 
 N_SEARCHED = 2_000
 """Texts in which unknown tokens are looked for."""

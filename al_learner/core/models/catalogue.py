@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from al_learner.core.artifacts.export import export
-from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.models.comparison import Comparison, compare
 from al_learner.core.models.stopping_advice import BATCHES, Advice, advise
 from al_learner.core.storage.database import chunked
-from al_learner.core.storage.labelforward import CHUNK
+from al_learner.core.storage.labelforward_tables import CHUNK
 from al_learner.core.storage.records import Pruned, Run, StoredClassifier
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.storage import Storage

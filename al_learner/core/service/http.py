@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from al_learner.core.errors import AlLearnerError, SettingsError
-from al_learner.core.service.vitals import Vitals
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What a monitor wants to know.
+
+    Attributes
+    ----------
+    runs : mapping of str to int
+        Status to number of runs, of all workers ever.
+    last_run_s : float or None
+        Seconds that the newest success took.
+    last_success : datetime or None
+    unheard_s : float
+        For how many seconds nobody has heard of the newest classifier.
+    is_subscribed : bool or None
+        None without Redis.
+    """
+
+    runs: Mapping[str, int]
+    last_run_s: float | None
+    last_success: datetime | None
+    unheard_s: float
+    is_subscribed: bool | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,12 @@ def serve(
     SettingsError
         The extra ``metrics`` is not installed, or the port is taken.
     """
+    from wsgiref.simple_server import WSGIRequestHandler, make_server  # only who asks for HTTP pays for it
+
+    class Silent(WSGIRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Leave probes out of the log."""
+
     try:
         from prometheus_client import CollectorRegistry, make_wsgi_app  # an extra
     except ImportError as exc:
@@ -70,7 +99,7 @@ def serve(
         return [json.dumps(asdict(health)).encode()]
 
     try:
-        server = make_server("", port, answer, handler_class=_Silent)
+        server = make_server("", port, answer, handler_class=Silent)
     except OSError as exc:
         raise SettingsError([f"AL_LEARNER_HTTP_PORT = {port}: {exc.strerror}"]) from exc
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -124,8 +153,3 @@ class _Collector:
             yield GaugeMetricFamily(
                 "al_learner_last_success_timestamp_seconds", "When it was.", vitals.last_success.timestamp()
             )
-
-
-class _Silent(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Leave probes out of the log."""

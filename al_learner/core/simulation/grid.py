@@ -11,10 +11,10 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Strategy
 from al_learner.core.registry import INTERFACES, Kind, Spec, split
-from al_learner.core.simulation.annotators import Noise
 from al_learner.core.simulation.plan import Plan, n_pool
-from al_learner.core.simulation.queries import Query
+from al_learner.core.simulation.query_strategies import Query
 from al_learner.core.simulation.replay import Round, settings_of
+from al_learner.core.simulation.simulated_annotators import Noise
 
 LABELS = 1_000
 """How far a simulation goes, unless rounds are named or the corpus is too small."""

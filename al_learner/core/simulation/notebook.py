@@ -9,7 +9,7 @@ from typing import Any
 from al_learner.core.exchange.corpus import checked
 from al_learner.core.simulation import metrics, report
 from al_learner.core.simulation.grid import Grid, TrialResult
-from al_learner.core.simulation.pool import sweep
+from al_learner.core.simulation.worker_pool import sweep
 
 try:
     import pandas as pd

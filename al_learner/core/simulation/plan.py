@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from al_learner.core.registry import allowed
-from al_learner.core.simulation.annotators import Noise
-from al_learner.core.simulation.queries import QUERIES, Query
+from al_learner.core.simulation.query_strategies import QUERIES, Query
+from al_learner.core.simulation.simulated_annotators import Noise
 
 HELD_OUT_SHARE = 5
 """One text in so many is held out of the project, to measure accuracy on."""

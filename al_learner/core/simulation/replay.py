@@ -16,9 +16,9 @@ from al_learner.core.exchange.corpus import checked
 from al_learner.core.interfaces import Chooser, Strategy, Transformer
 from al_learner.core.project import Project
 from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
-from al_learner.core.simulation.annotators import vote
 from al_learner.core.simulation.plan import Plan, n_held_out
-from al_learner.core.simulation.queries import pick
+from al_learner.core.simulation.query_strategies import pick
+from al_learner.core.simulation.simulated_annotators import vote
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from al_learner.core.storage.database import Database
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.runs import Runs
 
 

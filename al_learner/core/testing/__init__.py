@@ -11,7 +11,7 @@ from typing import Any
 from al_learner.core.errors import AlLearnerError, PluginError
 from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
 from al_learner.core.registry import INTERFACES
-from al_learner.core.testing import any_kind, choosers, classifiers, init_samplers, label_aggregators, vectorizers
+from al_learner.core.testing import choosers, classifiers, every_plugin, init_samplers, label_aggregators, vectorizers
 from al_learner.core.testing.expect import expect
 
 
@@ -56,4 +56,4 @@ def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
         InitSampler: init_samplers.CHECKS,
         LabelAggregator: label_aggregators.CHECKS,
     }
-    return (*any_kind.CHECKS, *next(promises[interface] for interface in promises if issubclass(cls, interface)))
+    return (*every_plugin.CHECKS, *next(promises[interface] for interface in promises if issubclass(cls, interface)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from al_learner.core.errors import DataError, PluginError
 from al_learner.core.interfaces import InitSampler, Labels
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Ids
 from al_learner.core.training.job import ColdStart
 

@@ -11,13 +11,13 @@ from al_learner.core.artifacts import pickling
 from al_learner.core.errors import ArtifactError, DataError, UntrustedError
 from al_learner.core.interfaces import Chooser, Classifier, Labels, Transformer, Vectorizer
 from al_learner.core.registry import Spec
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Ids, Trained
+from al_learner.core.training.candidate_selection import candidate_losses
 from al_learner.core.training.cold_start import pick
 from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_slice, measure
-from al_learner.core.training.features import Features, Table
+from al_learner.core.training.feature_cache import Features, Table
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
-from al_learner.core.training.model_selection import candidate_losses
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

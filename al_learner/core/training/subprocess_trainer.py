@@ -10,11 +10,11 @@ from typing import Any, Literal, cast
 from al_learner.core import errors
 from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
 from al_learner.core.storage.database import Database
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Trained
+from al_learner.core.training.child_process import SupervisedProcess, how_it_ended, limit_memory
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Job, Losses, Score
-from al_learner.core.training.supervised_process import SupervisedProcess, how_it_ended, limit_memory
 
 TICK_S = 0.2
 """How often the parent looks up while it waits for the process."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from al_learner.core.training.supervised_process import SupervisedProcess, how_it_ended
+from al_learner.core.training.child_process import SupervisedProcess, how_it_ended
 
 FIRST_OF_ALL = """
 from pathlib import Path
-from al_learner.core.training.supervised_process import SupervisedProcess
+from al_learner.core.training.child_process import SupervisedProcess
 process = SupervisedProcess(print, name="first")
 print(Path(f"/proc/{process.pid}/status").read_text())
 process.kill()

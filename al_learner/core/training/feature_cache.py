@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.interfaces import Transformer
-from al_learner.core.storage.labelforward import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Ids
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
-from al_learner.core.labels.aggregation import AggregatedLabels, aggregate_votes
+from al_learner.core.labels.new_samples import AggregatedLabels, aggregate_votes
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.backoff import blocked
 from al_learner.core.lifecycle.decide import Due, Facts, decide
-from al_learner.core.lifecycle.gate import Gate
+from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.registry import INTERFACES, Spec
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run
 from al_learner.core.storage.storage import Storage
+from al_learner.core.training.candidate_selection import Choice, ModelSelector
 from al_learner.core.training.evaluation import Basis
-from al_learner.core.training.model_selection import Choice, ModelSelector
 
 N_RECENT = 50
 """Runs that are searched for repeated failures."""

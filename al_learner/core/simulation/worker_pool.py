@@ -20,7 +20,7 @@ from al_learner.core.errors import AlLearnerError, DataError
 from al_learner.core.exchange.corpus import checked
 from al_learner.core.simulation.grid import Trial, TrialResult
 from al_learner.core.simulation.replay import Round, replay
-from al_learner.core.training.supervised_process import SupervisedProcess, how_it_ended
+from al_learner.core.training.child_process import SupervisedProcess, how_it_ended
 
 BASICS = frozenset({"al-learner", "scikit-learn", "numpy", "scipy"})
 """Packages whose versions change every result."""

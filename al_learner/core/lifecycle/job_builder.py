@@ -7,17 +7,17 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
-from al_learner.core.lifecycle.state import ProjectState
+from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.catalogue import ranges
 from al_learner.core.registry import Spec
 from al_learner.core.storage.records import Run, RunKind
 from al_learner.core.storage.storage import Storage
+from al_learner.core.training.candidate_selection import trained
 from al_learner.core.training.evaluation import Basis
 from al_learner.core.training.job import ColdStart, Job
-from al_learner.core.training.model_selection import trained
 
 
 class Jobs:

@@ -13,21 +13,21 @@ from functools import partial
 
 import numpy as np
 
-from al_learner.core.artifacts.trust import TrustedModels
+from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
 from al_learner.core.events import event
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.decide import Step, may_init, may_update, steps_after_training
-from al_learner.core.lifecycle.gate import Gate, Judgement
-from al_learner.core.lifecycle.jobs import Jobs, truth
+from al_learner.core.lifecycle.job_builder import Jobs, truth
+from al_learner.core.lifecycle.project_state import ProjectState, StateReader
+from al_learner.core.lifecycle.quality_gate import Gate, Judgement
 from al_learner.core.lifecycle.result import Result
-from al_learner.core.lifecycle.state import ProjectState, StateReader
 from al_learner.core.storage.records import Run, RunKind
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.storage.storage import Storage
+from al_learner.core.training.candidate_selection import ModelSelector
 from al_learner.core.training.job import Job, Score, Trainer
-from al_learner.core.training.model_selection import ModelSelector
 
 
 class Lifecycle:

@@ -1,0 +1,97 @@
+"""Where settings come from: the environment, a TOML file, and arguments."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from al_learner.core.errors import SettingsError
+from al_learner.core.registry import INTERFACES, allowed
+
+PREFIX = "AL_LEARNER_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+DEFAULT_CONFIG = "al_learner.toml"
+ARGUMENTS = "arguments!"
+
+
+def config_file() -> Path | None:
+    """Return the settings file; None if there is none.
+
+    Raises
+    ------
+    SettingsError
+        It was named and is not there, or it is not TOML.
+    """
+    named = os.environ.get(CONFIG_VARIABLE)
+    path = Path(named or DEFAULT_CONFIG)
+    if not path.is_file():
+        if named:
+            raise SettingsError([f"{CONFIG_VARIABLE} = {named}: there is no such file"])
+        return None
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SettingsError([f"{path}: not a readable TOML file: {exc}"]) from exc
+    return path
+
+
+def unknown_variables(known: Sequence[str]) -> list[str]:
+    """Say which variables look like settings but are none of the `known`."""
+    problems = []
+    for name in sorted(os.environ):
+        bare = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            hint = f"did you mean {bare!r}? It has no prefix" if bare in known else allowed(name, known)
+            problems.append(f"{name} is not a setting; {hint}")
+    return problems
+
+
+def without_password(url: str) -> str:
+    """Mask the password of a URL."""
+    url = re.sub(r"(?<=://)([^:/?#@]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+
+
+class ArgumentNames(PydanticBaseSettingsSource):
+    """Tells the validator which values were given as arguments, under a name that no field has."""
+
+    def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._arguments = arguments
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic gives them
+        """Return nothing, for no field is read one by one."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the names, as pydantic-settings asks for values."""
+        return {ARGUMENTS: {*self._arguments()}}
+
+
+def origins(
+    settings: BaseSettings, values: Mapping[str, Any], arguments: set[str], variable: Callable[[str], str]
+) -> dict[str, str]:
+    """Say where the value of each field came from; `variable` gives the environment variable of a field."""
+    path = config_file()
+    found = {}
+    for name in type(settings).model_fields:
+        if name in arguments:
+            found[name] = "argument"
+        elif name not in values:
+            found[name] = "default"
+        elif os.environ.get(variable(name)):
+            found[name] = f"environment {variable(name)}"
+        else:
+            found[name] = str(path)
+    for kind in INTERFACES:  # parameters from the file's table of the chosen name
+        chosen = getattr(settings, kind)
+        named = isinstance(chosen, str) and chosen in getattr(settings, f"{kind}s")
+        if found[f"{kind}_params"] == "default" and named:
+            found[f"{kind}_params"] = found[f"{kind}s"]
+    return found
