@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.faults_servers import cut, paused
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 
 NEVER_S = 3600
 
@@ -60,7 +60,7 @@ def test_a_redis_that_falls_silent_is_noticed(stage, worker):
 def test_connections_that_redis_closes_are_made_anew(stage, worker, kind):
     for _ in range(3):
         since = len(worker.events)
-        wait_for(lambda: cut(stage.redis, kind), "a connection to be there, and to be cut")
+        wait_until(lambda: cut(stage.redis, kind), "a connection to be there, and to be cut")
         stage.vote()
         worker.wait_for("run.finished", since=since)
 

@@ -10,7 +10,7 @@ from al_learner import Project
 from al_learner.core.database import Database
 from al_learner.core.runs import Runs
 from tests.support.faults_servers import LOCKED, terminate
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 
 N_SUCCESSES = 6
 N_LOCKS = 200
@@ -25,7 +25,7 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
         workers = [stack.enter_context(stage.worker()) for _ in range(n_workers)]
         for worker in workers:
             worker.wait_for("redis.subscribed")
-        wait_for(lambda: is_scored(stage), "the first run")
+        wait_until(lambda: is_scored(stage), "the first run")
         stage.director.forget()
         stage.director.order("hold")
         stage.vote()
@@ -34,7 +34,7 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
         stage.wait_until_fitting(but=[fitting])  # another worker took over, while the first one still fits
         stage.director.order("")
         stage.voters.start()
-        wait_for(lambda: len(succeeded(stage)) >= N_SUCCESSES, "more runs")
+        wait_until(lambda: len(succeeded(stage)) >= N_SUCCESSES, "more runs")
         stage.voters.stop()
         stage.assert_well()
         assert all(worker.process.poll() is None for worker in workers)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.support.faults_processes import family, is_running, wait_for_end
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 from tests.support.workers import COMMAND
 
 GRACE_S = 30
@@ -71,7 +71,7 @@ def test_a_second_signal_ends_the_worker_at_once(stage, number):
         children = family(worker.pid)
         worker.process.send_signal(number)
         with pytest.raises(AssertionError, match="waited"):
-            wait_for(lambda: not is_running(psutil.Process(worker.pid)), "the end", deadline_s=BRIEF_S)
+            wait_until(lambda: not is_running(psutil.Process(worker.pid)), "the end", deadline_s=BRIEF_S)
         worker.process.send_signal(number)
         assert worker.wait() == 128 + number
         wait_for_end(children)
@@ -86,7 +86,7 @@ def test_a_run_that_waits_for_the_predictors_write_is_given_up_when_the_grace_is
         connection.execute("SELECT FROM text_data FOR UPDATE")
         with stage.worker(AL_LEARNER_GRACE_S=BRIEF_S) as worker:
             worker.wait_for("redis.subscribed")
-            wait_for(lambda: waits_for_a_row(stage), "the first commit to meet a locked row")
+            wait_until(lambda: waits_for_a_row(stage), "the first commit to meet a locked row")
             worker.terminate()
             assert worker.wait() == 0
 

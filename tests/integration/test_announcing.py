@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.servers import DEADLINE_S, free_port, wait_for
+from tests.support.servers import free_port
+from tests.support.waiting import DEADLINE_S, wait_until
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def predictor(redis) -> Iterator[list[str]]:
     heard: list[str] = []
     with redis.client() as client, client.pubsub() as subscription:
         subscription.subscribe("predictor")
-        wait_for(lambda: subscription.get_message(timeout=1), "the subscription")
+        wait_until(lambda: subscription.get_message(timeout=1), "the subscription")
         yield heard
         client.publish("predictor", "that was all")
         while (message := subscription.get_message(timeout=1)) and message["data"] != "that was all":

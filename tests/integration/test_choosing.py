@@ -10,8 +10,8 @@ from al_learner import Project, strategy
 from al_learner.core.child import ChildTrainer
 from al_learner.core.settings import Settings
 from al_learner.plugins.classifiers.sgd import Sgd
-from tests.support.servers import DEADLINE_S
 from tests.support.strategies import DeadlyChooser, InterruptedChooser, Prefers
+from tests.support.waiting import DEADLINE_S
 
 PREFERS = {"classifier": Prefers(min_labels=10)}
 

@@ -17,7 +17,8 @@ import trustme
 from al_learner.core.channels import Channels
 from al_learner.core.errors import ChannelError
 from al_learner.core.settings import Settings
-from tests.support.servers import DEADLINE_S, Redis
+from tests.support.servers import Redis
+from tests.support.waiting import DEADLINE_S
 
 
 class Front(socketserver.ThreadingTCPServer):

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from al_learner.core import database as database_module
-from tests.support.servers import DEADLINE_S
 from tests.support.strategies import Gate, Gated, Meeting
+from tests.support.waiting import DEADLINE_S
 
 N_TEXTS = 300
 ROUNDS = 6

@@ -22,8 +22,9 @@ from tests.support.faults_actors import Predictor, Predictors, Voters
 from tests.support.faults_launcher import __name__ as launcher
 from tests.support.faults_model import VOTED, broken_runs, broken_votes, countable
 from tests.support.faults_plugins import Director
-from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.servers import Postgres, Redis
 from tests.support.tables import SCHEMA
+from tests.support.waiting import wait_until
 from tests.support.workers import COMMAND, WorkerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +148,7 @@ class Stage:
 
     def wait_until_fitting(self, *, but: Sequence[int] = ()) -> int:
         """Wait until a training process fits; return its process id. `but`: others."""
-        found = wait_for(lambda: [*{*self.director.fitting()} - {*but}], "a training process to fit")
+        found = wait_until(lambda: [*{*self.director.fitting()} - {*but}], "a training process to fit")
         return int(found[0])
 
     # -- how it is ----------------------------------------------------------------------------------------------
@@ -202,7 +203,7 @@ class Stage:
 
     def _unrest_in_the_end(self, *, at_most: int) -> list[str]:
         try:
-            wait_for(lambda: not self._unrest(at_most), "rest", deadline_s=CALM_S)
+            wait_until(lambda: not self._unrest(at_most), "rest", deadline_s=CALM_S)
         except AssertionError:
             logs = [f"worker {number} logged\n{worker.log}" for number, worker in enumerate(self.workers)]
             return [*self._unrest(at_most), *logs]

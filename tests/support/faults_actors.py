@@ -19,7 +19,8 @@ from redis.retry import Retry
 
 from tests.support.faults_predictor import is_outage
 from tests.support.faults_processes import is_running, wait_for_end
-from tests.support.servers import DEADLINE_S, Postgres, Redis, wait_for
+from tests.support.servers import Postgres, Redis
+from tests.support.waiting import DEADLINE_S, wait_until
 
 PACKAGES = ("scikit-learn", "numpy", "scipy", "psycopg[binary]", "redis")
 """What a predictor's interpreter has."""
@@ -90,7 +91,7 @@ class Predictor:
 
     def wait_for(self, name: str, count: int = 1, **fields: Any) -> None:
         """Wait until it has said this so often."""
-        wait_for(lambda: len(self.said(name, **fields)) >= count, f"the predictor to say {name} {fields}")
+        wait_until(lambda: len(self.said(name, **fields)) >= count, f"the predictor to say {name} {fields}")
 
     def errors(self) -> list[str]:
         """Return what went wrong, apart from servers that went away."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.servers import DEADLINE_S
+from tests.support.waiting import DEADLINE_S
 
 COMMAND = (sys.executable, "-W", "error", "-m", "al_learner.worker")
 
