@@ -177,9 +177,11 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="al-learner-soak-")))
         predictors = stack.enter_context(Predictors(interpreters.make(folder / "venv", PACKAGES)))
+        python = interpreters.make(folder / "worker", interpreters.WORKER)
         postgres, redis = stack.enter_context(servers.running())
         make_template(postgres)
         stage = stack.enter_context(Stage(postgres, redis, predictors, folder / "stage", n_texts=n_texts)).fill()
+        stage.python = python
         stage.settings |= stage.staged()
         stage.director.order("linger")  # or a kill would hardly ever meet a run
         soak = Soak(stage, chance)

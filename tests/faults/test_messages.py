@@ -84,7 +84,7 @@ def test_after_a_burst_during_a_run_there_is_one_look_beside_what_is_due(stage):
     stage.settings |= stage.staged()
     stage.vote()
     stage.director.order("hold")
-    with stage.worker(**NO_LOOKS_BY_ITSELF) as worker:
+    with stage.worker(started=stage.command, **NO_LOOKS_BY_ITSELF) as worker:
         stage.wait_until_fitting()
         stage.vote()
         flood(stage, *["update"] * N_MESSAGES, END)

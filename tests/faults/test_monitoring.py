@@ -115,6 +115,6 @@ def test_a_port_that_is_taken_ends_the_worker_with_the_reason(stage):
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with stage.worker(AL_LEARNER_HTTP_PORT=port) as worker:
+        with stage.worker(started=stage.command, AL_LEARNER_HTTP_PORT=port) as worker:
             assert worker.wait() == EXIT_ERROR
             assert f"AL_LEARNER_HTTP_PORT = {port}: Address already in use" in worker.log

@@ -8,6 +8,7 @@ from tests.support.faults_servers import cut, paused
 from tests.support.waiting import wait_until
 
 NEVER_S = 3600
+NO_LOOKS_BY_ITSELF = {"AL_LEARNER_RECONCILE_S": NEVER_S, "AL_LEARNER_REANNOUNCE_S": NEVER_S}
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_connections_that_redis_closes_are_made_anew(stage, worker, kind):
 
 
 def test_a_reconnected_worker_looks_for_what_it_has_missed(stage):
-    with stage.worker(AL_LEARNER_RECONCILE_S=NEVER_S, AL_LEARNER_REANNOUNCE_S=NEVER_S) as worker:
+    with stage.worker(started=stage.command, **NO_LOOKS_BY_ITSELF) as worker:
         worker.wait_for("run.scored")
         stage.redis.stop()
         worker.wait_for("redis.lost")

@@ -22,7 +22,7 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
     stage.settings |= stage.staged()
     stage.predictor.start()
     with ExitStack() as stack:
-        workers = [stack.enter_context(stage.worker()) for _ in range(n_workers)]
+        workers = [stack.enter_context(stage.worker(started=stage.command)) for _ in range(n_workers)]
         for worker in workers:
             worker.wait_for("redis.subscribed")
         wait_until(lambda: is_scored(stage), "the first run")

@@ -13,7 +13,6 @@ import pytest
 
 from tests.support.faults_processes import family, is_running, wait_for_end
 from tests.support.waiting import wait_until
-from tests.support.workers import COMMAND
 
 GRACE_S = 30
 BRIEF_S = 0.5
@@ -21,6 +20,12 @@ CTRL_C = b"\x03"
 
 ON_A_TERMINAL = "import os, sys; os.dup2(os.open(sys.argv[1], os.O_RDWR), 0); os.execv(sys.argv[2], sys.argv[2:])"
 """A program that leads its session: the terminal that it opens becomes its own. Then it becomes another program."""
+
+
+@pytest.fixture
+def nursery():
+    """Workers are started as users start them, for the start is what this is about."""
+    return
 
 
 @pytest.fixture
@@ -128,8 +133,8 @@ def test_an_idle_worker_ends_silently(stage):
 def test_ctrl_c_on_a_terminal_ends_the_worker_without_a_traceback(stage, terminal, moment):
     stage.director.order("hold" if moment == "fit" else "")
     keyboard, path = terminal
-    command = (sys.executable, "-c", ON_A_TERMINAL, path, *COMMAND)
-    with stage.worker(command=command, AL_LEARNER_GRACE_S=GRACE_S) as worker:
+    command = (sys.executable, "-c", ON_A_TERMINAL, path, *stage.command)
+    with stage.worker(started=command, AL_LEARNER_GRACE_S=GRACE_S) as worker:
         worker.wait_for("worker.started")
         if moment == "fit":
             stage.wait_until_fitting()
