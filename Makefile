@@ -14,7 +14,7 @@ help:  ## Show this list.
 demo: $(VENV)/.plots  ## The whole loop in a minute: cold start, voting, retraining, learning curve.
 	$(BIN)/al-learner demo
 
-test: $(VENV)/.dev  ## Every test, on a real PostgreSQL and a real Redis; a process for each core.
+test: $(VENV)/.dev  ## Every test, on a real PostgreSQL and a real Redis, in parallel.
 	$(BIN)/pytest $(PARALLEL) --durations=25
 
 lint: $(VENV)/.dev  ## Style, types, and who imports whom.
