@@ -24,7 +24,7 @@ lint: $(VENV)/.dev  ## Style, types, and who imports whom.
 	$(BIN)/lint-imports --no-cache
 
 check: lint  ## Lint and unit tests, in under a minute.
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(PARALLEL) tests/unit
 
 bench: $(VENV)/.dev  ## Seconds, memory and agreement beside a plain worker, on the bundled sample.
 	$(BIN)/python -m benchmarks
