@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := --numprocesses=auto --dist=loadgroup
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test lint check docs bench faults soak clean
@@ -13,8 +14,8 @@ help:  ## Show this list.
 demo: $(VENV)/.plots  ## The whole loop in a minute: cold start, voting, retraining, learning curve.
 	$(BIN)/al-learner demo
 
-test: $(VENV)/.dev  ## Every test, on a real PostgreSQL and a real Redis.
-	$(BIN)/pytest
+test: $(VENV)/.dev  ## Every test, on a real PostgreSQL and a real Redis, in parallel.
+	$(BIN)/pytest $(PARALLEL) --durations=25
 
 lint: $(VENV)/.dev  ## Style, types, and who imports whom.
 	$(BIN)/ruff check .
@@ -23,13 +24,13 @@ lint: $(VENV)/.dev  ## Style, types, and who imports whom.
 	$(BIN)/lint-imports --no-cache
 
 check: lint  ## Lint and unit tests, in under a minute.
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(PARALLEL) tests/unit
 
 bench: $(VENV)/.dev  ## Seconds, memory and agreement beside a plain worker, on the bundled sample.
 	$(BIN)/python -m benchmarks
 
 faults: $(VENV)/.dev  ## Kills, cut connections and damaged blobs, on servers of their own.
-	$(BIN)/pytest tests/faults
+	$(BIN)/pytest $(PARALLEL) tests/faults
 
 soak: $(VENV)/.dev  ## Ten minutes of kills and lost connections; every vote must survive.
 	$(BIN)/python -m tests.faults.soak --minutes 10 --kills 100

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.predictor import ear
+from tests.support.servers import Postgres, Redis
 
 SCHEMA = Path(__file__).parents[1] / "tests" / "support" / "labelforward.sql"
 POLL_S = 0.5
@@ -55,9 +56,7 @@ class App:
         self._redis = redis_server.client()
         self._redis.flushall()
         self._redis.set("queryFlag", "available")
-        self._predictor = self._redis.pubsub()  # type: ignore[no-untyped-call]  # redis leaves it untyped
-        self._predictor.subscribe("predictor")
-        wait_for(lambda: self._predictor.get_message(timeout=POLL_S), "the subscription to predictor")
+        self._predictor = ear(self._redis)
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.app import App, make_template
 from benchmarks.corpus import Corpus
 from benchmarks.process import Worker
-from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.servers import Postgres, Redis
+from tests.support.waiting import wait_until
 
 BATCH_SIZE = 10
 SHORT_S = 5.0
@@ -172,7 +173,7 @@ def run(
 
 
 def _wait_for_subscription(app: App, worker: Worker) -> None:
-    wait_for(
+    wait_until(
         lambda: app.is_heard() or not worker.is_alive(), "the worker to subscribe", deadline_s=SUBSCRIBE_DEADLINE_S
     )
     if not worker.is_alive():

@@ -18,6 +18,7 @@ from benchmarks.app import App, make_template
 from benchmarks.common import OURS, end_tidily, say
 from benchmarks.process import own_environment, without_settings
 from tests.support import servers
+from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess
 
 HEAVY = ("sklearn", "scipy", "lightgbm", "pandas")
@@ -72,7 +73,7 @@ def worker(running: tuple[servers.Postgres, servers.Redis], template: str) -> di
             process.wait_for("redis.subscribed")
             subscribed_s = time.monotonic() - started
             trainer = psutil.Process(process.trainer_pid)
-            servers.wait_for(lambda: _rests(trainer), "the trainer to rest", deadline_s=TRAINER_DEADLINE_S)
+            wait_until(lambda: _rests(trainer), "the trainer to rest", deadline_s=TRAINER_DEADLINE_S)
             ready_s = time.monotonic() - started - RESTS_FOR_S
             parent = psutil.Process(process.pid)
             return {

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from al_learner.cli import main
+
 AL_LEARNER = Path(sys.executable).with_name("al-learner")
+WIDTH = "160"
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """Run al-learner in a folder of its own; the environment names no database."""
+def command(tmp_path: Path) -> Cli:
+    """Run the installed al-learner in a folder of its own; the environment names no database."""
 
     def run(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [AL_LEARNER, *arguments],
-            env={**os.environ, "COLUMNS": "160", **environment},
+            env={**os.environ, "COLUMNS": WIDTH, **environment},
             cwd=tmp_path,
             input=text,
             capture_output=True,
@@ -30,6 +36,34 @@ def cli(tmp_path: Path) -> Cli:
             timeout=120,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run what the command runs, in this process, which has loaded what takes long."""
+    logger = logging.getLogger("al_learner")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+
+    def run(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        out, err = io.StringIO(), io.StringIO()
+        code: object = 0
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in {"COLUMNS": WIDTH, **environment}.items():
+                patch.setenv(name, value)
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", [str(AL_LEARNER), *arguments])
+            patch.setattr(sys, "stdin", io.StringIO(text))
+            patch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
+            try:
+                main()
+            except SystemExit as exc:
+                code = exc.code
+            finally:
+                logger.handlers[:], logger.level, logger.propagate = before
+        assert isinstance(code, int), f"an exit code that is no number: {code!r}"
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     return run
 

@@ -20,28 +20,28 @@ from tests.acceptance.conftest import Cli
 EXIT_USAGE = 2
 
 
-def test_a_project_is_loaded_trained_and_asked_from_the_command_line(cli: Cli, project: str) -> None:
-    first = cli("init", "--database", project, "--json")
+def test_a_project_is_loaded_trained_and_asked_from_the_command_line(command: Cli, project: str) -> None:
+    first = command("init", "--database", project, "--json")
     assert (first.returncode, json.loads(first.stdout)["run"]["clf_id"]) == (0, 1)
-    assert cli("load", "votes", "votes.csv", "--database", project).stdout == "12 votes loaded\n"
+    assert command("load", "votes", "votes.csv", "--database", project).stdout == "12 votes loaded\n"
 
-    trained = cli("train", "--database", project, "--json")
+    trained = command("train", "--database", project, "--json")
 
     run = json.loads(trained.stdout)["run"]
     assert (run["clf_id"], run["texts"], run["new_samples"], run["status"]) == (2, 12, 12, "succeeded")
-    models = json.loads(cli("models", "--database", project, "--json").stdout)
+    models = json.loads(command("models", "--database", project, "--json").stdout)
     assert [model["clf_id"] for model in models] == [2, 1]
     assert models[0]["run"]["strategies"]["classifier"]["name"] == "auto"
-    asked = cli("predict", "-", "--database", project, text="a hammer and a saw\nowl\n")
+    asked = command("predict", "-", "--database", project, text="a hammer and a saw\nowl\n")
     rows = list(csv.DictReader(asked.stdout.splitlines()))
     assert [row["label"] for row in rows] == ["tool", "bird"]
     assert all(0 < float(row["probability"]) <= 1 for row in rows)
-    every = list(csv.DictReader(cli("predict", "--database", project).stdout.splitlines()))
+    every = list(csv.DictReader(command("predict", "--database", project).stdout.splitlines()))
     assert [row["text_id"] for row in every] == [str(number) for number in range(1, 31)]
 
 
-def test_it_tells_its_version(cli: Cli) -> None:
-    assert cli("--version").stdout == f"al-learner {version('al-learner')}\n"
+def test_it_tells_its_version(command: Cli) -> None:
+    assert command("--version").stdout == f"al-learner {version('al-learner')}\n"
 
 
 def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: str, tmp_path: Path) -> None:
@@ -99,14 +99,14 @@ def test_options_of_a_models_command_go_after_it(cli: Cli, project: str) -> None
     assert "options go after the sub-command" in misplaced.stderr
 
 
-def test_init_with_a_classifier_has_nothing_to_do_unless_forced(cli: Cli, project: str) -> None:
-    assert cli("init", "--database", project).returncode == 0
+def test_init_with_a_classifier_has_nothing_to_do_unless_forced(command: Cli, project: str) -> None:
+    assert command("init", "--database", project).returncode == 0
 
-    again = cli("init", "--database", project)
+    again = command("init", "--database", project)
 
     assert again.returncode == EXIT_NOTHING_TO_DO
     assert "there is a classifier already (1)" in again.stdout
-    assert cli("init", "--force", "--database", project).returncode == 0
+    assert command("init", "--force", "--database", project).returncode == 0
 
 
 def test_train_below_the_batch_size_says_how_many_are_missing(cli: Cli, project: str) -> None:
@@ -168,8 +168,8 @@ def test_one_very_long_text_is_warned_about(cli: Cli, project: str, tmp_path: Pa
     assert "warning: the longest text has 10,000,000 characters" in loaded.stderr
 
 
-def test_every_wrong_setting_is_told_at_once_and_no_connection_is_made(cli: Cli) -> None:
-    failed = cli(
+def test_every_wrong_setting_is_told_at_once_and_no_connection_is_made(command: Cli) -> None:
+    failed = command(
         "status",
         PGHOST="192.0.2.1",
         BATCH_SIZE="ten",
@@ -222,19 +222,19 @@ def test_plugins_show_tells_parameters_origin_and_needs(cli: Cli) -> None:
     assert "al-learner-example-plugin" in cli("plugins").stdout
 
 
-def test_a_plugin_that_cannot_be_loaded_is_listed_with_the_reason(cli: Cli, tmp_path: Path) -> None:
+def test_a_plugin_that_cannot_be_loaded_is_listed_with_the_reason(command: Cli, tmp_path: Path) -> None:
     info = tmp_path / "broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n", encoding="utf-8")
     entry_points = "[al_learner.classifiers]\nbroken = no_such_module:Nothing\n"
     (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
 
-    listed = json.loads(cli("plugins", "--json", PYTHONPATH=str(tmp_path)).stdout)
+    listed = json.loads(command("plugins", "--json", PYTHONPATH=str(tmp_path)).stdout)
 
     problem = next(plugin["problem"] for plugin in listed if plugin["name"] == "broken")
     assert "broken 1.0" in problem
     assert "No module named 'no_such_module'" in problem
-    chosen = cli("status", "--database", "sqlite:///x.db", PYTHONPATH=str(tmp_path), AL_LEARNER_CLASSIFIER="broken")
+    chosen = command("status", "--database", "sqlite:///x.db", PYTHONPATH=str(tmp_path), AL_LEARNER_CLASSIFIER="broken")
     assert (chosen.returncode, "No module named 'no_such_module'" in chosen.stderr) == (EXIT_ERROR, True)
 
 
@@ -254,9 +254,9 @@ def test_config_tells_where_each_value_comes_from_and_masks_secrets(cli: Cli, tm
     assert "hunter" not in shown.stdout
 
 
-def test_wrong_usage_exits_with_two(cli: Cli) -> None:
-    assert cli("trane").returncode == EXIT_USAGE
-    assert cli("load", "texts", "nowhere.csv").returncode == EXIT_USAGE
+def test_wrong_usage_exits_with_two(command: Cli) -> None:
+    assert command("trane").returncode == EXIT_USAGE
+    assert command("load", "texts", "nowhere.csv").returncode == EXIT_USAGE
 
 
 def test_health_fails_without_a_heartbeat(cli: Cli, tmp_path: Path) -> None:
@@ -268,8 +268,10 @@ def test_health_fails_without_a_heartbeat(cli: Cli, tmp_path: Path) -> None:
     assert cli("health", AL_LEARNER_HEARTBEAT_FILE=str(tmp_path / "heartbeat")).returncode == 0
 
 
-def test_the_demo_ignores_the_servers_of_the_environment_and_learns(cli: Cli, tmp_path: Path) -> None:
-    played = cli("demo", "--rounds", "8", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379")
+def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli, tmp_path: Path) -> None:
+    played = command(
+        "demo", "--rounds", "8", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379"
+    )
 
     assert played.returncode == 0, played.stderr
     accuracy = [float(line.split()[2].rstrip("%")) for line in played.stdout.splitlines() if " s " in f"{line} "]

@@ -22,6 +22,12 @@ FAST = ("--classifiers", "complement-nb", "--batch-size", "6", "--rounds", "3", 
 
 
 @pytest.fixture
+def cli(command: Cli) -> Cli:
+    """Run the installed command, for it starts processes of its own."""
+    return command
+
+
+@pytest.fixture
 def data(tmp_path: Path) -> str:
     """A labelled corpus as a CSV file; return its name."""
     with (tmp_path / "corpus.csv").open("w", newline="", encoding="utf-8") as file:

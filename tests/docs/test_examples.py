@@ -38,9 +38,11 @@ def examples() -> list[Path]:
 
 @pytest.mark.parametrize("page", examples(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_run_and_print_what_it_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked_command: Path
 ) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    # README's commands are those that are installed, with everything that a user's shell does to start them.
+    commands = [*([] if page.name == "README.md" else [forked_command]), Path(sys.executable).parent]
+    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, commands), os.environ["PATH"]]))
     monkeypatch.syspath_prepend(tmp_path)
     module = ModuleType(re.sub(r"\W", "_", f"page_{page.stem}"))
     monkeypatch.setitem(sys.modules, module.__name__, module)  # a class of an example is found where it says it is

@@ -14,6 +14,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DatabaseError
 from al_learner.core.service.redis_channels import Channels
 from tests.docs.pages import DOCS, blocks
+from tests.support.predictor import ear
 from tests.support.servers import Redis
 from tests.support.tables import PostgresqlTables
 
@@ -81,9 +82,7 @@ def test_the_redis_user_may_listen_and_announce(redis: Redis) -> None:
         try:
             password = rule.split(">")[1].split()[0]
             channels = Channels(Settings(redis_url=f"redis://{ROLE}:{password}@127.0.0.1:{redis.port}"))
-            with admin.pubsub() as listener:
-                listener.subscribe("predictor")
-                assert listener.get_message(timeout=5)
+            with ear(admin):
                 assert channels.announce() == 1
             assert not channels.is_available()  # it may ask
             heard: list[str] = []

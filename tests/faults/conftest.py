@@ -14,6 +14,7 @@ from tests.support import servers as own
 from tests.support.faults import Stage, make_template
 from tests.support.faults_actors import PACKAGES, Predictors
 from tests.support.faults_servers import heal
+from tests.support.forks import WORKER, Nursery
 
 Servers = tuple[own.Postgres, own.Redis]
 
@@ -33,8 +34,29 @@ def victims() -> Iterator[Servers]:
         yield postgres, redis
 
 
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workers' interpreter."""
+    return interpreters.make(tmp_path_factory.mktemp("worker") / "venv", interpreters.WORKER)
+
+
+@pytest.fixture(scope="session")
+def workers_nursery(python: Path) -> Iterator[Nursery]:
+    """Where workers are forked."""
+    with Nursery(WORKER, python=python) as nursery:
+        yield nursery
+
+
 @pytest.fixture
-def open_stage(victims: Servers, predictors: Predictors, tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+def nursery(workers_nursery: Nursery) -> Nursery | None:
+    """How workers are made; a module in which the start matters has a fixture of this name that returns None."""
+    return workers_nursery
+
+
+@pytest.fixture
+def open_stage(
+    victims: Servers, predictors: Predictors, python: Path, nursery: Nursery | None, tmp_path: Path
+) -> Iterator[Callable[..., Stage]]:
     """Return a function that makes a `Stage`; both servers run, Redis is empty, and everything ends with the test."""
     postgres, redis = victims
     with redis.client() as client:
@@ -42,7 +64,9 @@ def open_stage(victims: Servers, predictors: Predictors, tmp_path: Path) -> Iter
     with ExitStack() as stack:
 
         def open_one(**options: Any) -> Stage:
-            return stack.enter_context(Stage(postgres, redis, predictors, tmp_path / "stage", **options))
+            stage = stack.enter_context(Stage(postgres, redis, predictors, tmp_path / "stage", **options))
+            stage.python, stage.nursery = python, nursery
+            return stage
 
         yield open_one
         heal(postgres, redis)

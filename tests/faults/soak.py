@@ -24,6 +24,7 @@ from tests.support.faults import Stage, make_template
 from tests.support.faults_actors import PACKAGES, Predictors
 from tests.support.faults_processes import family
 from tests.support.faults_servers import LOCKED, WORKERS, cut, full_disk, heal, paused, terminate
+from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess
 
 N_WORKERS = 2
@@ -74,7 +75,7 @@ class Soak:
         self.stage.voters.start(N_ANNOTATORS, pause_s=PAUSE_S)
         for keeper in self._keepers:
             keeper.start()
-        servers.wait_for(lambda: len(self._running) == N_WORKERS, "the workers")
+        wait_until(lambda: len(self._running) == N_WORKERS, "the workers")
         for at_s, faults in sorted(plan, key=lambda planned: planned[0]):
             self._over.wait(started + at_s - time.monotonic())
             [name] = self._chance.choices([*faults], [weight for _, weight in faults.values()])
@@ -176,9 +177,11 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="al-learner-soak-")))
         predictors = stack.enter_context(Predictors(interpreters.make(folder / "venv", PACKAGES)))
+        python = interpreters.make(folder / "worker", interpreters.WORKER)
         postgres, redis = stack.enter_context(servers.running())
         make_template(postgres)
         stage = stack.enter_context(Stage(postgres, redis, predictors, folder / "stage", n_texts=n_texts)).fill()
+        stage.python = python
         stage.settings |= stage.staged()
         stage.director.order("linger")  # or a kill would hardly ever meet a run
         soak = Soak(stage, chance)

@@ -185,12 +185,12 @@ def test_a_worker_never_unpickles_what_it_did_not_sign(stage, bomb, tmp_path):
     (tmp_path / "key").write_text(KEY)
     stage.settings |= {"AL_LEARNER_SIGNING_KEY_FILE": str(tmp_path / "key")}
     stage.predictor.start()
-    with stage.worker() as worker:
+    with stage.worker(started=stage.command) as worker:
         worker.wait_for("run.scored")
     record(stage, "countvec", pickle.dumps(bomb))
     stage.predictor.kill()
     stage.vote()
-    with stage.worker() as worker:
+    with stage.worker(started=stage.command) as worker:
         worker.wait_for("vectorizer.refitted")
         worker.wait_for("run.scored")
         assert_serves(stage, bomb)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.test_kills import live_until
 from tests.support.faults import LABELS
-from tests.support.faults_processes import wait_for
+from tests.support.waiting import wait_until
 
 GOOD, CARELESS = range(1, 201), range(201, 601)
 
@@ -23,12 +23,12 @@ def test_a_worker_killed_over_a_worse_classifier_leaves_it_to_the_next_to_hold(o
 
     live_until(stage, step)
     with stage.worker():
-        wait_for(lambda: stage.runs()[2:] == [("promote", "succeeded")], "the former classifier to be put back")
+        wait_until(lambda: stage.runs()[2:] == [("promote", "succeeded")], "the former classifier to be put back")
         stage.predictor.wait_for("wrote", clf_id=stage.value("SELECT max(clf_id) FROM classifiers"))
         announced = stage.query("SELECT announced IS NOT NULL FROM al_runs ORDER BY run_id")
         assert announced == [(True,), (False,), (True,)]
         assert stage.predictor.said("wrote", clf_id=2) == []
 
         stage.voters.give([(n, stage.texts[n][1]) for n in CARELESS for _ in range(2)])
-        wait_for(lambda: stage.new_samples() == 0, "the corrected votes to be taken up")
+        wait_until(lambda: stage.new_samples() == 0, "the corrected votes to be taken up")
         stage.assert_well()

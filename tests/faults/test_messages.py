@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.support.faults_processes import rss_mib
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 
 NO_LOOKS_BY_ITSELF = {"AL_LEARNER_RECONCILE_S": 3600, "AL_LEARNER_REANNOUNCE_S": 3600}
 N_MESSAGES = 10_000
@@ -59,7 +59,7 @@ def test_every_vote_of_a_burst_counts_and_memory_does_not_grow(stage, worker):
     for _ in range(N_FLOODS):
         n_votes = len(stage.voters.stored)
         flood(stage, *["update"] * (N_MESSAGES // N_FLOODS))
-        wait_for(lambda n=n_votes: len(stage.voters.stored) > n + 10, "more votes")
+        wait_until(lambda n=n_votes: len(stage.voters.stored) > n + 10, "more votes")
     flood(stage, END)
     worker.wait_for("message.ignored", payload=END)
     stage.voters.stop()
@@ -84,7 +84,7 @@ def test_after_a_burst_during_a_run_there_is_one_look_beside_what_is_due(stage):
     stage.settings |= stage.staged()
     stage.vote()
     stage.director.order("hold")
-    with stage.worker(**NO_LOOKS_BY_ITSELF) as worker:
+    with stage.worker(started=stage.command, **NO_LOOKS_BY_ITSELF) as worker:
         stage.wait_until_fitting()
         stage.vote()
         flood(stage, *["update"] * N_MESSAGES, END)

@@ -14,7 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from al_learner.worker import EXIT_ERROR
-from tests.support.servers import free_port, wait_for
+from tests.support.servers import free_port
+from tests.support.waiting import wait_until
 
 WELL = {"database": True, "subscribed": True, "looked": True}
 
@@ -62,7 +63,7 @@ def probe(stage):
 
 def test_a_worker_that_is_well_says_so_and_what_it_did(stage, probe):
     stage.vote(3)
-    wait_for(lambda: probe.metrics()["al_learner_new_samples"] == 3, "the new samples to be counted")
+    wait_until(lambda: probe.metrics()["al_learner_new_samples"] == 3, "the new samples to be counted")
 
     metrics = probe.metrics()
 
@@ -80,18 +81,18 @@ def test_a_worker_that_is_well_says_so_and_what_it_did(stage, probe):
 
 def test_a_lost_redis_is_told_but_is_no_reason_to_restart_the_worker(stage, probe):
     stage.redis.stop()
-    wait_for(lambda: probe.health() == (503, WELL | {"subscribed": False}), "the loss to be told")
+    wait_until(lambda: probe.health() == (503, WELL | {"subscribed": False}), "the loss to be told")
 
     assert probe.metrics()['al_learner_connected{to="redis"}'] == 0
     assert probe.get("/livez")[0] == 200
 
     stage.redis.start()
-    wait_for(lambda: probe.health() == (200, WELL), "the worker to be well again")
+    wait_until(lambda: probe.health() == (200, WELL), "the worker to be well again")
 
 
 def test_a_lost_database_is_told_but_is_no_reason_to_restart_the_worker(stage, probe):
     stage.postgres.stop(immediate=True)
-    wait_for(lambda: probe.health()[0] == 503, "the loss to be told")
+    wait_until(lambda: probe.health()[0] == 503, "the loss to be told")
 
     health = probe.command()
     assert health.returncode == EXIT_ERROR
@@ -100,13 +101,13 @@ def test_a_lost_database_is_told_but_is_no_reason_to_restart_the_worker(stage, p
     assert probe.get("/livez")[0] == 200
 
     stage.postgres.start()
-    wait_for(lambda: probe.health() == (200, WELL), "the worker to be well again")
+    wait_until(lambda: probe.health() == (200, WELL), "the worker to be well again")
 
 
 def test_an_announcement_that_nobody_hears_grows_old(stage, probe):
     stage.predictor.kill()
     stage.vote()
-    wait_for(lambda: probe.metrics().get("al_learner_announcement_lag_seconds", 0) > 0, "the lag to grow")
+    wait_until(lambda: probe.metrics().get("al_learner_announcement_lag_seconds", 0) > 0, "the lag to grow")
 
 
 def test_a_port_that_is_taken_ends_the_worker_with_the_reason(stage):
@@ -114,6 +115,6 @@ def test_a_port_that_is_taken_ends_the_worker_with_the_reason(stage):
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with stage.worker(AL_LEARNER_HTTP_PORT=port) as worker:
+        with stage.worker(started=stage.command, AL_LEARNER_HTTP_PORT=port) as worker:
             assert worker.wait() == EXIT_ERROR
             assert f"AL_LEARNER_HTTP_PORT = {port}: Address already in use" in worker.log

@@ -33,7 +33,7 @@ def test_an_app_that_was_locked_before_the_worker_started_is_unlocked(stage):
         stage.predictor.wait_for("writing")
         stage.predictor.kill()
     stage.predictor.start()
-    with stage.worker() as worker:
+    with stage.worker(started=stage.command) as worker:
         worker.wait_for("app.locked")
         stage.assert_well()
 

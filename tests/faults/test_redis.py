@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.faults_servers import cut, paused
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 
 NEVER_S = 3600
+NO_LOOKS_BY_ITSELF = {"AL_LEARNER_RECONCILE_S": NEVER_S, "AL_LEARNER_REANNOUNCE_S": NEVER_S}
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_redis_that_falls_silent_is_noticed(stage, worker):
 def test_connections_that_redis_closes_are_made_anew(stage, worker, kind):
     for _ in range(3):
         since = len(worker.events)
-        wait_for(lambda: cut(stage.redis, kind), "a connection to be there, and to be cut")
+        wait_until(lambda: cut(stage.redis, kind), "a connection to be there, and to be cut")
         stage.vote()
         worker.wait_for("run.finished", since=since)
 
@@ -68,7 +69,7 @@ def test_connections_that_redis_closes_are_made_anew(stage, worker, kind):
 
 
 def test_a_reconnected_worker_looks_for_what_it_has_missed(stage):
-    with stage.worker(AL_LEARNER_RECONCILE_S=NEVER_S, AL_LEARNER_REANNOUNCE_S=NEVER_S) as worker:
+    with stage.worker(started=stage.command, **NO_LOOKS_BY_ITSELF) as worker:
         worker.wait_for("run.scored")
         stage.redis.stop()
         worker.wait_for("redis.lost")

@@ -12,7 +12,7 @@ from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
 from al_learner.core.storage.upgrade import upgrade_runs
 from tests.support.faults_servers import LOCKED, terminate
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 
 N_SUCCESSES = 6
 N_LOCKS = 200
@@ -24,10 +24,10 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
     stage.settings |= stage.staged()
     stage.predictor.start()
     with ExitStack() as stack:
-        workers = [stack.enter_context(stage.worker()) for _ in range(n_workers)]
+        workers = [stack.enter_context(stage.worker(started=stage.command)) for _ in range(n_workers)]
         for worker in workers:
             worker.wait_for("redis.subscribed")
-        wait_for(lambda: is_scored(stage), "the first run")
+        wait_until(lambda: is_scored(stage), "the first run")
         stage.director.forget()
         stage.director.order("hold")
         stage.vote()
@@ -36,7 +36,7 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
         stage.wait_until_fitting(but=[fitting])  # another worker took over, while the first one still fits
         stage.director.order("")
         stage.voters.start()
-        wait_for(lambda: len(succeeded(stage)) >= N_SUCCESSES, "more runs")
+        wait_until(lambda: len(succeeded(stage)) >= N_SUCCESSES, "more runs")
         stage.voters.stop()
         stage.assert_well()
         assert all(worker.process.poll() is None for worker in workers)

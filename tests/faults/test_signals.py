@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from tests.support.faults_processes import family, is_running, wait_for_end
-from tests.support.servers import wait_for
-from tests.support.workers import COMMAND
+from tests.support.waiting import wait_until
 
 GRACE_S = 30
 BRIEF_S = 0.5
@@ -21,6 +20,12 @@ CTRL_C = b"\x03"
 
 ON_A_TERMINAL = "import os, sys; os.dup2(os.open(sys.argv[1], os.O_RDWR), 0); os.execv(sys.argv[2], sys.argv[2:])"
 """A program that leads its session: the terminal that it opens becomes its own. Then it becomes another program."""
+
+
+@pytest.fixture
+def nursery():
+    """Workers are started as users start them, for the start is what this is about."""
+    return
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def test_a_second_signal_ends_the_worker_at_once(stage, number):
         children = family(worker.pid)
         worker.process.send_signal(number)
         with pytest.raises(AssertionError, match="waited"):
-            wait_for(lambda: not is_running(psutil.Process(worker.pid)), "the end", deadline_s=BRIEF_S)
+            wait_until(lambda: not is_running(psutil.Process(worker.pid)), "the end", deadline_s=BRIEF_S)
         worker.process.send_signal(number)
         assert worker.wait() == 128 + number
         wait_for_end(children)
@@ -86,7 +91,7 @@ def test_a_run_that_waits_for_the_predictors_write_is_given_up_when_the_grace_is
         connection.execute("SELECT FROM text_data FOR UPDATE")
         with stage.worker(AL_LEARNER_GRACE_S=BRIEF_S) as worker:
             worker.wait_for("redis.subscribed")
-            wait_for(lambda: waits_for_a_row(stage), "the first commit to meet a locked row")
+            wait_until(lambda: waits_for_a_row(stage), "the first commit to meet a locked row")
             worker.terminate()
             assert worker.wait() == 0
 
@@ -128,8 +133,8 @@ def test_an_idle_worker_ends_silently(stage):
 def test_ctrl_c_on_a_terminal_ends_the_worker_without_a_traceback(stage, terminal, moment):
     stage.director.order("hold" if moment == "fit" else "")
     keyboard, path = terminal
-    command = (sys.executable, "-c", ON_A_TERMINAL, path, *COMMAND)
-    with stage.worker(command=command, AL_LEARNER_GRACE_S=GRACE_S) as worker:
+    command = (sys.executable, "-c", ON_A_TERMINAL, path, *stage.command)
+    with stage.worker(started=command, AL_LEARNER_GRACE_S=GRACE_S) as worker:
         worker.wait_for("worker.started")
         if moment == "fit":
             stage.wait_until_fitting()

@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.faults import ROOT
 
 MINUTES, KILLS, SEED = 0.8, 10, 1
 TIMEOUT_S = 280
 
 
+@pytest.mark.long
 def test_about_a_minute_of_the_soak_breaks_nothing():
     arguments = ["--minutes", str(MINUTES), "--kills", str(KILLS), "--seed", str(SEED)]
     done = subprocess.run(

@@ -8,6 +8,12 @@ from tests.support.faults_servers import heal
 from tests.support.tables import SCHEMA
 
 
+@pytest.fixture
+def nursery():
+    """Workers are started as users start them, for the start is what this is about."""
+    return
+
+
 def test_a_worker_that_comes_before_the_servers_waits_for_them(open_stage):
     stage = open_stage().fill()
     stage.postgres.stop()

@@ -98,7 +98,7 @@ def test_a_fit_that_never_ends_is_given_up(stage):
 @pytest.mark.parametrize("order", ["spin", "spin in C"])
 def test_no_orphan_is_left_when_the_worker_is_killed_while_its_child_fits(stage, order):
     stage.director.order(order)
-    with stage.worker() as worker:
+    with stage.worker(started=stage.command) as worker:
         stage.wait_until_fitting()
         children = family(worker.pid)
         worker.kill()
@@ -117,7 +117,7 @@ def test_no_orphan_is_left_when_the_worker_is_killed_while_its_child_fits(stage,
 
 def test_what_is_heavy_is_loaded_by_the_training_process_alone(stage):
     stage.settings |= {"AL_LEARNER_CLASSIFIER": "complement-nb", "AL_LEARNER_CLASSIFIER_PARAMS": ""}
-    with stage.worker(AL_LEARNER_GATE="hold") as worker:
+    with stage.worker(started=stage.command, AL_LEARNER_GATE="hold") as worker:
         stage.assert_well()
         heavy = [heavy_libraries(pid) for pid in (worker.pid, worker.trainer_pid)]
 

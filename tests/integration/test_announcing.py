@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.servers import DEADLINE_S, free_port, wait_for
+from tests.support.predictor import END, ear
+from tests.support.servers import free_port
+from tests.support.waiting import DEADLINE_S
 
 
 @pytest.fixture
@@ -27,12 +29,10 @@ def project(voted, redis, open_project):
 def predictor(redis) -> Iterator[list[str]]:
     """Subscribe to `predictor`; the list fills with what was heard when the block ends."""
     heard: list[str] = []
-    with redis.client() as client, client.pubsub() as subscription:
-        subscription.subscribe("predictor")
-        wait_for(lambda: subscription.get_message(timeout=1), "the subscription")
+    with redis.client() as client, ear(client) as subscription:
         yield heard
-        client.publish("predictor", "that was all")
-        while (message := subscription.get_message(timeout=1)) and message["data"] != "that was all":
+        client.publish("predictor", END)
+        while (message := subscription.get_message(timeout=DEADLINE_S)) and message["data"] != END:
             heard.append(message["data"])
 
 

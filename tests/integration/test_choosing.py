@@ -10,10 +10,17 @@ from al_learner import Project, strategy
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
 from al_learner.plugins.classifiers.sgd import Sgd
-from tests.support.servers import DEADLINE_S
 from tests.support.strategies import DeadlyChooser, InterruptedChooser, Prefers
+from tests.support.tables import ON_BOTH
+from tests.support.waiting import DEADLINE_S
 
 PREFERS = {"classifier": Prefers(min_labels=10)}
+
+
+@pytest.fixture
+def database(request):
+    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 
 @pytest.fixture
@@ -39,6 +46,7 @@ def newest_estimator(tables):
     return type(pickle.loads(tables.value("SELECT clf FROM classifiers ORDER BY clf_id DESC LIMIT 1"))[-1]).__name__
 
 
+@ON_BOTH
 def test_it_chooses_last_of_all_and_the_next_update_trains_the_winner(database, vote, open_project):
     vote(10)
     project = open_project(database, **PREFERS)
@@ -55,6 +63,7 @@ def test_it_chooses_last_of_all_and_the_next_update_trains_the_winner(database, 
     assert trained == ["sgd", "complement-nb"]
 
 
+@ON_BOTH
 def test_it_chooses_again_only_when_the_labels_have_grown_by_half(database, vote, open_project):
     vote(20)
     project = open_project(database, batch_size=1, **PREFERS)
@@ -161,6 +170,7 @@ def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
     assert (choice.name, choice.losses, {*choice.failed}) == ("sgd", {}, {"complement-nb", "sgd"})
 
 
+@ON_BOTH
 def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
     vote(10)
     settings = Settings(database_url=database.url, classifier=DeadlyChooser(min_labels=10))

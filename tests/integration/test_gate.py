@@ -10,9 +10,16 @@ from al_learner.core.errors import TrainerError
 from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from tests.integration.test_announcing import announced, predictor
+from tests.support.tables import ON_BOTH
 
 N_TEXTS = 200
 WORDS = ("rain", "sun")
+
+
+@pytest.fixture
+def database(request):
+    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 
 def add_votes(tables, n, *, flipped=False):
@@ -63,6 +70,7 @@ def test_a_worse_classifier_is_told_of_and_stays(database, open_project, spoilt,
     assert newest(database) == (("update", 2, 1), (2, 1))
 
 
+@ON_BOTH
 def test_the_worker_tells_of_it_when_it_scores(database, open_project, spoilt):
     project = spoilt(open_project(database))
 
@@ -108,6 +116,7 @@ def test_a_cold_start_is_never_compared(database, open_project):
     assert project.update().run.metrics["gate"]["because"].endswith("the labels were drawn at random")
 
 
+@ON_BOTH
 def test_a_held_classifier_gives_way_to_a_copy_of_the_former_pair(database, open_project, spoilt, logged):
     project = spoilt(open_project(database, gate="hold"))
     assert project.reconcile().due == "update"
@@ -212,6 +221,7 @@ def test_a_former_pair_that_cannot_be_trusted_is_not_put_back(database, open_pro
     assert [fields["clf_id"] for fields in logged.named("gate.cannot_hold")] == [1]
 
 
+@ON_BOTH
 def test_a_vectorizer_that_was_refitted_is_put_back_with_its_classifier(database, open_project, spoilt):
     project = spoilt(open_project(database, gate="hold"))
 

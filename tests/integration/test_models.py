@@ -20,10 +20,17 @@ from al_learner.core.storage.records import METRIC_DETAILS
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.training.evaluation import N_SAMPLE, in_slice
 from tests.integration.test_announcing import announced, predictor
+from tests.support.tables import ON_BOTH
 
 N_TEXTS = 60
 WORDS = ("rain", "sun")
 SLICE = (np.flatnonzero(in_slice(np.arange(1, N_TEXTS + 1), "votes")) + 1).tolist()
+
+
+@pytest.fixture
+def database(request):
+    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 
 def add_votes(tables, n=N_TEXTS):
@@ -48,6 +55,7 @@ def ids(tables, table="classifiers", key="clf_id"):
 # -- what is stored -----------------------------------------------------------------------------------------------
 
 
+@ON_BOTH
 def test_a_score_says_which_texts_the_twin_took_for_what(trained):
     _, run = trained.model(3)
 
@@ -59,6 +67,7 @@ def test_a_score_says_which_texts_the_twin_took_for_what(trained):
     assert sum(row["support"] for row in metrics["per_class"].values()) == metrics["size"] == len(SLICE)
 
 
+@ON_BOTH
 def test_a_list_leaves_out_what_is_large(trained):
     metrics = trained.models()[0][1].metrics
 
@@ -92,6 +101,7 @@ def test_a_comparison_is_with_the_labels_that_are_settled_now(trained, database)
     assert (found.size, found.both_right) == (len(SLICE), len(SLICE) - 1)
 
 
+@ON_BOTH
 def test_a_text_that_was_deleted_is_not_compared(trained, database):
     database.query("DELETE FROM text_data WHERE text_id = ?", SLICE[0])
 
@@ -102,6 +112,7 @@ def test_labels_that_are_not_trained_on_are_not_compared(trained, database, open
     assert open_project(database, exclude_labels=["a"]).compare(1, 3).size < trained.compare(1, 3).size
 
 
+@ON_BOTH
 def test_status_tells_the_score_and_what_the_last_batches_gained(trained, database):
     assert trained.status().advice.words == "too little to tell: 3 scored batches; 6 are needed"
     for _ in range(3):
@@ -119,6 +130,7 @@ def test_status_tells_the_score_and_what_the_last_batches_gained(trained, databa
 # -- promote ------------------------------------------------------------------------------------------------------
 
 
+@ON_BOTH
 def test_a_copy_of_a_former_pair_becomes_the_newest(trained, database):
     before = database.query("SELECT * FROM text_data ORDER BY 1")
 
@@ -212,6 +224,7 @@ def test_a_copy_of_a_copy_remembers_what_it_was(database, open_project):
     assert project.reconcile().due is None
 
 
+@ON_BOTH
 @pytest.mark.parametrize("table", ["classifiers SET clf", "countvecs SET countvec"])
 def test_what_was_changed_is_not_promoted(trained, database, table):
     database.query(f"UPDATE {table} = ?", b"changed")
@@ -243,6 +256,7 @@ def test_with_a_key_only_what_it_signed_is_promoted(database, open_project):
     assert len([*keeper.predict(["rain"])]) == 1
 
 
+@ON_BOTH
 def test_nothing_is_promoted_or_removed_while_a_run_is_on(trained, database, open_project):
     other = open_project(database)
 
@@ -284,6 +298,7 @@ def test_old_classifiers_go_and_history_stays(trained, database):
     assert [*trained.predict(["rain"])]
 
 
+@ON_BOTH
 def test_a_vectorizer_goes_with_the_last_classifier_that_needs_it(database, open_project):
     add_votes(database)
     project = open_project(database)
@@ -297,6 +312,7 @@ def test_a_vectorizer_goes_with_the_last_classifier_that_needs_it(database, open
     assert ids(database, "countvecs", "countvec_id") == [3]
 
 
+@ON_BOTH
 def test_what_somebody_wants_to_download_stays_with_its_vectorizer(database, open_project):
     add_votes(database)
     project = open_project(database)
@@ -320,6 +336,7 @@ def test_what_others_stored_stays_and_does_not_count(trained, database):
     assert ids(database, "countvecs", "countvec_id") == [1, newest_countvec]
 
 
+@ON_BOTH
 def test_a_dry_run_removes_nothing_and_says_the_same(trained, database):
     would = trained.prune(1, dry_run=True)
 

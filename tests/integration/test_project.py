@@ -19,9 +19,16 @@ from tests.support.strategies import (
     Interrupted,
     OwnCode,
 )
+from tests.support.tables import ON_BOTH
 
 LONGEST = "x" * 50
 TOO_LONG = "x" * 51
+
+
+@pytest.fixture
+def database(request):
+    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 
 def vote_on(tables, names, *, prefix="text"):
@@ -62,6 +69,7 @@ def test_a_project_without_prelabelled_data_starts_at_random(database, open_proj
     assert database.query("SELECT * FROM text_data ORDER BY 1") == before
 
 
+@ON_BOTH
 def test_a_project_with_prelabelled_data_starts_with_that(database, open_project):
     database.add_texts("one", "two")
     database.add_labels("a", "b", "c")
@@ -149,6 +157,7 @@ def test_excluded_labels_are_not_drawn_at_random(database, open_project):
 # -- when to train ------------------------------------------------------------------------------------------------
 
 
+@ON_BOTH
 @pytest.mark.parametrize("look", [Project.reconcile, Project.update, Project.read_state, Project.status])
 def test_below_the_batch_size_nothing_is_written(database, open_project, look):
     vote_on(database, "abab")
@@ -160,6 +169,7 @@ def test_below_the_batch_size_nothing_is_written(database, open_project, look):
     assert database.content() == before
 
 
+@ON_BOTH
 def test_new_samples_add_up_however_often_one_looks(database, open_project):
     ids = database.add_texts(*(f"text {number}" for number in range(6)))
     project = open_project(database, batch_size=3)
@@ -254,6 +264,7 @@ def test_a_vote_that_changes_nothing_is_no_new_sample(taught, database):
     assert taught.read_state().facts.new_samples == 0
 
 
+@ON_BOTH
 def test_a_label_that_flips_is_a_new_sample(taught, database):
     database.vote(1, "b", "ben")
     database.vote(1, "b", "cleo")
@@ -289,6 +300,7 @@ def test_a_label_that_flips_because_others_voted_elsewhere_is_a_new_sample(datab
     assert project.read_state().facts.new_samples == 0
 
 
+@ON_BOTH
 def test_annotators_are_compared_and_what_they_disagree_on_is_named(database, open_project):
     ids = database.add_texts("one", "two", "three")
     for text_id, names in zip(ids, ("aa", "ab", "bb"), strict=True):
@@ -342,6 +354,7 @@ def test_with_two_votes_needed_one_vote_is_not_learned(database, open_project):
     assert [database.text(text_id) for text_id in ids] == [("a", True), ("b", True), (None, False), (None, False)]
 
 
+@ON_BOTH
 @pytest.mark.parametrize("left", [["a"], [], None])
 def test_a_text_that_falls_below_the_needed_votes_keeps_its_label_and_stays_in_training(database, open_project, left):
     ids = vote_on(database, "abab")
@@ -378,6 +391,7 @@ def test_labels_are_neither_trimmed_nor_folded(database, open_project):
 # -- what is trained on -------------------------------------------------------------------------------------------
 
 
+@ON_BOTH
 def test_a_classifier_learns_what_was_voted(database, open_project):
     vote_on(database, ["sun", "rain"] * 10)
     database.add_texts("nothing but sun", "nothing but rain")
@@ -460,6 +474,7 @@ def test_texts_without_a_word_that_is_known_are_no_error(database, open_project,
     assert result.run.texts == 4
 
 
+@ON_BOTH
 @pytest.mark.parametrize("classifier", ["logreg", "sgd", "complement-nb"])
 def test_null_arrays_and_null_entries_are_no_error(database, open_project, classifier):
     ids = vote_on(database, "abab")
@@ -486,6 +501,7 @@ def test_a_text_of_10_mb_is_no_error(database, open_project, vectorizer):
     assert result.run.texts == 5
 
 
+@ON_BOTH
 def test_emoji_and_right_to_left_texts_and_labels_are_learned(database, open_project):
     names = ["😀 smile", "שמח", "حزين", "平静"]
     vote_on(database, names * 3)
@@ -496,6 +512,7 @@ def test_emoji_and_right_to_left_texts_and_labels_are_learned(database, open_pro
     assert [prediction.label for prediction in project.predict(["text about שמח", "about حزين"])] == ["שמח", "حزين"]
 
 
+@ON_BOTH
 def test_a_label_as_long_as_the_column_counts(database, open_project):
     ids = vote_on(database, ["a", LONGEST, "😀" * 50])
 
@@ -504,6 +521,7 @@ def test_a_label_as_long_as_the_column_counts(database, open_project):
     assert [database.text(text_id)[0] for text_id in ids] == ["a", LONGEST, "😀" * 50]
 
 
+@ON_BOTH
 def test_a_longer_label_is_warned_about_once_and_does_not_count(database, open_project, logged):
     ids = vote_on(database, ["a", "b", TOO_LONG, TOO_LONG])
     project = open_project(database, batch_size=2)
@@ -590,6 +608,7 @@ def test_an_aggregator_that_raises_is_named_and_nothing_is_written(database, ope
     assert database.content() == before
 
 
+@ON_BOTH
 def test_a_failed_run_is_not_tried_again_until_something_changes(database, open_project):
     ids = vote_on(database, "abab")
     project = open_project(database, batch_size=4, classifier=Broken())
@@ -628,6 +647,7 @@ def test_an_interrupted_run_is_abandoned_and_tried_again_at_once(database, open_
         project.reconcile()
 
 
+@ON_BOTH
 def test_a_run_whose_second_commit_is_refused_fails_and_stores_nothing(database, open_project):
     vote_on(database, "abab")
     database.refuse_teaching()
@@ -678,6 +698,7 @@ def test_a_run_that_another_worker_overtook_stores_nothing(postgresql, open_proj
     assert [run.status for run in other._storage.runs.recent()] == ["succeeded", "died"]
 
 
+@ON_BOTH
 def test_votes_during_training_are_the_next_runs(database, open_project, monkeypatch):
     ids = vote_on(database, "abab")
     late, never = database.add_texts("late", "never")

@@ -16,8 +16,8 @@ from al_learner.core.storage.records import Trained
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
 from al_learner.core.storage.upgrade import upgrade_runs
-from tests.support.servers import DEADLINE_S, wait_for
 from tests.support.tables import WORKER_ROLE
+from tests.support.waiting import DEADLINE_S, wait_until
 
 BEGIN = {"forced": False, "state": "digest", "strategies": {"classifier": {"name": "logreg", "params": {"C": 1.0}}}}
 FINISH = {"signature": None, "seconds": 0.5}
@@ -205,7 +205,7 @@ def test_the_connection_that_held_the_lock_is_not_used_again(connect, postgresql
     with hold_run_lock(runs._database):
         (pid,) = locks(postgresql)
 
-    wait_for(lambda: not postgresql.query("SELECT FROM pg_stat_activity WHERE pid = ?", pid), "the session to end")
+    wait_until(lambda: not postgresql.query("SELECT FROM pg_stat_activity WHERE pid = ?", pid), "the session to end")
 
 
 def test_votes_go_on_while_a_run_holds_the_lock(runs, database):
@@ -439,7 +439,7 @@ def test_a_server_that_ends_idle_sessions_leaves_the_one_that_holds_the_lock(con
         idle = postgresql.server.connect(postgresql.name)
         (pid,) = idle.execute("SELECT pg_backend_pid()").fetchone()
         gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ?)"
-        wait_for(lambda: postgresql.value(gone, pid), "the server to end an idle session")
+        wait_until(lambda: postgresql.value(gone, pid), "the server to end an idle session")
         idle.close()
 
         assert lock.begin("init", samples=[], **BEGIN) == 1

@@ -9,9 +9,16 @@ import pytest
 
 from al_learner.core.training.evaluation import in_slice
 from tests.support.strategies import Gate, Gated
+from tests.support.tables import ON_BOTH
 
 N_TEXTS = 60
 SLICE = np.flatnonzero(in_slice(np.arange(1, N_TEXTS + 1), "votes")) + 1
+
+
+@pytest.fixture
+def database(request):
+    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 
 @pytest.fixture
@@ -25,6 +32,7 @@ def scores(tables):
     return tables.query("SELECT clf_id, precision_score FROM classifiers ORDER BY 1")
 
 
+@ON_BOTH
 def test_the_score_is_measured_on_the_slice_and_stored(voted, open_project):
     result = open_project(voted).update()
 
@@ -51,6 +59,7 @@ def test_the_twin_has_not_seen_the_slice(voted, open_project):
     assert "secret" in published.classes_
 
 
+@ON_BOTH
 def test_without_votes_the_slice_of_the_prelabelled_data_is_measured(database, open_project):
     database.add_labels("a", "b")
     database.add_init_data(*((f"{'sun' if n % 2 else 'rain'} {n}", "ab"[n % 2]) for n in range(N_TEXTS)))
@@ -111,6 +120,7 @@ def test_the_worker_scores_after_it_has_announced(voted, open_project):
     assert project.reconcile().due is None
 
 
+@ON_BOTH
 def test_a_score_that_was_missed_is_made_up_for_by_the_next_worker(voted, open_project):
     open_project(voted).reconcile()
 

@@ -10,7 +10,7 @@ from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.storage import labelforward_tables as store_module
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
-from tests.support.servers import DEADLINE_S, wait_for
+from tests.support.waiting import DEADLINE_S, wait_until
 
 SMALL_CHUNK = 2
 
@@ -298,7 +298,7 @@ def test_nothing_is_lost_when_loading_meets_a_lock(connect, postgresql):
         with other.transaction():
             other.execute("LOCK TABLE text_data IN SHARE MODE")
             loading = pool.submit(store.load_texts, iter("abcde"))
-            wait_for(lambda: postgresql.value(blocked), "the load to wait for the lock")
+            wait_until(lambda: postgresql.value(blocked), "the load to wait for the lock")
         assert loading.result(DEADLINE_S) == 5
 
     assert postgresql.query("SELECT text_data FROM text_data ORDER BY text_id") == [(text,) for text in "abcde"]

@@ -17,7 +17,8 @@ import trustme
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import ChannelError
 from al_learner.core.service.redis_channels import Channels
-from tests.support.servers import DEADLINE_S, Redis
+from tests.support.servers import Redis
+from tests.support.waiting import DEADLINE_S
 
 
 class Front(socketserver.ThreadingTCPServer):

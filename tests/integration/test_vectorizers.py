@@ -9,8 +9,15 @@ import pytest
 
 from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.errors import DataError, UntrustedError
+from tests.support.tables import ON_BOTH
 
 TRAP = "sprung"
+
+
+@pytest.fixture
+def database(request):
+    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 
 class Trap:
@@ -59,6 +66,7 @@ def test_the_vectorizer_is_fitted_once_and_kept(voted, open_project):
     assert voted.count("countvecs") == 1
 
 
+@ON_BOTH
 def test_it_is_fitted_on_all_texts_and_all_prelabelled_data(voted, open_project):
     voted.add_texts("nobody voted here")
     voted.add_init_data(("prelabelled snow", "a"))
@@ -94,6 +102,7 @@ def test_other_settings_than_the_vectorizers_keep_it(voted, open_project, kept):
     assert vectorizers(voted) == [(1, 1), (2, 1)]
 
 
+@ON_BOTH
 @pytest.mark.parametrize("changed", [{"vectorizer_params": {"lowercase": False}}, {"vectorizer": "count"}])
 @pytest.mark.usefixtures("prelabelled")
 def test_it_is_refitted_when_its_name_or_parameters_change(voted, open_project, logged, changed):
@@ -235,6 +244,7 @@ def test_a_classifier_that_is_not_there_is_named(voted, open_project):
 # -- the signing key ----------------------------------------------------------------------------------------------
 
 
+@ON_BOTH
 def test_what_was_signed_predicts_and_is_kept(voted, open_project):
     for _ in range(2):
         project = open_project(voted, signing_key="secret")
@@ -284,6 +294,7 @@ def forged(voted, open_project, trap):
     return open_project(voted, signing_key="secret")
 
 
+@ON_BOTH
 @pytest.mark.usefixtures("assert_not_sprung")
 def test_a_forged_pair_does_not_predict(forged):
     with pytest.raises(UntrustedError):

@@ -7,18 +7,20 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from al_learner.core.storage import database as database_module
-from tests.support.servers import DEADLINE_S
+from tests.support.predictor import write
 from tests.support.strategies import Gate, Gated, Meeting
+from tests.support.waiting import DEADLINE_S
 
 N_TEXTS = 300
 ROUNDS = 6
 
 
 class Predictor:
-    """Writes every row of text_data, in random order, in one transaction that keeps its row locks to the end."""
+    """The write of the stand-in predictor, which waits in the middle, with half of the rows locked."""
 
     def __init__(self, tables, *, seed=0):
         self._tables, self._random = tables, random.Random(seed)
@@ -26,16 +28,14 @@ class Predictor:
 
     def write(self, go_on=lambda: None):
         """Write half of the rows, wait for `go_on`, and write the others."""
-        with self._tables.server.connect(self._tables.name) as connection, connection.transaction():
-            ids = [text_id for (text_id,) in connection.execute("SELECT text_id FROM text_data")]
-            self._random.shuffle(ids)
-            for done, text_id in enumerate(ids):
-                if done == len(ids) // 2:
-                    self.holds_rows.set()
-                    go_on()
-                connection.execute(
-                    "UPDATE text_data SET uncertainty = 0.5, predicted_label = 'a' WHERE text_id = %s", (text_id,)
-                )
+
+        def half_way():
+            self.holds_rows.set()
+            go_on()
+
+        scores = dict.fromkeys(range(1, N_TEXTS + 1), ("a", 0.5))
+        with psycopg.connect(self._tables.url) as connection:
+            write(connection, scores, self._random, half_way)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,8 +23,10 @@ from tests.support.faults_actors import Predictor, Predictors, Voters
 from tests.support.faults_launcher import __name__ as launcher
 from tests.support.faults_model import VOTED, broken_runs, broken_votes, countable
 from tests.support.faults_plugins import Director
-from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.forks import Nursery
+from tests.support.servers import Postgres, Redis
 from tests.support.tables import SCHEMA
+from tests.support.waiting import wait_until
 from tests.support.workers import COMMAND, WorkerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +64,13 @@ class Stage:
         What the predictor's transaction takes, at least.
     **settings
         Environment variables of every worker.
+
+    Attributes
+    ----------
+    python : Path
+        The workers' interpreter.
+    nursery : Nursery or None
+        Where workers are forked; None: they are started as users start them.
     """
 
     def __init__(
@@ -68,6 +78,9 @@ class Stage:
         n_texts: int = 60, template: str = TEMPLATE, seed: int = 0, write_s: float = 0.1, **settings: Any,
     ) -> None:  # fmt: skip
         self.postgres, self.redis = postgres, redis
+        self.python = Path(sys.executable)
+        self._connection: psycopg.Connection[Any] | None = None
+        self.nursery: Nursery | None = None
         self.database = postgres.clone(template)
         self._folder = folder
         folder.mkdir(exist_ok=True)
@@ -129,15 +142,32 @@ class Stage:
 
     # -- who works on it ----------------------------------------------------------------------------------------
 
-    def worker(self, *, dies: str | None = None, command: Sequence[str] = COMMAND, **settings: Any) -> WorkerProcess:
-        """Return a worker, to be used in a with statement; `dies`: the step at which it kills itself, once."""
+    @property
+    def command(self) -> tuple[str | Path, ...]:
+        """What starts a worker; its last word is the module."""
+        return (self.python, *COMMAND[1:])
+
+    def worker(
+        self, *, dies: str | None = None, started: Sequence[str | Path] | None = None, **settings: Any
+    ) -> WorkerProcess:
+        """Return a worker, to be used in a with statement.
+
+        Parameters
+        ----------
+        dies : str, optional
+            The step at which it kills itself, once.
+        started : sequence of str or Path, optional
+            A command, to start the worker by; default: as the stage does it.
+        """
         folder = self._folder / f"worker-{next(self._numbers)}"
         folder.mkdir()
         environment = {**self._environment, **self.settings, **{name: str(value) for name, value in settings.items()}}
+        command = started or self.command
         if dies is not None:
-            command = (sys.executable, "-W", "error", "-m", launcher)
+            command = (*self.command[:-1], launcher)
             environment |= {"FAULTS_STEP": dies, "FAULTS_MARKER": str(folder / "marker")}
-        self.workers.append(WorkerProcess(environment, folder, command=command))
+        nursery = self.nursery if started is None else None
+        self.workers.append(WorkerProcess(environment, folder, command=command, nursery=nursery))
         return self.workers[-1]
 
     def staged(self) -> dict[str, str]:
@@ -147,16 +177,29 @@ class Stage:
 
     def wait_until_fitting(self, *, but: Sequence[int] = ()) -> int:
         """Wait until a training process fits; return its process id. `but`: others."""
-        found = wait_for(lambda: [*{*self.director.fitting()} - {*but}], "a training process to fit")
+        found = wait_until(lambda: [*{*self.director.fitting()} - {*but}], "a training process to fit")
         return int(found[0])
 
     # -- how it is ----------------------------------------------------------------------------------------------
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own, which no fault has cut yet."""
-        with self.postgres.connect(self.database) as connection:
+        with self._connected() as connection:
             cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        """Open a connection, for all queries within the block."""
+        if self._connection is not None:
+            yield self._connection
+            return
+        with self.postgres.connect(self.database) as connection:
+            self._connection = connection
+            try:
+                yield connection
+            finally:
+                self._connection = None
 
     def value(self, statement: str, *values: Any) -> Any:
         return self.query(statement, *values)[0][0]
@@ -202,7 +245,7 @@ class Stage:
 
     def _unrest_in_the_end(self, *, at_most: int) -> list[str]:
         try:
-            wait_for(lambda: not self._unrest(at_most), "rest", deadline_s=CALM_S)
+            wait_until(lambda: not self._unrest(at_most), "rest", deadline_s=CALM_S)
         except AssertionError:
             logs = [f"worker {number} logged\n{worker.log}" for number, worker in enumerate(self.workers)]
             return [*self._unrest(at_most), *logs]
@@ -210,8 +253,10 @@ class Stage:
 
     def _unrest(self, at_most: int) -> list[str]:
         """Return what is still to be done, as far as the tables and the predictor tell."""
-        if not self.has_runs():
-            return ["there is no al_runs"]
+        with self._connected():
+            return self._unrest_of_tables(at_most) if self.has_runs() else ["there is no al_runs"]
+
+    def _unrest_of_tables(self, at_most: int) -> list[str]:
         newest = self.query(
             "SELECT clf_id, extract(epoch FROM finished), announced IS NULL, metrics IS NULL, texts FROM al_runs"
             " WHERE status = 'succeeded' ORDER BY run_id DESC LIMIT 1"

@@ -17,14 +17,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.faults_predictor import is_outage
 from tests.support.faults_processes import is_running, wait_for_end
-from tests.support.servers import DEADLINE_S, Postgres, Redis, wait_for
+from tests.support.predictor import is_outage
+from tests.support.servers import Postgres, Redis
+from tests.support.waiting import DEADLINE_S, wait_until
 
 PACKAGES = ("scikit-learn", "numpy", "scipy", "psycopg[binary]", "redis")
 """What a predictor's interpreter has."""
 
-PROGRAM = Path(__file__).with_name("faults_predictor.py")
+PROGRAM = Path(__file__).with_name("predictor.py")
 RESTART_S = 0.1
 ACCURACY = 0.8
 """How often a vote is for the true label, at least."""
@@ -34,7 +35,7 @@ Vote = tuple[int, str, str]
 
 
 class Predictors:
-    """The program `faults_predictor`: makes predictors, and ends with the ``with`` block, as they do."""
+    """The program `tests.support.predictor`: makes predictors, and ends with the ``with`` block, as they do."""
 
     def __init__(self, python: Path) -> None:
         self._command = (python, "-I", "-W", "error", PROGRAM)
@@ -90,7 +91,7 @@ class Predictor:
 
     def wait_for(self, name: str, count: int = 1, **fields: Any) -> None:
         """Wait until it has said this so often."""
-        wait_for(lambda: len(self.said(name, **fields)) >= count, f"the predictor to say {name} {fields}")
+        wait_until(lambda: len(self.said(name, **fields)) >= count, f"the predictor to say {name} {fields}")
 
     def errors(self) -> list[str]:
         """Return what went wrong, apart from servers that went away."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 
-from tests.support.servers import wait_for
+from tests.support.waiting import wait_until
 
 
 def family(pid: int) -> list[psutil.Process]:
@@ -25,7 +25,7 @@ def is_running(process: psutil.Process) -> bool:
 
 def wait_for_end(processes: Sequence[psutil.Process]) -> None:
     """Fail if one of them still runs after the deadline."""
-    wait_for(lambda: not any(map(is_running, processes)), f"these to end: {processes}")
+    wait_until(lambda: not any(map(is_running, processes)), f"these to end: {processes}")
 
 
 def rss_mib(pid: int) -> float:

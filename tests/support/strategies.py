@@ -14,7 +14,7 @@ from sklearn.naive_bayes import ComplementNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer
 from al_learner.core.interfaces import Chooser, Codes, Votes
-from tests.support.servers import DEADLINE_S
+from tests.support.waiting import DEADLINE_S
 
 
 class Broken(Classifier):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from al_learner.core.storage.schema import labelforward
@@ -17,6 +18,9 @@ from tests.support.servers import Postgres
 SCHEMA = Path(__file__).with_name("labelforward.sql")
 WORKER_ROLE = "al_learner_worker"
 """A user of the server that owns nothing."""
+
+ON_BOTH = pytest.mark.parametrize("database", ["postgresql", "sqlite"], indirect=True)
+"""For a test whose `database` is SQLite if nothing else is said."""
 
 Array = Sequence[str | None] | None
 Row = tuple[Any, ...]

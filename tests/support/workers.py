@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.servers import DEADLINE_S
+from tests.support.forks import Forked, Nursery
+from tests.support.waiting import DEADLINE_S
 
 COMMAND = (sys.executable, "-W", "error", "-m", "al_learner.worker")
 
@@ -29,10 +30,19 @@ class WorkerProcess:
         Added to this process's own, which the tests keep free of settings.
     folder : Path
         Where the heartbeat is left.
+    command : sequence of str or Path
+        A Python that runs a module.
+    nursery : Nursery, optional
+        Where that module is run in a process that is forked. Default: the command is started, as a user starts it.
     """
 
     def __init__(
-        self, environment: Mapping[str, str], folder: Path, *, command: Sequence[str | Path] = COMMAND
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        command: Sequence[str | Path] = COMMAND,
+        nursery: Nursery | None = None,
     ) -> None:
         self.heartbeat = folder / "heartbeat"
         self._environment = {
@@ -41,18 +51,21 @@ class WorkerProcess:
             "AL_LEARNER_HEARTBEAT_FILE": str(self.heartbeat),
             **environment,
         }
-        self._command = command
+        self._command, self._nursery = command, nursery
         self._changed = threading.Condition()
         self._lines: list[str] = []
         self._events: list[Event] = []
         self._stray: list[str] = []
         self._ended = False
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | Forked | None = None
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command, env=self._environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        if self._nursery is not None:
+            self._process = self._nursery.start(str(self._command[-1]), self._environment)
+        else:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -74,7 +87,7 @@ class WorkerProcess:
                 exc.add_note(f"the worker logged\n{self.log}")
 
     @property
-    def process(self) -> subprocess.Popen[str]:
+    def process(self) -> subprocess.Popen[str] | Forked:
         assert self._process is not None, "the worker was not started: use it in a with statement"
         return self._process
 

@@ -1,0 +1,133 @@
+"""Processes that are forked, with their imports done, from one that has no threads: `tests.support.nursery`."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Self
+
+from tests.support.waiting import DEADLINE_S
+
+ROOT = Path(__file__).parents[2]
+
+WORKER = ("alembic.command", "alembic.config", "psycopg", "sqlalchemy.dialects.postgresql.psycopg")
+"""What a worker imports late, beside what every project needs."""
+
+COMMAND = (
+    "alembic.command", "rich.table", "scipy.stats", "sklearn.decomposition", "sklearn.feature_selection",
+    "sklearn.linear_model", "sklearn.metrics", "sklearn.naive_bayes", "sqlalchemy.dialects.sqlite", "typer.rich_utils",
+)  # fmt: skip
+"""What the command line does."""
+
+SHIM = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as nursery:
+    nursery.connect({address!r})
+    order = {{"arguments": [{script!r}, *sys.argv[1:]], "environment": dict(os.environ), "folder": os.getcwd()}}
+    socket.send_fds(nursery, [json.dumps(order).encode()], [0, 1, 2])
+    pid, code = nursery.makefile().read().split()
+sys.exit(int(code))
+"""
+
+
+class Nursery:
+    """Where processes are forked; used in a with statement, which ends the nursery, but none of its processes.
+
+    Parameters
+    ----------
+    preloaded : sequence of str
+        Modules that are imported before.
+    python : Path
+        The interpreter.
+    """
+
+    def __init__(self, preloaded: Sequence[str], *, python: Path = Path(sys.executable)) -> None:
+        self._python, self._preloaded = python, preloaded
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="al-learner-")
+        self._address = f"{self._folder.name}/nursery"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self._address)
+            listener.listen()
+            module = ("-W", "error", "-m", "tests.support.nursery")
+            # One thread of BLAS, which none of these processes needs for long: a fork would lose the others.
+            environment = {**os.environ, "PYTHONPATH": "", "OPENBLAS_NUM_THREADS": "1"}
+            self._process = subprocess.Popen(
+                [self._python, *module, str(listener.fileno()), *self._preloaded],
+                env=environment,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=DEADLINE_S)
+        self._folder.cleanup()
+
+    def start(self, module: str, environment: Mapping[str, str]) -> Forked:
+        """Fork a process that runs a module as ``python -m`` does, in this process's folder."""
+        order = {"arguments": [module], "environment": dict(environment), "folder": str(Path.cwd())}
+        customer = socket.socket(socket.AF_UNIX)
+        customer.settimeout(DEADLINE_S)
+        customer.connect(self._address)
+        stderr, theirs = os.pipe()
+        socket.send_fds(customer, [json.dumps(order).encode()], [0, 1, theirs])
+        os.close(theirs)
+        return Forked(customer, os.fdopen(stderr, encoding="utf-8"))
+
+    def install(self, script: Path, folder: Path) -> None:
+        """Put a command into a folder that has the script's name, and runs the script in a process that is forked."""
+        shim = folder / script.name
+        shim.write_text(SHIM.format(python=sys.executable, address=self._address, script=str(script)), encoding="utf-8")
+        shim.chmod(0o755)
+
+
+class Forked:
+    """A process that was forked elsewhere, with what `subprocess.Popen` has for its own."""
+
+    def __init__(self, customer: socket.socket, stderr: IO[str]) -> None:
+        self.stderr = stderr
+        self.returncode: int | None = None
+        self._answers = customer.makefile()
+        self._customer = customer
+        self._lock = threading.Lock()
+        self.pid = int(self._answers.readline())
+
+    def poll(self) -> int | None:
+        return self._returncode(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        code = self._returncode(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _returncode(self, timeout: float | None) -> int | None:
+        with self._lock:
+            if self.returncode is None and select.select([self._customer], [], [], timeout)[0]:
+                self.returncode = int(self._answers.readline())
+                self._answers.close()
+                self._customer.close()
+            return self.returncode
