@@ -14,7 +14,7 @@ import pytest
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
 from al_learner.core.storage.database import OWNER, Database
-from al_learner.core.storage.runs import Runs
+from al_learner.core.storage.run_lock import hold_run_lock
 from tests.acceptance.conftest import Cli
 
 EXIT_USAGE = 2
@@ -285,9 +285,9 @@ def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli
 def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project: str, command: str) -> None:
     cli("init", "--database", project)
     database = Database(project)
-    runs = Runs(database)
+
     arguments = ("models", "promote", "1") if command == "promote" else (command, "--force")
-    with runs.lock() as lock:
+    with hold_run_lock(database) as lock:
         lock.begin("update", forced=False, state="", strategies={}, samples=[])
         refused = cli(*arguments, "--wait", "0.2", "--database", project)
         lock.give_up(2, "abandoned", "the test is over")

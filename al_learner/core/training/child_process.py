@@ -43,14 +43,14 @@ class SupervisedProcess:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(serve, theirs, *arguments), name=name, daemon=True)
-        atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
         resource_tracker.ensure_running()  # it would unblock the signals
         allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
         try:
             self._process.start()  # it inherits the mask, until it ignores them
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
+            atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
             theirs.close()
+        finally:  # a Ctrl-C that came meanwhile is raised here, when there is a process to kill
+            signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
 
     @property
     def pid(self) -> int | None:

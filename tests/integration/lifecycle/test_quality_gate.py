@@ -9,7 +9,7 @@ import pytest
 from al_learner.core.errors import TrainerError
 from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.training.in_process_trainer import InProcessTrainer
-from tests.integration.test_announcing import announced, predictor
+from tests.integration.lifecycle.test_announcements import announced, predictor
 from tests.support.tables import ON_BOTH
 
 N_TEXTS = 200

@@ -19,7 +19,7 @@ from al_learner.core.errors import BusyError, DataError, UntrustedError
 from al_learner.core.storage.records import METRIC_DETAILS
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.training.evaluation import N_SAMPLE, in_slice
-from tests.integration.test_announcing import announced, predictor
+from tests.integration.lifecycle.test_announcements import announced, predictor
 from tests.support.tables import ON_BOTH
 
 N_TEXTS = 60
