@@ -10,7 +10,8 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -44,13 +45,14 @@ class SupervisedProcess:
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(serve, theirs, *arguments), name=name, daemon=True)
         resource_tracker.ensure_running()  # it would unblock the signals
-        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
-        try:
-            self._process.start()  # it inherits the mask, until it ignores them
-            atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
-            theirs.close()
-        finally:  # a Ctrl-C that came meanwhile is raised here, when there is a process to kill
-            signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
+        with _postponed(PARENTS_SIGNALS):
+            allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
+            try:
+                self._process.start()  # it inherits the mask, until it ignores them
+                atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
+                theirs.close()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
 
     @property
     def pid(self) -> int | None:
@@ -91,6 +93,29 @@ def how_it_ended(exitcode: int | None) -> str:
 def limit_memory(mib: int) -> None:
     """Let this process hold so many MiB of data; call it after the imports, which break under a limit."""
     resource.setrlimit(resource.RLIMIT_DATA, (mib * 2**20, resource.RLIM_INFINITY))
+
+
+@contextmanager
+def _postponed(numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """Handle signals of this process afterwards: a Ctrl-C must not leave a child that was started by half.
+
+    To block them is not enough: another thread, such as one of BLAS, then takes the signal, and Python's main thread
+    raises KeyboardInterrupt all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only there Python runs handlers
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _run(serve: Callable[..., object], pipe: Connection[Any, Any], *arguments: Any) -> None:
