@@ -154,7 +154,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         *([("its error", last.error)] if last and last.error else []),
         ("due", found.due or "nothing"),
         ("because", found.reason),
-        ("advice", found.advice.words),
+        ("advice", found.stopping_advice.words),
     ]
     return print_table(("", ""), rows)
 

@@ -41,7 +41,7 @@ from al_learner.core.configuration.environment import (
 )
 from al_learner.core.configuration.values import Names, Params, Port, SecretFile, Tables
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import INTERFACES, Kind, allowed, candidates, canonical, names, strategy
 
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         default={}, description="Its parameters: a JSON object, over the table [init_samplers.NAME] of the file."
     )
     label_aggregator: str | InstanceOf[LabelAggregator] = Field(
-        default="majority", description="Plug-in that settles a text's label from its votes."
+        default="majority", description="Plug-in that aggregates a text's votes to its label."
     )
     label_aggregator_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [label_aggregators.NAME] of the file."
@@ -132,20 +132,26 @@ class Settings(BaseSettings):
         description="Packages that the predictor and the download manager have, separated by commas.",
     )
     signing_key: SecretStr | None = Field(
-        default=None, description="Secret that signs what is stored; what it did not sign is never loaded back."
+        default=None, description="Secret that signs stored models; models without its signature are never loaded."
     )
     signing_key_file: SecretFile | None = Field(default=None, description="File that holds the signing key instead.")
+    active_learning: bool | None = Field(
+        default=None,
+        validation_alias="active_learning",
+        description="As the app has it: true, it hands out the texts that the classifier is least sure of; false, the "
+        "surest. Unset: true if a Redis is named, else unknown.",
+    )
     gate: Literal["warn", "hold", "off"] = Field(
         default="warn",
         description="What to do when a classifier is significantly worse than the one before it.",
     )
     reconcile_s: float = Field(
-        default=30, gt=0, description="Seconds between the worker's looks when no message comes."
+        default=30, gt=0, description="Seconds between two reconciliations when no message comes."
     )
     grace_s: float = Field(
         default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
     )
-    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is given up.")
+    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is ended.")
     train_memory_mib: int | None = Field(
         default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
     )
@@ -205,6 +211,12 @@ class Settings(BaseSettings):
                 )
             ]
         )
+
+    @property
+    def query(self) -> Literal["least-confidence", "most-confidence"] | None:
+        """Which texts the app hands out to be voted on; None where that is unknown."""
+        by_least = (self.has_redis or None) if self.active_learning is None else self.active_learning
+        return None if by_least is None else "least-confidence" if by_least else "most-confidence"
 
     @property
     def has_redis(self) -> bool:
@@ -283,7 +295,7 @@ class Settings(BaseSettings):
             chosen = strategy(kind, chosen, **{**getattr(self, f"{kind}s").get(chosen, {}), **params})
         elif params:
             raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
-        if isinstance(chosen, Chooser):
+        if isinstance(chosen, ModelSelector):
             self._candidates = candidates(chosen, self.classifiers, self.predictor_packages)
         return chosen  # type: ignore[no-any-return]  # pydantic says Any
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from al_learner.core.interfaces import Chooser, Codes, Estimator, Labels
+from al_learner.core.interfaces import Codes, Estimator, Labels, ModelSelector
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -20,7 +20,7 @@ LOG_TEMPERATURES = (-4.0, 4.0)
 """Between which the logarithm of the temperature is searched."""
 
 
-class Auto(Chooser):
+class Auto(ModelSelector):
     """Whichever of its candidates has the lowest cross-validated log loss on what is labelled.
 
     Candidates whose packages the predictor does not have are left out. It is chosen after a classifier was announced,
