@@ -58,7 +58,7 @@ class Strategies:
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured.
+    """Every setting.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         repr=False,
-        description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) say where.",
+        description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) are used.",
     )
     redis_url: str | None = Field(
         default=None,
@@ -93,18 +93,21 @@ class Settings(BaseSettings):
         default=None, validation_alias="redis_password_file", description="File that holds the password instead."
     )
     redis_tls: bool = Field(
-        default=False, validation_alias="redis_tls", description="Whether REDIS_HOST is spoken to over TLS."
+        default=False, validation_alias="redis_tls", description="Whether the connection to REDIS_HOST uses TLS."
     )
     redis_ca_file: FilePath | None = Field(
         default=None,
         validation_alias="redis_ca_file",
-        description="Certificates that a TLS connection to Redis is checked against; default: the system's.",
+        description="Certificates for checking a TLS connection to Redis; default: the system's.",
     )
     batch_size: int = Field(
-        default=10, ge=1, validation_alias="batch_size", description="New samples that make a new classifier due."
+        default=10, ge=1, validation_alias="batch_size", description="New samples that are needed for a new classifier."
     )
     min_label_count: int = Field(
-        default=1, ge=1, validation_alias="min_label_count", description="Votes that make a text count."
+        default=1,
+        ge=1,
+        validation_alias="min_label_count",
+        description="Votes that a text needs before its label counts.",
     )
     classifier: str | InstanceOf[Classifier] = Field(default="auto", description="Plug-in that is trained.")
     classifier_params: Params = Field(
@@ -126,7 +129,7 @@ class Settings(BaseSettings):
     label_aggregator_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [label_aggregators.NAME] of the file."
     )
-    exclude_labels: Names = Field(default=(), description="Labels not to train on, separated by commas.")
+    exclude_labels: Names = Field(default=(), description="Labels that are not trained on, separated by commas.")
     predictor_packages: Names = Field(
         default=("scikit-learn", "numpy", "scipy"),
         description="Packages that the predictor and the download manager have, separated by commas.",
@@ -143,7 +146,7 @@ class Settings(BaseSettings):
     )
     gate: Literal["warn", "hold", "off"] = Field(
         default="warn",
-        description="What to do when a classifier is significantly worse than the one before it.",
+        description="What happens when a classifier is significantly worse than the one before it.",
     )
     reconcile_s: float = Field(
         default=30, gt=0, description="Seconds between two reconciliations when no message comes."
@@ -182,7 +185,7 @@ class Settings(BaseSettings):
 
     @property
     def candidates(self) -> Mapping[str, Classifier]:
-        """What the classifier chooses among, those whose packages the predictor has; empty if it does not choose."""
+        """The candidates of a model selector whose packages the predictor has; else empty."""
         return self._candidates
 
     @property
@@ -307,9 +310,9 @@ class Settings(BaseSettings):
     def _missing_packages(self, strategies: Mapping[str, Strategy]) -> list[str]:
         listed = {*map(canonical, self.predictor_packages)}
         return [
-            f"{kind} {getattr(self, kind)!r} gives something that only a predictor with {', '.join(missing)} can read, "
-            f"and {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list that: rebuild the "
-            "predictor and the download manager with it and list it there, or choose another "
+            f"{kind} {getattr(self, kind)!r} needs {', '.join(missing)} in the predictor and the download manager, "
+            f"but {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list it: rebuild these "
+            "two with it and add it to the list, or choose another "
             f"{kind} (docs: how-to/move-an-installation)"
             for kind in ("classifier", "vectorizer")
             if kind in strategies and (missing := sorted({*map(canonical, strategies[kind].requires)} - listed))
