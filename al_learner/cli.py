@@ -95,7 +95,7 @@ def train(
 
 @app.command()
 def worker() -> None:
-    """Run the worker: train whenever it is due, until SIGTERM. Only the environment and the settings file configure it."""
+    """Run the worker: train whenever it is due, until SIGTERM. Settings come from environment and file."""
     from al_learner.worker import main as work
 
     raise typer.Exit(work())
@@ -116,7 +116,7 @@ def health() -> None:
     age_s = time.time() - file.stat().st_mtime
     if age_s > limit_s:
         raise AlLearnerError(
-            f"{file}: the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s are allowed: look at its log"
+            f"{file}: the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy"
         )
     return say(f"alive: the last heartbeat was {age_s:.0f} s ago")
 

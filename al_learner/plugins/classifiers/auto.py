@@ -24,8 +24,8 @@ class Auto(ModelSelector):
     """Selects the candidate with the lowest cross-validated log loss on the labelled texts.
 
     Candidates whose packages the predictor does not have are left out. The candidates are compared after a classifier
-    was announced, first when there are `min_labels` labels, and again when there are 1.5 times as many as the last time.
-    Until then the first candidate is trained.
+    was announced: first when there are `min_labels` labels, and again when there are 1.5 times as many as the last
+    time. Until then the first candidate is trained.
 
     Each candidate's probabilities are calibrated by temperature scaling before the loss is computed. Otherwise the loss
     would mostly measure how overconfident a classifier is, and a single number can correct that.
