@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing to do.",
 )
-db = typer.Typer(help="Look after al_learner's own table.")
+db = typer.Typer(help="Create or migrate al_learner's own table.")
 app.add_typer(load.app, name="load", no_args_is_help=True)
 app.add_typer(models.app, name="models")
 app.add_typer(plugins.app, name="plugins")
@@ -68,7 +68,7 @@ def al_learner(
 
 @app.command()
 def init(
-    force: Annotated[bool, typer.Option("--force", help="Also if there is a classifier.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if there is a classifier already.")] = False,
     wait: Wait = 10,
     database: Database = None,
     as_json: Json = False,
@@ -82,20 +82,20 @@ def init(
 def train(
     force: Annotated[bool, typer.Option("--force", help="Also with fewer new samples than BATCH_SIZE.")] = False,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Fit a new vectorizer; older classifiers can then not be downloaded.")
+        bool, typer.Option("--refit", help="Fit a new vectorizer; older classifiers can no longer be downloaded then.")
     ] = False,
     wait: Wait = 10,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Train on the votes, if enough new samples are there."""
+    """Train on the votes, if there are enough new samples."""
     with open_project(database) as project:
         finish(project.update(force=force, refit=refit, wait_s=wait), as_json)
 
 
 @app.command()
 def worker() -> None:
-    """Train whenever it is due, until SIGTERM; configured by the environment alone."""
+    """Run the worker: train whenever it is due, until SIGTERM. Settings come from environment and file."""
     from al_learner.worker import main as work
 
     raise typer.Exit(work())
@@ -103,7 +103,7 @@ def worker() -> None:
 
 @app.command()
 def health() -> None:
-    """Tell whether the worker on this machine is alive: exit 0 or 1."""
+    """Check whether the worker on this machine is alive: exit code 0 or 1."""
     from al_learner.core.configuration.settings import Settings
 
     settings = Settings()
@@ -112,25 +112,25 @@ def health() -> None:
     file = settings.heartbeat_file
     limit_s = 60
     if not file.exists():
-        raise AlLearnerError(f"{file}: there is no heartbeat, so no worker has run here")
+        raise AlLearnerError(f"{file}: there is no heartbeat file, so no worker has run here")
     age_s = time.time() - file.stat().st_mtime
     if age_s > limit_s:
         raise AlLearnerError(
-            f"{file}: the worker's last heartbeat is {age_s:.0f} s ago; at most {limit_s} s is healthy"
+            f"{file}: the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy"
         )
-    return say(f"alive: the last heartbeat is {age_s:.0f} s ago")
+    return say(f"alive: the last heartbeat was {age_s:.0f} s ago")
 
 
 @app.command()
 def status(database: Database = None, as_json: Json = False) -> None:
-    """Show how the project stands: votes, new samples, the last run, and why it does or does not train."""
+    """Show the status of the project: votes, new samples, the last run, and what is due and why."""
     from al_learner.core.lifecycle.quality_gate import describe_gate as worse_in_words
     from al_learner.core.training.evaluation import describe_score
 
     with open_project(database) as project:
         found = project.status()
     if as_json:
-        return print_json(asdict(found))
+        return print_json(asdict(found) | {"advice": asdict(found.stopping_advice)})  # its name until version 0.2
     last, newest = found.last_run, found.newest
     metrics = (newest.metrics or {}) if newest else {}
     unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
@@ -154,7 +154,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         *([("its error", last.error)] if last and last.error else []),
         ("due", found.due or "nothing"),
         ("because", found.reason),
-        ("advice", found.advice.words),
+        ("stopping advice", found.stopping_advice.words),
     ]
     return print_table(("", ""), rows)
 
@@ -206,7 +206,7 @@ def config(database: Database = None, as_json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(database: Database = None) -> None:
-    """Make or migrate the table al_runs."""
+    """Create or migrate the table al_runs."""
     with open_project(database) as project:
         say("al_runs is upgraded" if project.upgrade() else "al_runs is up to date")
 
@@ -217,7 +217,7 @@ def demo(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of votes.")] = 20,
     batch_size: Annotated[int, typer.Option(min=2, help="Votes in a round.")] = 20,
 ) -> None:
-    """Play the whole loop on a bundled sample, without any server: cold start, voting, retraining, learning curve."""
+    """Show the whole loop on a bundled sample, without any server: cold start, votes, training, learning curve."""
     from rich.console import Console
     from rich.progress import track
 
@@ -266,7 +266,7 @@ def _probe(port: int) -> str:
         with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
             return str(answer.read().decode())
     except HTTPError as exc:
-        raise AlLearnerError(f"the worker is not well: {exc.read().decode()}") from exc
+        raise AlLearnerError(f"the worker is not healthy: {exc.read().decode()}") from exc
     except OSError as exc:
         raise AlLearnerError(f"the worker does not answer on port {port}: {exc}") from exc
 

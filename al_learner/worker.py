@@ -1,6 +1,7 @@
-"""The worker: looks at what is due and does it, at the start, on messages, and now and then.
+"""The worker: does what is due, at its start, on every message, and at a regular interval.
 
-State decides; messages are hints. Hints that arrive during a run make one more look, not a queue.
+The stored state decides what is due; a message is only a notification. Notifications that arrive during a run cause one
+more reconciliation, not a queue.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ EXIT_SIGNAL = 128
 """Plus the signal's number: a second signal ended the worker at once."""
 
 LISTENER_END_S = 2.0
-"""How long the listener may take to notice that the worker ends."""
+"""How long the worker waits for the listener to end."""
 
 BEAT_S = 2.0
-"""How often, at least, the heartbeat is renewed."""
+"""The heartbeat is renewed at least so often."""
 
 RETRY_S = (0.5, 30.0)
 """Shortest and longest pause before a database that cannot be reached is tried again."""
 
 
 class Stopped(BaseException):
-    """The grace after the first signal is over; whatever is under way is given up."""
+    """The grace period after the first signal is over; what is in progress is abandoned."""
 
 
 class Signals:
@@ -81,9 +82,9 @@ class Worker:
         )
         self._trainer.start()
         self._project = Project.of(settings, trainer=self._trainer, pause=self._pause)
-        self._hints: set[str] = set()
-        self._heard_init = False
-        self._seen: str | None = None
+        self._notifications: set[str] = set()
+        self._init_received = False
+        self._idle_token: str | None = None
         self._has_heart = True
         self._idle_reason: str | None = None
         self._beat_at = time.monotonic()
@@ -95,17 +96,17 @@ class Worker:
         from al_learner.core.events import event
 
         if self._settings.http_port is not None:
-            from al_learner.core.service import http  # an extra, and only if it is asked for
+            from al_learner.core.service import http  # needs an extra; imported only if a port is configured
 
             http.serve(
                 self._settings.http_port,
                 vitals=self._project.vitals,
                 new_samples=lambda: self._new_samples,
-                has_looked=self._has_looked,
+                is_alive=self._is_alive,
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._trainer.pid)
         ended = threading.Event()
-        listener = threading.Thread(target=self._project.listen, args=(self._hear, ended), daemon=True)
+        listener = threading.Thread(target=self._project.listen, args=(self._on_message, ended), daemon=True)
         listener.start()
         try:
             self._until_available(self._project.prepare)
@@ -127,33 +128,40 @@ class Worker:
         return EXIT_OK
 
     def _work(self) -> None:
-        """Do what is due until nothing is; look only if there is a hint, or something was written since."""
+        """Do what is due until nothing is. Without a notification, and if nothing was written, do nothing."""
         from al_learner.core.errors import AlLearnerError, BusyError, DatabaseUnavailable
         from al_learner.core.events import event
 
-        if not self._hints and self._seen is not None and self._seen == self._project.change_token():
+        if (
+            not self._notifications
+            and self._idle_token is not None
+            and self._idle_token == self._project.change_token()
+        ):
             return None
-        self._seen = None
+        self._idle_token = None
         may_announce = True
         while not self._signals.stopping:
-            hints, self._hints = self._hints, set()  # in one step: the listener adds to them
-            self._heard_init |= "init" in hints
+            notifications, self._notifications = (
+                self._notifications,
+                set(),
+            )  # one statement: the listener adds to the set
+            self._init_received |= "init" in notifications
             token = self._project.change_token()
             try:
-                state = self._project.reconcile(heard_init=self._heard_init, may_announce=may_announce)
+                state = self._project.reconcile(init_received=self._init_received, may_announce=may_announce)
             except DatabaseUnavailable:
                 raise
             except BusyError as exc:
                 return self._idle(str(exc))
             except AlLearnerError as exc:
-                event("look.failed", level=logging.ERROR, error=str(exc))
+                event("reconcile.failed", level=logging.ERROR, error=str(exc))
                 return None
             self._new_samples = state.facts.new_samples
             if state.facts.has_classifier:
-                self._heard_init = False
+                self._init_received = False
             if state.due is None:
                 if not state.facts.blocked and not self._project.is_announcement_pending(state.newest):
-                    self._seen = token
+                    self._idle_token = token
                 return self._idle(state.reason)
             may_announce = state.due == "score"
         return None
@@ -162,29 +170,29 @@ class Worker:
         from al_learner.core.events import event
 
         if reason != self._idle_reason:
-            event("look.idle", reason=reason)
+            event("reconcile.idle", reason=reason)
         self._idle_reason = reason
 
     def _sleep(self) -> None:
-        """Wait for a hint, a signal, or the time of the next look."""
+        """Wait for a notification, a signal, or the time of the next reconciliation."""
         deadline = time.monotonic() + min(self._settings.reconcile_s, self._settings.reannounce_s)
-        while not (self._hints or self._signals.stopping) and (left := deadline - time.monotonic()) > 0:
+        while not (self._notifications or self._signals.stopping) and (left := deadline - time.monotonic()) > 0:
             self._beat()
             self._signals.wake.wait(min(BEAT_S, left))
             self._signals.wake.clear()
 
-    def _hear(self, payload: str) -> None:
-        """Take a message in, on the listener's thread."""
+    def _on_message(self, payload: str) -> None:
+        """Keep a message as a notification. Runs in the listener's thread."""
         from al_learner.core.events import event
 
-        if payload not in ("", "init", "update"):  # empty: subscribed anew, so that messages may have been missed
+        if payload not in ("", "init", "update"):  # empty: subscribed again, so messages may have been missed
             event("message.ignored", level=logging.WARNING, payload=payload[:40], length=len(payload))
             return
-        self._hints.add(payload)
+        self._notifications.add(payload)
         self._signals.wake.set()
 
     def _until_available(self, task: Callable[[], object]) -> None:
-        """Do a task, again and again with growing pauses while the database or its tables are not there."""
+        """Do a task. Repeat it with growing pauses while the database or its tables are not available."""
         from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError
         from al_learner.core.events import event
 
@@ -204,8 +212,8 @@ class Worker:
             self._signals.wake.clear()
             pause = min(2 * pause, RETRY_S[1])
 
-    def _has_looked(self) -> bool:
-        """Whether the loop is alive: it beats between looks, and while a run waits for its child."""
+    def _is_alive(self) -> bool:
+        """Whether the loop has run a short time ago. It also renews the heartbeat while a run waits for its child."""
         return time.monotonic() - self._beat_at < 2 * BEAT_S + self._settings.reconcile_s
 
     def _pause(self, seconds: float) -> None:
@@ -213,7 +221,7 @@ class Worker:
         self._tick()
 
     def _tick(self) -> None:
-        """Called whenever a run waits for something: stay alive, or give up when the grace is over."""
+        """Renew the heartbeat; raise Stopped when the grace period is over. Called while a run waits."""
         self._beat()
         since = self._signals.stopping_since
         if since is not None and time.monotonic() - since > self._settings.grace_s:

@@ -16,13 +16,13 @@ def annotators(
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Show how annotators agree with the settled labels, how accurate they seem, and what they disagree on most."""
+    """Show how annotators agree with the aggregated labels, their estimated accuracy, and the most disputed texts."""
     with open_project(database) as project:
         found = project.annotators(n_disputed=texts)
     if as_json:
         return print_json(asdict(found))
     if not found.annotators:
-        return say("nobody has voted yet")
+        return say("there are no votes yet")
     by = f" ({found.estimated_by})" if found.estimated_by else ""
     print_table(
         ("annotator", "votes", "shared", "agreement", f"estimated accuracy{by}"),
@@ -32,7 +32,7 @@ def annotators(
         ],
     )
     if found.problem:
-        sys.stderr.write(f"no accuracy is estimated: {found.problem}\n")
+        sys.stderr.write(f"the accuracy cannot be estimated: {found.problem}\n")
     say(f"{found.n_disputed:,} texts have votes for different labels{'; most disputed:' if found.disputed else ''}")
     if found.disputed:
         print_table(

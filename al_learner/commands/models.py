@@ -24,16 +24,14 @@ from al_learner.commands.shared import (
 if TYPE_CHECKING:
     from al_learner.core.storage.records import Run, StoredClassifier
 
-app = typer.Typer(
-    help="List, compare, put back, export and remove the stored classifiers.", invoke_without_command=True
-)
+app = typer.Typer(help="List, compare, promote, export and delete stored classifiers.", invoke_without_command=True)
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="clf_id of a stored classifier.")]
 
 
 @app.callback()
 def models(context: typer.Context, database: Database = None, as_json: Json = False) -> None:
-    """List every stored classifier; or what a sub-command says."""
+    """List every stored classifier, or run a sub-command."""
     if context.invoked_subcommand is None:
         models_list(database, as_json)
     elif database or as_json:
@@ -53,7 +51,7 @@ def models_list(database: Database = None, as_json: Json = False) -> None:
 
 @app.command("show")
 def models_show(clf_id: Id, database: Database = None, as_json: Json = False) -> None:
-    """Show one classifier: what it was trained on and with, and how good it is, label by label."""
+    """Show one classifier: its training data, its strategies, and its score for each label."""
     from al_learner.core.lifecycle.quality_gate import describe_gate as worse_in_words
     from al_learner.core.training.candidate_selection import title, trained
     from al_learner.core.training.evaluation import describe_score
@@ -64,7 +62,7 @@ def models_show(clf_id: Id, database: Database = None, as_json: Json = False) ->
         return print_json(_plain(model, run))
     facts = [("stored", local_time(model.created_at)), ("size", f"{model.size_bytes / 1024:,.0f} KiB")]
     if run is None:
-        return print_table(("", ""), [*facts, ("stored by", "somebody else: al_runs does not know it")])
+        return print_table(("", ""), [*facts, ("stored by", "another program: al_runs does not know it")])
     metrics = run.metrics or {}
     score = {name: f"{metrics[name]:.3f}" for name in ("macro_f1", "log_loss", "calibration_error") if name in metrics}
     promoted = metrics.get("promoted")
@@ -95,7 +93,7 @@ def models_compare(
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two classifiers on the texts that both were measured on, by an exact McNemar test."""
+    """Compare two classifiers on the texts that both were measured on, with an exact McNemar test."""
     with open_project(database) as project:
         found = project.compare(a, b)
     if as_json:
@@ -105,7 +103,7 @@ def models_compare(
 
 @app.command("promote")
 def models_promote(clf_id: Id, wait: Wait = 10, database: Database = None, as_json: Json = False) -> None:
-    """Put a former classifier back: a copy of it and of its vectorizer becomes the newest, and is announced."""
+    """Make a former classifier the newest again: store a copy of it and of its vectorizer, and announce it."""
     with open_project(database) as project:
         finish(project.promote(clf_id, wait_s=wait), as_json)
 
@@ -113,11 +111,11 @@ def models_promote(clf_id: Id, wait: Wait = 10, database: Database = None, as_js
 @app.command("export")
 def models_export(
     clf_id: Id,
-    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="Where the pickle goes.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="The file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE and FILE.json.")] = False,
     database: Database = None,
 ) -> None:
-    """Write a classifier and its vectorizer as one scikit-learn Pipeline, and FILE.json with what it is."""
+    """Write a classifier and its vectorizer as one scikit-learn Pipeline, and FILE.json with its description."""
     with open_project(database) as project:
         sidecar = project.export(clf_id, file, force=force)
     say(f"{file}: a Pipeline from texts to labels; {sidecar}: its digest, versions and score")
@@ -125,20 +123,22 @@ def models_export(
 
 @app.command("prune")
 def models_prune(
-    keep: Annotated[int, typer.Option(metavar="N", min=1, help="How many of the newest classifiers stay.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing, and say what would be removed.")] = False,
+    keep: Annotated[int, typer.Option(metavar="N", min=1, help="How many of the newest classifiers are kept.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Delete nothing, and print what would be deleted.")
+    ] = False,
     wait: Wait = 10,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Remove old classifiers, but never the newest nor one that somebody asked to download."""
+    """Delete old classifiers. The newest one and those that somebody asked to download are kept."""
     from al_learner.core.models.catalogue import ranges
 
     with open_project(database) as project:
         found = project.prune(keep, dry_run=dry_run, wait_s=wait)
     if as_json:
         return print_json(asdict(found))
-    removed = "would be removed" if dry_run else "removed"
+    removed = "would be deleted" if dry_run else "deleted"
     for name, ids in (("classifiers", found.clf_ids), ("vectorizers", found.countvec_ids)):
         say(f"{len(ids):,} {name} {removed}{f': {ranges(ids)}' if ids else ''}")
     return None
@@ -168,7 +168,7 @@ def _row(model: StoredClassifier, run: Run | None) -> tuple[str, ...]:
 def _note(metrics: Mapping[str, Any]) -> str:
     notes = [f"copy of {metrics['promoted']['clf_id']}"] if "promoted" in metrics else []
     gate = metrics.get("gate", {})
-    verdict = {"worse": f"worse than {gate.get('against')}", "held": f"held: worse than {gate.get('against')}"}
+    verdict = {"worse": f"worse than {gate.get('against')}", "held": f"held back: worse than {gate.get('against')}"}
     return ", ".join([*notes, *filter(None, [verdict.get(gate.get("verdict"))])])
 
 
@@ -177,7 +177,7 @@ def _params(params: Mapping[str, Any]) -> str:
 
 
 def _print_classes(metrics: Mapping[str, Any]) -> None:
-    """Print precision, recall and the most frequent mistake of each label, the most frequent label first."""
+    """Print precision, recall and the most frequent error of each label, the most frequent label first."""
     labels = metrics["labels"]
     mistakes: dict[str, tuple[int, str]] = {}
     for true, predicted, count in metrics["confusion"]:
@@ -192,4 +192,4 @@ def _print_classes(metrics: Mapping[str, Any]) -> None:
         )
         for label, row in sorted(metrics["per_class"].items(), key=lambda item: -item[1]["support"])
     ]
-    print_table(("label", "texts", "precision", "recall", "most often taken for"), rows)
+    print_table(("label", "texts", "precision", "recall", "most often confused with"), rows)

@@ -28,7 +28,7 @@ def plugins_list(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command("show")
 def plugins_show(name: str, as_json: Json = False) -> None:
-    """Show one plug-in: its parameters, where it comes from, what its artifact needs; or why it cannot be loaded."""
+    """Show one plug-in: its parameters, its package, and what its artifact needs; or why it cannot be loaded."""
     from al_learner.core.registry import INTERFACES, allowed, names
 
     found = [plugin for plugin in _plugins() if plugin["name"] == name]
@@ -84,7 +84,7 @@ def _plugins() -> Iterator[dict[str, Any]]:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Say in words what a JSON schema allows."""
+    """Return in words what a JSON schema allows."""
     if "anyOf" in schema:
         return " or ".join(_type(part) for part in schema["anyOf"])
     if "enum" in schema or "const" in schema:

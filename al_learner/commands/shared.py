@@ -1,4 +1,4 @@
-"""What the commands share: options, the project that they work on, and how they print."""
+"""What the commands share: options, opening the project, and printing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ EXIT_NOTHING_TO_DO = 3
 
 Database = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="postgresql://… or sqlite:///FILE; by default the environment says."),
+    typer.Option(metavar="URL", help="postgresql://… or sqlite:///FILE; default: from the environment."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Wait = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="How long to wait for a run that is on.")]
+Wait = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0, help="How long to wait while another run is in progress.")
+]
 
 
 @contextmanager
 def open_project(database: str | None) -> Iterator[Project]:
-    """Open the project that `database`, or the environment, names."""
+    """Open the project of `database`, or of the environment."""
     from al_learner.core import events
     from al_learner.core.project import Project
 
@@ -46,7 +48,7 @@ def open_project(database: str | None) -> Iterator[Project]:
 
 
 def named_columns(column: Iterable[str] | None) -> dict[str, str]:
-    """Return which column holds which field, from options like ``text=body``."""
+    """Return the column of each field, from options like ``text=body``."""
     pairs = [pair.partition("=") for pair in column or ()]
     if wrong := [field for field, _, name in pairs if not field or not name]:
         raise SettingsError([f"--column {wrong[0]}: write FIELD=NAME, e.g. text=body"])
@@ -54,7 +56,7 @@ def named_columns(column: Iterable[str] | None) -> dict[str, str]:
 
 
 def progress_bar() -> Progress:
-    """Return a progress bar on a terminal's standard error; elsewhere it shows nothing."""
+    """Return a progress bar for standard error; it is hidden if that is no terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -69,7 +71,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(*columns, box=box.SIMPLE_HEAD, show_header=any(columns))
     for column in table.columns:
-        column.overflow = "fold"  # an ellipsis would hide what the row is about
+        column.overflow = "fold"  # do not cut the text with an ellipsis
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 160
@@ -77,7 +79,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON; what it does not know, like times, as text."""
+    """Print JSON; times and other objects as text."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
@@ -87,7 +89,7 @@ def say(text: str) -> None:
 
 
 def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the option
-    """Print what came of asking for a run; end with exit code 3 if there was nothing to do."""
+    """Print the result of a run; end with exit code 3 if there was nothing to do."""
     if as_json:
         print_json(asdict(result))
     else:
@@ -97,5 +99,5 @@ def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the opti
 
 
 def local_time(moment: datetime) -> str:
-    """Say a time in the zone of the machine."""
+    """Return a time as text, in the machine's time zone."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

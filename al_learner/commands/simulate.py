@@ -36,7 +36,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
         typer.Option("--column", metavar="FIELD=NAME", help="Which column holds a field, e.g. text=body."),
     ] = None,
     texts: Annotated[
-        int | None, typer.Option(min=10, help="Take as many texts, at random, another choice with each seed.")
+        int | None, typer.Option(min=10, help="Use so many random texts; they differ with each seed.")
     ] = None,
     classifiers: Annotated[str | None, typer.Option(help=f"{STRATEGIES} Default: the project's default.")] = None,
     vectorizers: Annotated[str | None, typer.Option(help="Likewise.")] = None,
@@ -49,16 +49,17 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     rounds: Annotated[
         int | None, typer.Option(min=1, help="Default: up to 1,000 labels, if there are as many texts.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with texts, votes and chance of its own.")] = 3,
-    annotators: Annotated[int, typer.Option(min=1, help="How many there are.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own random texts and votes.")] = 3,
+    annotators: Annotated[int, typer.Option(min=1, help="Number of annotators.")] = 1,
     votes: Annotated[
-        int | None, typer.Option(min=1, help="Votes on each text, of as many annotators. Default: all vote on each.")
+        int | None,
+        typer.Option(min=1, help="Votes on each text, from different annotators. Default: all annotators vote."),
     ] = None,
     noise: Annotated[
         str,
         typer.Option(
             metavar="KIND:RATE",
-            help="uniform:0.1, all annotators err in a tenth of their votes; careless:0.5, one of them in half.",
+            help="uniform:0.1: all annotators err in 10% of their votes; careless:0.5: one of them errs in 50%.",
         ),
     ] = "uniform:0",
     target: Annotated[
@@ -67,14 +68,15 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one a core.")] = None,
     folder: Annotated[
-        Path, typer.Option(help="Where report, numbers and finished projects go, and finished ones are found again.")
+        Path,
+        typer.Option(help="Folder for the report, the numbers and finished projects, which are found again there."),
     ] = Path("al-learner-simulation"),
     as_json: Json = False,
 ) -> None:
-    """Compare strategies on a labelled corpus: play it as many projects, from nothing, by the code that a worker runs.
+    """Compare strategies on a labelled corpus: replay it as many projects, with the code that a worker runs.
 
     Each project is a combination of the strategies and a seed. A fifth of the texts is held out of it; accuracy is
-    measured on those. Interrupted, the same command goes on from the projects that are finished.
+    measured on those. After an interruption the same command goes on from the finished projects.
     """
     from al_learner.core.simulation.grid import Grid
     from al_learner.core.simulation.metrics import curves, default_target, rows, same, table

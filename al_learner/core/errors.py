@@ -4,19 +4,19 @@
 
     AlLearnerError
     ├── SettingsError              settings, plug-in names and parameters; all problems at once
-    ├── PluginError                a plug-in cannot be loaded, raised, or returned the wrong thing
-    │   └── ArtifactError          what training yielded cannot be read by the neighbours
-    ├── DataError                  a file, or texts and labels, that cannot be used as they are
+    ├── PluginError                a plug-in cannot be loaded, raised, or returned a wrong object
+    │   └── ArtifactError          what it returned cannot be read by the other services
+    ├── DataError                  a file, or texts and labels, cannot be used as they are
     ├── SchemaError                a table or a column is missing
-    │   └── MigrationError         ... in al_runs, and only a person can help
-    ├── UntrustedError             a stored classifier or vectorizer is not ours, or was changed
+    │   └── MigrationError         ... in al_runs, and this user may not change it
+    ├── UntrustedError             a stored classifier or vectorizer is not from al_learner, or was changed
     ├── TrainerError               the training process died, was killed, or took too long
     ├── BusyError                  another run holds the lock
     ├── DatabaseError              the database refused or failed
     │   └── DatabaseUnavailable    ... and may answer later
     └── ChannelError               Redis refused, failed or did not answer
 
-A library's error crosses our boundary only as one of these, raised ``from`` the original.
+Errors of libraries are raised as one of these, ``from`` the original.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SettingsError(AlLearnerError):
     Attributes
     ----------
     problems : tuple of str
-        One sentence a problem: its name, the value, what is allowed.
+        One sentence for each problem: the setting, the value, what is allowed.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class PluginError(AlLearnerError):
 
 
 class ArtifactError(PluginError):
-    """An artifact names code that those who read it do not have."""
+    """An artifact needs code that its readers do not have."""
 
 
 class DataError(AlLearnerError, ValueError):
@@ -63,7 +63,7 @@ class MigrationError(SchemaError):
 
 
 class UntrustedError(AlLearnerError):
-    """A stored classifier or vectorizer was not stored by us, or was changed since."""
+    """A stored classifier or vectorizer was not stored by al_learner, or was changed later."""
 
 
 class TrainerError(AlLearnerError):
@@ -80,14 +80,14 @@ class DatabaseError(AlLearnerError):
     Attributes
     ----------
     sqlstate : str
-        PostgreSQL's code of the reason; empty where there is none.
+        PostgreSQL's error code; empty if there is none.
     """
 
     sqlstate = ""
 
 
 class DatabaseUnavailable(DatabaseError):
-    """The database cannot be reached, or broke the connection; later it may answer."""
+    """The database cannot be reached, or the connection broke. It may answer later."""
 
 
 class ChannelError(AlLearnerError):

@@ -17,7 +17,7 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
 
 
 def configure(form: Literal["text", "json"], *, level: int = logging.INFO) -> None:
-    """Write events to standard error, as text or as a JSON object a line."""
+    """Write events to standard error, one line each, as text or as a JSON object."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     _LOGGER.addHandler(handler)

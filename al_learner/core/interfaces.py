@@ -1,8 +1,8 @@
-"""The four interfaces that a plug-in can implement, and the small types they exchange.
+"""The four interfaces of plug-ins, and the small types that they exchange.
 
 A *strategy* is a frozen pydantic model: its fields are its parameters. Unknown, misspelt or out-of-range
-parameters are refused, by name, when it is made. What training yields is another object, the *artifact*;
-artifacts are stored, strategies never.
+parameters are refused, by name, when it is made. Training returns another object, the *artifact*. Artifacts are stored,
+strategies are not.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class Estimator(Protocol):
 
 
 class Strategy(BaseModel, ABC):
-    """What every plug-in is: named parameters, checked when it is made, and never changed."""
+    """Base class of all plug-ins: named parameters, checked when it is made, then unchangeable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     requires: ClassVar[tuple[str, ...]] = ("scikit-learn", "numpy", "scipy")
-    """Distribution names of what a reader needs to unpickle and use this strategy's artifact."""
+    """Distributions that are needed to unpickle and use this strategy's artifact."""
 
 
 class Vectorizer(Strategy):
@@ -81,12 +81,12 @@ class Vectorizer(Strategy):
 
     @abstractmethod
     def fit(self, texts: Iterable[str]) -> Transformer:
-        """Learn from the corpus what the columns are.
+        """Learn the columns from the corpus.
 
         Parameters
         ----------
         texts : iterable of str
-            All texts of the project. It can be read once only, and may be larger than the memory.
+            All texts of the project. It can be iterated only once, and may not fit into memory.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class Vectorizer(Strategy):
 
 @dataclass(frozen=True)
 class LinearStart:
-    """The last linear model, aligned to the columns and classes of the fit that may start from it.
+    """The last linear model, aligned with the columns and classes of the next fit.
 
     Attributes
     ----------
@@ -111,14 +111,14 @@ class LinearStart:
 
 
 class Classifier(Strategy):
-    """Learns to tell the labels from the features."""
+    """Learns to predict labels from features."""
 
     @abstractmethod
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         """Train on labelled rows.
 
-        The core selects the columns that occur, limits the threads, and wraps the result in a pipeline;
-        a classifier need not.
+        The core selects the columns that occur, limits the threads, and puts the result into a pipeline. A classifier
+        need not do that.
 
         Parameters
         ----------
@@ -134,29 +134,29 @@ class Classifier(Strategy):
         """
 
     def fit_from(self, X: csr_matrix, y: Labels, start: LinearStart) -> Estimator:
-        """Train like ``fit``, free to begin at the last model of this strategy.
+        """Train like ``fit``; the last model of this strategy may be used as the start.
 
-        Called only when strategy, parameters and vectorizer are those of the last model. The result must be
-        the one that ``fit`` would give, within its tolerance.
+        Called only if strategy, parameters and vectorizer are those of the last model. The result must equal that of
+        ``fit``, within its tolerance.
         """
         del start
         return self.fit(X, y)
 
 
-class Chooser(Classifier):
-    """Stands for other classifiers: one of its candidates is trained and stored in its place.
+class ModelSelector(Classifier):
+    """A classifier that selects one of its candidates, which is then trained and stored.
 
-    It only says how far off each candidate is; the core finds the candidates, compares them, and trains the one that is
-    chosen.
+    It only computes the losses of a candidate. The core makes the candidates, compares their losses, and trains the one
+    that is selected.
     """
 
     candidates: tuple[str, ...] = Field(
-        min_length=1, description="Classifiers, NAME or NAME(parameter=value); the one to prefer and begin with first."
+        min_length=1, description="Classifiers, NAME or NAME(parameter=value), the preferred one first."
     )
-    min_labels: int = Field(default=2, ge=2, description="Labelled texts from which on it is chosen.")
+    min_labels: int = Field(default=2, ge=2, description="With fewer labelled texts the first candidate is trained.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
-        """Raise TypeError: what is trained is a candidate, which `Learner` and `Project` choose."""
+        """Raise TypeError: `Learner` and `Project` train one of the candidates instead."""
         del X, y
         raise TypeError(f"{self!r} is not trained itself: Learner and Project train one of its candidates")
 
@@ -164,7 +164,7 @@ class Chooser(Classifier):
     def losses(
         self, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]
     ) -> NDArray[np.floating[Any]]:
-        """Return how far off a candidate is on each row when it has not seen that row.
+        """Return a candidate's loss on each row, by models that were not trained on that row.
 
         Parameters
         ----------
@@ -177,14 +177,14 @@ class Chooser(Classifier):
         Returns
         -------
         ndarray of shape (n_rows,)
-            Lower is better; nan where it cannot be told. The same rows for every candidate.
+            Lower is better; nan where it is unknown, for the same rows with every candidate.
         """
 
 
 class InitSampler(Strategy):
-    """Starts a project without any labelled text: picks texts and gives them labels."""
+    """Starts a project that has no labelled text: picks texts and gives them labels."""
 
-    random_state: int | None = Field(default=None, ge=0, description="Seed; none: a new one each time.")
+    random_state: int | None = Field(default=None, ge=0, description="Seed; none: another one at each run.")
 
     @abstractmethod
     def sample(
@@ -195,13 +195,13 @@ class InitSampler(Strategy):
         Parameters
         ----------
         texts : sequence of str
-            All non-empty texts. It may be backed by the database: touch only what is needed.
+            All texts that are not blank. Each access may read from the database, so access only what is needed.
         labels : sequence of str
             The label names, at least two, without duplicates.
         size : int
             How many texts to pick, at least 2; at most ``len(texts)`` of them are different.
         rng : numpy.random.Generator
-            The only source of chance.
+            The only source of randomness.
 
         Returns
         -------
@@ -212,23 +212,23 @@ class InitSampler(Strategy):
         """
 
     def pick(self, n_texts: int, size: int, rng: np.random.Generator) -> Codes:
-        """Return `size` random positions, different ones as far as `n_texts` allows."""
+        """Return `size` random positions; they are different if there are enough texts."""
         rounds, rest = divmod(size, n_texts)
         picks = [rng.permutation(n_texts) for _ in range(rounds)]
         return np.concatenate([*picks, rng.choice(n_texts, rest, replace=False)]).astype(np.intp)
 
     def deal(self, labels: Sequence[str], size: int, rng: np.random.Generator) -> list[str]:
-        """Return `size` labels, each in its turn, in random order: as many different ones as possible."""
+        """Return `size` labels in random order, all labels equally often as far as possible."""
         order = rng.permutation(len(labels))
         return [labels[order[i % len(order)]] for i in range(size)]
 
     def scan(self, texts: Sequence[str], at_most: int, rng: np.random.Generator) -> Iterator[tuple[int, str]]:
-        """Yield position and text of a random sample: every so-many-th from a random one on, to be read in few pieces.
+        """Yield position and text of a random sample: every n-th text from a random start, read in few pieces.
 
         Parameters
         ----------
         at_most : int
-            How many texts are read; at least half as many, if there are.
+            Maximum number of texts. At least half as many are read, if there are so many.
         """
         step = -(-len(texts) // at_most)
         start = int(rng.integers(step))
@@ -259,7 +259,7 @@ class Votes:
 
     @property
     def is_shared(self) -> NDArray[np.bool_]:
-        """Whether somebody else voted on the same text, for each vote, shape (n_votes,)."""
+        """For each vote, whether another annotator voted on the same text, shape (n_votes,)."""
         n_votes = np.bincount(self.text)[self.text]
         width = self.annotator.max(initial=-1) + 2
         _, pair, own = np.unique(self.text * width + self.annotator + 1, return_inverse=True, return_counts=True)
@@ -267,7 +267,7 @@ class Votes:
 
 
 class LabelAggregator(Strategy):
-    """Settles each text's label from the votes it got."""
+    """Aggregates the votes on each text to one label."""
 
     requires: ClassVar[tuple[str, ...]] = ()
 
@@ -275,16 +275,16 @@ class LabelAggregator(Strategy):
     def aggregate(self, votes: Votes) -> Codes:
         """Return one label code for each text, shape (n_texts,), intp.
 
-        A tie keeps the stored label if it is among the tied; otherwise the tied label that was voted first wins.
+        In a tie the stored label stays if it is among the tied labels; else the tied label that was voted first wins.
         """
 
     def accuracies(self, votes: Votes) -> NDArray[np.float64] | None:
-        """Estimate how often each annotator is right; None, as by default, if this aggregator does not.
+        """Estimate each annotator's accuracy; None, the default, if this aggregator does not estimate it.
 
         Returns
         -------
         accuracies : ndarray of shape (n_annotators,), float64, or None
-            Shares from 0 to 1, by annotator code; NaN where there is nothing to tell from.
+            Shares from 0 to 1, by annotator code; NaN where there is no shared vote.
         """
         del votes
         return None

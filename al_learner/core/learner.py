@@ -1,4 +1,4 @@
-"""`Learner`: a vectorizer and a classifier in memory, with scikit-learn manners and without a database."""
+"""`Learner`: a vectorizer and a classifier in memory, as a scikit-learn estimator, without a database."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from al_learner.core.errors import DataError
-from al_learner.core.interfaces import Chooser, Classifier, Labels, Strategy, Vectorizer
+from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import Kind, candidates, changed, strategy
-from al_learner.core.training.candidate_selection import Choice, ModelSelector, candidate_losses
+from al_learner.core.training.candidate_selection import CandidateSelector, Choice, candidate_losses
 from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, transform
 
 _KINDS: tuple[Kind, ...] = ("classifier", "vectorizer")
 
 
 class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A text classifier with scikit-learn manners.
+    """A text classifier that is a scikit-learn estimator.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     transformer_ : transformer
-        What the vectorizer learnt: ``transform(texts)`` gives float32 CSR.
+        The fitted vectorizer: ``transform(texts)`` returns float32 CSR.
     pipeline_ : sklearn.pipeline.Pipeline
-        From features to labels: the columns that occur, then the classifier's estimator.
+        From features to labels: selects the columns that occur, then applies the classifier's estimator.
     choice_ : Choice
-        Which candidate was trained and why, if the classifier chooses among others, as ``auto`` does.
+        Which candidate was trained and why, if the classifier is a model selector, as ``auto`` is.
 
     Examples
     --------
@@ -61,14 +61,14 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         texts : iterable of str
             A list, an array, a pandas Series.
         y : array-like of shape (n_texts,)
-            A label for each, at least two different ones.
+            One label for each text, at least two different ones.
 
         Raises
         ------
         DataError
-            Texts and labels cannot be trained on as they are.
+            Texts and labels cannot be used as they are.
         SettingsError, PluginError
-            A strategy is unknown, or failed.
+            A strategy is unknown or failed.
         """
         texts = checked_texts(texts)
         labels = np.asarray(y)
@@ -79,7 +79,7 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         classifier = cast(Classifier, self._resolved("classifier"))
         self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
         X = transform(self.transformer_, texts)
-        if isinstance(classifier, Chooser):
+        if isinstance(classifier, ModelSelector):
             self.choice_, classifier = _selected(classifier, X, labels)
         self.pipeline_ = fit_classifier(classifier, X, labels)
         self.classes_ = self.pipeline_.classes_
@@ -148,18 +148,18 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     return listed
 
 
-def _selected(chooser: Chooser, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
-    made = candidates(chooser)
-    selector = ModelSelector(chooser, made)
-    if selector.is_due(None, len(y)):
-        choice = selector.select(None, len(y), lambda name: candidate_losses(chooser, made[name], X, y))
+def _selected(selector: ModelSelector, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
+    made = candidates(selector)
+    selection = CandidateSelector(selector, made)
+    if selection.is_due(None, len(y)):
+        choice = selection.select(None, len(y), lambda name: candidate_losses(selector, made[name], X, y))
     else:
-        choice = Choice(selector.selected(None), len(y), {}, {}, {})
+        choice = Choice(selection.selected(None), len(y), {}, {}, {})
     return choice, made[choice.name]
 
 
 def _is_missing(label: Any) -> bool:
     try:
         return label is None or bool(label != label)  # noqa: PLR0124 - NaN
-    except TypeError:  # pandas.NA is not even that
+    except TypeError:  # pandas.NA cannot be compared
         return True

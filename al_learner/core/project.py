@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.configuration.settings import Settings
+from al_learner.core.deprecated import DeprecatedMethods
 from al_learner.core.errors import DataError
 from al_learner.core.events import event
 from al_learner.core.exchange import loading
@@ -18,7 +19,7 @@ from al_learner.core.exchange.loading import Loaded
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
 from al_learner.core.lifecycle.announcements import Announcements
-from al_learner.core.lifecycle.job_builder import Jobs
+from al_learner.core.lifecycle.job_builder import JobBuilder
 from al_learner.core.lifecycle.project_state import ProjectState, StateReader
 from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
@@ -31,12 +32,12 @@ from al_learner.core.service.redis_channels import Channels
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Pruned, Run, StoredClassifier
 from al_learner.core.storage.storage import Storage
 from al_learner.core.storage.upgrade import upgrade_runs
-from al_learner.core.training.candidate_selection import ModelSelector
+from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Trainer
 
 
-class Project:
+class Project(DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters
@@ -61,7 +62,7 @@ class Project:
     def of(
         cls, settings: Settings, *, trainer: Trainer | None = None, pause: Callable[[float], object] = time.sleep
     ) -> Self:
-        """Open a project with settings that were read already, and what a worker brings along."""
+        """Open a project with settings that were read already, and a worker's own trainer and pause."""
         project = cls.__new__(cls)
         project._open(settings, trainer, pause)  # noqa: SLF001 - its own
         return project
@@ -69,16 +70,16 @@ class Project:
     def _open(
         self, settings: Settings, trainer: Trainer | None = None, pause: Callable[[float], object] = time.sleep
     ) -> None:
-        """Put everything together; nothing below opens a connection of its own."""
+        """Create and connect all parts. No part opens a connection of its own."""
         self.settings = settings
         self._storage = storage = Storage.at(settings.database, pause=pause)
         self._channels = Channels(settings) if settings.has_redis else None
         self._trainer = trainer or InProcessTrainer(storage.tables)
         self._models = TrustedModels(storage, key=settings.signing_secret)
         self._catalogue = Catalogue(storage, self._models, key=settings.signing_secret)
-        self._jobs = Jobs(settings, storage, self._models)
+        self._jobs = JobBuilder(settings, storage, self._models)
         gate = Gate(settings.gate, storage.runs, self._models)
-        selector = ModelSelector(settings.strategies.classifier, settings.candidates)
+        selector = CandidateSelector(settings.strategies.classifier, settings.candidates)
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
         self._reader = StateReader(settings, storage, **parts)
@@ -87,15 +88,15 @@ class Project:
         )
         self._is_prepared = False
 
-    # -- what is due, and doing it ------------------------------------------------------------------------------
+    # -- runs ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Make sure that LabelForward's tables are there, and make or migrate al_runs; done at the first need.
+        """Check LabelForward's tables, and create or migrate al_runs; done once, when first needed.
 
         Raises
         ------
         SchemaError
-            Names what is missing and what creates it.
+            Names what is missing, and what creates it.
         """
         if not self._is_prepared:
             self._storage.tables.check()
@@ -103,33 +104,33 @@ class Project:
             self._is_prepared = True
 
     def upgrade(self) -> bool:
-        """Make or migrate al_runs. Return whether there was something to do."""
+        """Create or migrate al_runs. Return whether it changed."""
         if upgraded := upgrade_runs(self._storage.database):
             event("al_runs.upgraded")
         return upgraded
 
-    def read_state(self, *, heard_init: bool = False) -> ProjectState:
-        """Read what is stored and tell what is due; `heard_init`: db_helper said that loading is over."""
+    def read_state(self, *, init_received: bool = False) -> ProjectState:
+        """Read what is stored and decide what is due. `init_received`: db_helper has loaded all data."""
         self.prepare()
-        return self._reader.read(heard_init=heard_init)
+        return self._reader.read(init_received=init_received)
 
-    def reconcile(self, *, heard_init: bool = False, may_announce: bool = True) -> ProjectState:
-        """Read the state, and do the most urgent thing that is due; the state says what that was.
+    def reconcile(self, *, init_received: bool = False, may_announce: bool = True) -> ProjectState:
+        """Read the project state, and do the most urgent step that is due; `due` of the result says which.
 
         Parameters
         ----------
-        heard_init : bool
-            db_helper said that loading is over.
+        init_received : bool
+            db_helper has sent `init`: all data is loaded.
         may_announce : bool
-            False: announcements wait, for nobody listened a moment ago.
+            False: do not announce now, because a moment ago there was no subscriber.
 
         Raises
         ------
         BusyError
-            Another run is on.
+            Another run is in progress.
         """
         self.prepare()
-        return self._lifecycle.reconcile(heard_init=heard_init, may_announce=may_announce)
+        return self._lifecycle.reconcile(init_received=init_received, may_announce=may_announce)
 
     def update(self, *, force: bool = False, refit: bool = False, wait_s: float = 0) -> Result:
         """Train on the votes, if enough new samples are there.
@@ -137,16 +138,16 @@ class Project:
         Parameters
         ----------
         force : bool
-            Ignore the batch size, and nothing else.
+            Ignore the batch size, but no other condition.
         refit : bool
             Fit a new vectorizer.
         wait_s : float
-            Seconds to wait for a run that is on.
+            Seconds to wait while another run is in progress.
 
         Raises
         ------
         AlLearnerError
-            The run failed; al_runs says so, and nothing else was stored.
+            The run failed. al_runs records it; nothing else was stored.
         """
         self.prepare()
         return self._lifecycle.update(force=force, refit=refit, wait_s=wait_s)
@@ -157,15 +158,15 @@ class Project:
         return self._lifecycle.init(force=force, wait_s=wait_s)
 
     def announce(self) -> int:
-        """Tell the predictor that there is a new classifier. Return how many heard it; 0 also when Redis failed."""
+        """Tell the predictor of the newest classifier. Return the number of subscribers; 0 also if Redis failed."""
         return self._announcements.announce()
 
     def repeat_announcement(self) -> None:
-        """Announce the newest classifier again if the app has been locked for long."""
+        """Announce the newest classifier again if the app has been locked for a long time."""
         self._announcements.repeat_if_locked()
 
     def is_announcement_pending(self, newest: Run | None) -> bool:
-        """Whether nobody has heard of the newest success, so that it must be announced again."""
+        """Whether the announcement of the newest successful run has not been received yet."""
         return self._announcements.is_pending(newest)
 
     def listen(self, on_message: Callable[[str], object], stop: threading.Event) -> None:
@@ -176,18 +177,18 @@ class Project:
             self._channels.listen(on_message, stop)
 
     def change_token(self) -> str | None:
-        """Return what stays the same as long as nobody writes to the database; None where that cannot be told."""
+        """Return a token that stays the same as long as nobody writes to the database; None on SQLite."""
         return self._storage.database.change_token()
 
-    # -- looking at it, and filling it ---------------------------------------------------------------------------
+    # -- status, models and data ---------------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """Tell how the project stands; trains nothing."""
+        """Return the status of the project; trains nothing."""
         state = self.read_state()
-        return read_status(state, self._storage, self._models, self._catalogue.advice(state.truth))
+        return read_status(state, self._storage, self._models, self._catalogue.stopping_advice(state.truth))
 
     def vitals(self) -> Vitals:
-        """Return what a monitor is told.
+        """Return the figures for monitoring.
 
         Raises
         ------
@@ -199,9 +200,9 @@ class Project:
         return read_vitals(self._storage, self._announcements, is_subscribed=is_subscribed)
 
     def models(self) -> list[tuple[StoredClassifier, Run | None]]:
-        """Return every stored classifier, the newest first, with the run that stored it; None if it is not ours.
+        """Return every stored classifier, the newest first, with its run; None if al_runs does not know it.
 
-        Of a run's metrics what is large is left out; `model` returns all of it.
+        The large parts of a run's metrics are left out; `model` returns them.
         """
         self.prepare()
         return self._catalogue.listed()
@@ -218,56 +219,56 @@ class Project:
         return self._catalogue.shown(clf_id)
 
     def compare(self, a: int, b: int) -> Comparison:
-        """Compare two classifiers on the slice texts that both have, against the labels of now.
+        """Compare two classifiers on the hold-out texts that both have, against the labels of now.
 
         Raises
         ------
         DataError
-            They cannot be compared; says why.
+            They cannot be compared; the message says why.
         """
         return self._catalogue.compare(a, b, self.read_state().truth)
 
     def promote(self, clf_id: int, *, wait_s: float = 0) -> Result:
-        """Store a copy of a former pair as the newest, and announce it. The next training supersedes it.
+        """Store a copy of a former model as the newest, and announce it. The next training replaces it.
 
-        No text changes: what was voted since that pair was trained still counts as taken up.
+        No text changes: votes that came after that model was trained do not become new samples again.
 
         Parameters
         ----------
         clf_id : int
         wait_s : float
-            Seconds to wait for a run that is on.
+            Seconds to wait while another run is in progress.
 
         Raises
         ------
         DataError
             There is no such classifier.
         UntrustedError
-            It was not stored by us, or was changed since.
+            It was not stored by al_learner, or was changed later.
         """
         self.prepare()
         return self._lifecycle.promote(clf_id, wait_s=wait_s)
 
     def prune(self, keep: int, *, dry_run: bool = False, wait_s: float = 0) -> Pruned:
-        """Remove all but the newest `keep` classifiers, and the vectorizers that none of the others needs.
+        """Delete all but the newest `keep` classifiers, and the vectorizers that no other classifier needs.
 
-        Classifiers that somebody asked to download stay, like whatever was not stored by us. al_runs keeps its rows.
+        Classifiers that somebody asked to download stay, and those that al_runs does not know. al_runs keeps its rows.
         """
         self.prepare()
         return self._catalogue.prune(keep, dry_run=dry_run, wait_s=wait_s)
 
     def export(self, clf_id: int, file: Path | str, *, force: bool = False) -> Path:
-        """Write a pair as one pickled scikit-learn Pipeline from texts to labels; see `export.export`."""
+        """Write a model as one pickled scikit-learn Pipeline from texts to labels; see `export.export`."""
         self.prepare()
         return self._catalogue.export(clf_id, Path(file), force=force)
 
     def annotators(self, *, n_disputed: int = 10) -> Agreement:
-        """Tell how annotators agree with the settled labels, and name the texts that they disagree on most.
+        """Return how annotators agree with the aggregated labels, and the texts with most disagreement.
 
         Parameters
         ----------
         n_disputed : int
-            How many texts to name, at most.
+            How many texts to return, at most.
         """
         self.prepare()
         found = agreement(
@@ -280,8 +281,8 @@ class Project:
         texts = self._storage.tables.texts("text_data", [text.text_id for text in found.disputed])
         return with_excerpts(found, texts)
 
-    def pair(self, clf_id: int | None = None) -> tuple[Transformer, Estimator]:
-        """Load a stored classifier, by default the newest, and the vectorizer that it was trained with.
+    def load_model(self, clf_id: int | None = None) -> tuple[Transformer, Estimator]:
+        """Load a stored model, by default the newest: a vectorizer and a classifier.
 
         Returns
         -------
@@ -295,7 +296,7 @@ class Project:
         DataError
             There is no such classifier.
         UntrustedError
-            It was not stored by us, or was changed since; it is not loaded.
+            It was not stored by al_learner, or was changed later. It is not loaded.
         """
         self.prepare()
         if clf_id is None and not (clf_id := self._storage.tables.newest_clf_id()):
@@ -304,7 +305,7 @@ class Project:
         return transformer, classifier
 
     def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
-        """Predict labels with a stored classifier, by default the newest; raises like `pair`.
+        """Predict labels with a stored classifier, by default the newest; raises like `load_model`.
 
         Parameters
         ----------
@@ -312,10 +313,10 @@ class Project:
             By default every text of the project.
         clf_id : int, optional
         """
-        yield from self._catalogue.predict(texts, *self.pair(clf_id))
+        yield from self._catalogue.predict(texts, *self.load_model(clf_id))
 
     def load_texts(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-        """Append texts, from a file or from memory; all or none. LabelForward's tables are made where there are none.
+        """Append texts from a file or from memory; all or none. Missing tables of LabelForward are created.
 
         Parameters
         ----------
@@ -326,7 +327,7 @@ class Project:
         Raises
         ------
         DataError
-            Names the file, the first bad line and the reason.
+            Names the file, the first wrong line and the reason.
         """
         return loading.load_texts(self._storage.tables, source, **options)
 
@@ -343,7 +344,7 @@ class Project:
         return loading.load_votes(self._storage.tables, source, **options)
 
     def close(self) -> None:
-        """Close every connection; a trainer that was brought along is its owner's to close."""
+        """Close every connection. A trainer that was passed in stays open."""
         self._storage.database.close()
         if self._channels is not None:
             self._channels.close()

@@ -1,4 +1,4 @@
-"""From a kind, a name and parameters to a strategy. The only module that knows stevedore."""
+"""Makes strategies from kind, name and parameters. The only module that knows stevedore."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from stevedore.named import NamedExtensionManager
 
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
 
 Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator"]
 
@@ -31,25 +31,25 @@ _ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
 
 
 def group(kind: Kind) -> str:
-    """Return the entry-point group in which plug-ins of a kind are found."""
+    """Return the entry-point group of a kind of plug-ins."""
     return f"al_learner.{kind}s"
 
 
 def strategy(kind: Kind, name: str, **params: Any) -> Strategy:
-    """Make a strategy from its name and parameters; only this one plug-in is loaded.
+    """Make a strategy from its name and parameters. No other plug-in is loaded.
 
     Raises
     ------
     SettingsError
-        The name is unknown, or parameters are; all wrong parameters at once.
+        The name or a parameter is unknown or wrong. All wrong parameters are reported at once.
     PluginError
-        The plug-in cannot be loaded, or is not what its group promises.
+        The plug-in cannot be loaded, or is not of the kind of its group.
     """
     return _make(kind, name, strategy_class(kind, name), params)
 
 
 def changed(kind: Kind, obj: Strategy, **params: Any) -> Strategy:
-    """Make a copy of a strategy with some parameters changed; wrong ones raise SettingsError."""
+    """Return a copy of a strategy with some parameters changed. Wrong ones raise SettingsError."""
     return _make(kind, type(obj).__name__, type(obj), {**dict(obj), **params})
 
 
@@ -76,18 +76,18 @@ def strategy_class(kind: Kind, name: str) -> type[Strategy]:
 
 
 def entry_points(kind: Kind) -> list[EntryPoint]:
-    """Return what is installed under a kind, sorted by name; nothing is loaded."""
+    """Return the installed plug-ins of a kind, sorted by name. Nothing is loaded."""
     manager: NamedExtensionManager[Any] = NamedExtensionManager(group(kind), names=[])
     return sorted(manager.list_entry_points(), key=lambda entry_point: entry_point.name)
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the names that are installed under a kind; nothing is loaded."""
+    """Return the names of the installed plug-ins of a kind. Nothing is loaded."""
     return [entry_point.name for entry_point in entry_points(kind)]
 
 
 def origin(kind: Kind, entry_point: EntryPoint) -> str:
-    """Return which distribution an entry point comes from, as ``name version``."""
+    """Return the distribution of an entry point, as ``name version``."""
     for installed in importlib.metadata.entry_points(group=group(kind), name=entry_point.name):
         if installed.value == entry_point.value and installed.dist is not None:
             return f"{installed.dist.name} {installed.dist.version}"
@@ -96,7 +96,7 @@ def origin(kind: Kind, entry_point: EntryPoint) -> str:
 
 @dataclass(frozen=True)
 class Spec:
-    """A strategy as plain data: what is recorded in al_runs, and what crosses to the training process.
+    """A strategy as plain data, for al_runs and for the training process.
 
     Attributes
     ----------
@@ -111,19 +111,19 @@ class Spec:
 
     @classmethod
     def of(cls, kind: Kind, obj: Strategy) -> Spec:
-        """Describe a strategy; nothing is loaded."""
+        """Describe a strategy. Nothing is loaded."""
         value = f"{type(obj).__module__}:{type(obj).__qualname__}"
         name = next((e.name for e in entry_points(kind) if e.value.replace(" ", "") == value), value)
         return cls(name, obj.model_dump(mode="json"))
 
     @classmethod
     def read(cls, kind: Kind, item: str) -> Spec:
-        """Read ``NAME`` or ``NAME(parameter=value, …)``; a value is JSON or a word.
+        """Parse ``NAME`` or ``NAME(parameter=value, …)``. A value is JSON or a word.
 
         Raises
         ------
         SettingsError
-            It is written otherwise.
+            It is written in another form.
         """
         match = _ITEM.fullmatch(item)
         pairs = [pair.partition("=") for pair in split(match["params"] or "")] if match else []
@@ -132,7 +132,7 @@ class Spec:
         return cls(match["name"], {name.strip(): _read_value(value.strip()) for name, _, value in pairs})
 
     def __str__(self) -> str:
-        """Return it as `read` reads it."""
+        """Return it in the form that `read` parses."""
         params = ", ".join(f"{name}={_value(value)}" for name, value in self.params.items())
         return f"{self.name}({params})" if params else self.name
 
@@ -144,32 +144,36 @@ class Spec:
         try:
             cls = getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as exc:
-            raise PluginError(f"{kind} {self.name}: a strategy's class must stand at the top of a module") from exc
+            raise PluginError(
+                f"{kind} {self.name}: a strategy's class must be defined at the top level of a module"
+            ) from exc
         return _make(kind, self.name, cls, self.params)
 
 
 def candidates(
-    chooser: Chooser, params: Mapping[str, Mapping[str, Any]] | None = None, packages: Collection[str] | None = None
+    selector: ModelSelector,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    packages: Collection[str] | None = None,
 ) -> dict[str, Classifier]:
-    """Make what a classifier chooses among, by what it is called: ``NAME``, or ``NAME(parameter=value)``.
+    """Make the candidates of a model selector. Their names are ``NAME`` or ``NAME(parameter=value)``.
 
     Parameters
     ----------
     params : mapping of str to dict
-        Parameters by plug-in, which go before the plug-in's defaults and the chooser's, not before what somebody asked
-        of the chooser.
+        Parameters by plug-in, from the settings. They override the defaults of plug-in and selector, but not
+        parameters that were given to the selector itself.
     packages : collection of str, optional
-        Distributions that those who read the classifier have; candidates that require others are left out.
+        Distributions that the readers of the classifier have. Candidates that require others are left out.
 
     Raises
     ------
     SettingsError
-        Names every candidate that is unknown, or wrong parameters of it; or none is left.
+        Names every unknown candidate and every wrong parameter. Or no candidate is left.
     """
     made: dict[str, Classifier] = {}
     problems: list[str] = []
-    is_asked_for = "candidates" in chooser.model_fields_set
-    for item in chooser.candidates:
+    is_asked_for = "candidates" in selector.model_fields_set
+    for item in selector.candidates:
         try:
             spec = Spec.read("classifier", item)
             given = (params or {}).get(spec.name, {})
@@ -179,14 +183,16 @@ def candidates(
             problems += exc.problems
         except PluginError as exc:
             problems.append(str(exc))
-    problems += [f"candidate {name!r} chooses itself" for name, one in made.items() if isinstance(one, Chooser)]
+    problems += [
+        f"candidate {name!r} is a model selector itself" for name, one in made.items() if isinstance(one, ModelSelector)
+    ]
     if problems:
         raise SettingsError(problems)
     if packages is not None:
         has = {*map(canonical, packages)}
         made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
     if not made:
-        listed, has_alone = ", ".join(chooser.candidates), ", ".join(packages or ())
+        listed, has_alone = ", ".join(selector.candidates), ", ".join(packages or ())
         raise SettingsError(
             [
                 (
@@ -199,7 +205,7 @@ def candidates(
 
 
 def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:
-    """Split at commas outside brackets; blanks around the parts do not count."""
+    """Split at commas outside brackets, and strip the parts."""
     depth, items = 0, [""]
     for character in text:
         depth += (character in opening) - (character in closing)
@@ -216,7 +222,7 @@ def canonical(package: str) -> str:
 
 
 def allowed(value: str, choices: Iterable[str]) -> str:
-    """Say which of `choices` are nearest to a wrong value, and all of them."""
+    """Return in words the choices that are nearest to a wrong value, and all choices."""
     choices = sorted(choices)
     folded = {choice.lower(): choice for choice in choices}
     near = [folded[key] for key in difflib.get_close_matches(value.lower(), folded, n=2, cutoff=0.6)]

@@ -1,4 +1,4 @@
-"""A stored pair as one file for scikit-learn, and beside it a signed sidecar that says what it is."""
+"""A stored model as one file for scikit-learn, and a signed sidecar that describes it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from al_learner.core.storage.records import METRIC_DETAILS, StoredModel
 
 
 def export(model: StoredModel, file: Path, *, key: str | None, force: bool = False) -> Path:
-    """Write a pair as one pickled scikit-learn Pipeline from texts to labels. Return the path of the sidecar.
+    """Write a model as one pickled scikit-learn Pipeline from texts to labels. Return the path of the sidecar.
 
-    Neither of the two files is ever there by half: each is written beside its place, and then moved.
+    Each file is replaced atomically.
 
     Parameters
     ----------
     model : StoredModel
     file : Path
-        The sidecar is called the same, with ``.json`` after it.
+        The sidecar has the same name, with ``.json`` at the end.
     key : str or None
         Signs the sidecar.
     force : bool
-        Overwrite what is there.
+        Overwrite existing files.
 
     Raises
     ------
     DataError
-        A file is there already, or cannot be written.
+        A file exists already, or cannot be written.
     UntrustedError
-        The pair cannot be read by the installed packages.
+        The installed packages cannot read the model.
     """
     from sklearn.pipeline import Pipeline  # heavy
 
     sidecar = file.with_name(f"{file.name}.json")
     if (there := [path for path in (file, sidecar) if path.exists()]) and not force:
-        raise DataError(f"{there[0]} is there already; --force overwrites it")
+        raise DataError(f"{there[0]} exists already; --force overwrites it")
     transformer = pickling.load(model.countvec, model.run.countvec_sha256)
     classifier = pickling.load(model.clf, model.run.clf_sha256)
     pipeline = Pipeline([("vectorizer", transformer), *classifier.steps])
@@ -57,7 +57,7 @@ def export(model: StoredModel, file: Path, *, key: str | None, force: bool = Fal
 
 
 def canonical(described: Mapping[str, Any]) -> str:
-    """Return what is signed: a sidecar without its signature, as JSON with sorted keys and without blanks."""
+    """Return the signed text: a sidecar without its signature, as JSON with sorted keys and without blanks."""
     return json.dumps(described, sort_keys=True, separators=(",", ":"))
 
 

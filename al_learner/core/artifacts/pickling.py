@@ -1,4 +1,4 @@
-"""Pickles that their readers can load, and only those that al_learner recorded are loaded back."""
+"""Pickles that their readers can load. Only pickles that al_learner recorded are loaded back."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from al_learner.core.errors import ArtifactError, UntrustedError
 from al_learner.core.registry import canonical
 
 PROTOCOL = 4
-"""Read by every Python that a neighbour may run."""
+"""Every Python that the neighbouring services may run can read it."""
 
 
 def dump(artifact: object, packages: Collection[str]) -> bytes:
-    """Pickle an artifact, having made sure that a reader with `packages` alone can load it.
+    """Pickle an artifact, and check that a reader with no other packages than `packages` can load it.
 
     Raises
     ------
     ArtifactError
-        It cannot be pickled, or names code of another package.
+        It cannot be pickled, or it needs code of another package.
     """
     try:
         blob = pickle.dumps(artifact, protocol=PROTOCOL)
@@ -44,36 +44,36 @@ def dump(artifact: object, packages: Collection[str]) -> bytes:
 
 
 def load(blob: bytes, digest: str | None) -> Any:
-    """Unpickle what we stored.
+    """Unpickle what al_learner stored.
 
     Parameters
     ----------
     blob : bytes
     digest : str or None
-        Its recorded SHA-256; None if no record of ours names it.
+        Its recorded SHA-256; None if it is not recorded.
 
     Raises
     ------
     UntrustedError
-        It was not stored by us, was changed since, or cannot be read by this interpreter's packages.
+        It was not stored by al_learner, was changed later, or the installed packages cannot read it.
     """
     check(blob, digest)
     try:
         return pickle.loads(blob)  # noqa: S301 - it is ours, see above
     except Exception as exc:  # written under other versions of the packages
-        raise UntrustedError(f"it cannot be read by the installed packages: {type(exc).__name__}: {exc}") from exc
+        raise UntrustedError(f"the installed packages cannot read it: {type(exc).__name__}: {exc}") from exc
 
 
 def check(blob: bytes, digest: str | None) -> None:
-    """Make sure that a blob is the one that was recorded; raises UntrustedError like `load`."""
+    """Check that a blob is the recorded one; raises UntrustedError like `load`."""
     if digest is None:
-        raise UntrustedError("it was not stored by al_learner: al_runs does not know it")
+        raise UntrustedError("al_learner did not store it: al_runs does not know it")
     if not signatures.is_same(sha256(blob), digest):
-        raise UntrustedError("it was changed after al_learner stored it: its SHA-256 is not the recorded one")
+        raise UntrustedError("it was changed after it was stored: its SHA-256 is not the recorded one")
 
 
 def sha256(blob: bytes) -> str:
-    """Return the digest under which a blob is recorded, in hexadecimal."""
+    """Return a blob's SHA-256, in hexadecimal."""
     return hashlib.sha256(blob).hexdigest()
 
 
@@ -102,7 +102,7 @@ class _Reader(pickle.Unpickler):
 
 @cache
 def _modules(package: str) -> frozenset[str]:
-    """Return what a distribution's list of files begins with: a thousand times as fast as to ask for everyone's."""
+    """Return a distribution's top-level names from its list of files: faster than to list all distributions."""
     try:
         record = distribution(package).read_text("RECORD") or ""
     except PackageNotFoundError:

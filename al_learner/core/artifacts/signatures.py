@@ -7,9 +7,9 @@ import hmac
 
 
 def signature(key: str | None, clf_sha256: str, countvec_sha256: str) -> str | None:
-    """Sign a pair: HMAC-SHA256 over what the two blobs are and both digests, in hexadecimal; None without a key.
+    """Sign a model: HMAC-SHA256 over both digests and what they are of, in hexadecimal; None without a key.
 
-    Neither blob can then be changed, swapped or put beside another without the key.
+    Without the key nobody can change a blob, swap the two, or combine blobs of two models.
     """
     return signed(key, f"al_learner pair: clf {clf_sha256} countvec {countvec_sha256}")
 
@@ -20,5 +20,5 @@ def signed(key: str | None, message: str) -> str | None:
 
 
 def is_same(expected: str | None, found: str | None) -> bool:
-    """Compare signatures in constant time; without a key (None) anything goes."""
+    """Compare signatures in constant time. Without a key (`expected` is None) every signature is accepted."""
     return expected is None or hmac.compare_digest(expected.encode(), (found or "").encode())

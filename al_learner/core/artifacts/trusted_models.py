@@ -1,4 +1,4 @@
-"""Which stored models, a vectorizer and a classifier each, can be trusted: those that al_runs recorded."""
+"""Which stored models can be trusted: those that al_runs recorded. A model is a vectorizer and a classifier."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from al_learner.core.storage.storage import Storage
 
 
 class TrustedModels:
-    """What al_runs says about the blobs in countvecs and classifiers; nothing else is ever unpickled.
+    """Loads stored models, after a check against al_runs. Nothing else is ever unpickled.
 
     Parameters
     ----------
     storage : Storage
     key : str or None
-        The signing key. With one, a record without its signature is as good as none.
+        The signing key. With a key, a record without its signature does not count.
     """
 
     def __init__(self, storage: Storage, *, key: str | None) -> None:
         self._tables, self._runs, self._key = storage.tables, storage.runs, key
 
     def signature(self, trained: Trained) -> str | None:
-        """Sign a new pair; None without a key."""
+        """Return the signature of a new model; None without a key."""
         return signatures.signature(self._key, trained.clf_sha256, trained.countvec_sha256)
 
     def stored(self, clf_id: int) -> StoredModel:
-        """Return a classifier and its vectorizer as they are stored, not loaded but checked; raises like `load`."""
+        """Return a stored model, checked but not unpickled; raises like `load`."""
         clf = self._tables.clf(clf_id)
         run = self._trusted(self._runs.last(clf_id=clf_id, detailed=True), f"classifier {clf_id}")
         countvec = self._tables.countvec(run.countvec_id or 0)
@@ -45,7 +45,7 @@ class TrustedModels:
         DataError
             There is no such classifier.
         UntrustedError
-            It was not stored by us, or was changed since.
+            It was not stored by al_learner, or was changed later.
         """
         blob = self._tables.clf(clf_id)
         run = self._trusted(self._runs.last(clf_id=clf_id), f"classifier {clf_id}")
@@ -62,16 +62,16 @@ class TrustedModels:
         return run.countvec_id or 0, run.countvec_sha256 or ""
 
     def usable_countvec(self, spec: Any) -> tuple[tuple[int, str] | None, str]:
-        """Return id and digest of the newest vectorizer if the next classifier can go with it; else None and why not.
+        """Return id and digest of the newest vectorizer if the next run can use it; else None and the reason.
 
         Parameters
         ----------
         spec : mapping
-            Name and parameters of the vectorizer that is configured, as al_runs records them.
+            Name and parameters of the configured vectorizer, as al_runs records them.
         """
         countvec_id = self._tables.newest_countvec_id()
         if not countvec_id:
-            return None, "there is none"
+            return None, "there is no vectorizer yet"
         try:
             run = self._trusted(self._runs.of_countvec(countvec_id), f"vectorizer {countvec_id}")
         except UntrustedError as exc:
@@ -81,7 +81,7 @@ class TrustedModels:
         return self.recorded_countvec(run), ""
 
     def startable(self, run: Run | None, spec: Any, countvec: tuple[int, str] | None) -> tuple[int, str] | None:
-        """Return id and digest of a run's classifier if one of the same strategy and vectorizer may start from it."""
+        """Return id and digest of a run's classifier if one of this strategy and vectorizer may start from it."""
         if run is None or run.clf_id is None or run.origin == "init" or countvec is None:
             return None
         same = self._matches(run, "classifier", spec) and run.countvec_sha256 == countvec[1] and self._is_signed(run)
@@ -89,9 +89,9 @@ class TrustedModels:
 
     def _trusted(self, run: Run | None, what: str) -> Run:
         if run is None:
-            raise UntrustedError(f"{what} was not stored by al_learner, so it is not loaded: al_runs does not know it")
+            raise UntrustedError(f"{what} is not loaded: al_learner did not store it (al_runs does not know it)")
         if not self._is_signed(run):
-            raise UntrustedError(f"{what} is not signed with the configured key, so it is not loaded")
+            raise UntrustedError(f"{what} is not loaded: it is not signed with the configured key")
         return run
 
     def _is_signed(self, run: Run) -> bool:

@@ -26,7 +26,7 @@ def config_file() -> Path | None:
     Raises
     ------
     SettingsError
-        It was named and is not there, or it is not TOML.
+        It was named but does not exist, or it is not TOML.
     """
     named = os.environ.get(CONFIG_VARIABLE)
     path = Path(named or DEFAULT_CONFIG)
@@ -42,7 +42,7 @@ def config_file() -> Path | None:
 
 
 def unknown_variables(known: Sequence[str]) -> list[str]:
-    """Say which variables look like settings but are none of the `known`."""
+    """Return a message for each variable that looks like a setting but is none of `known`."""
     problems = []
     for name in sorted(os.environ):
         bare = name.upper().removeprefix(PREFIX)
@@ -59,7 +59,7 @@ def without_password(url: str) -> str:
 
 
 class ArgumentNames(PydanticBaseSettingsSource):
-    """Tells the validator which values were given as arguments, under a name that no field has."""
+    """Passes the names of the values that were given as arguments to the validator."""
 
     def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -77,7 +77,7 @@ class ArgumentNames(PydanticBaseSettingsSource):
 def origins(
     settings: BaseSettings, values: Mapping[str, Any], arguments: set[str], variable: Callable[[str], str]
 ) -> dict[str, str]:
-    """Say where the value of each field came from; `variable` gives the environment variable of a field."""
+    """Return in words where the value of each field came from; `variable` returns a field's environment variable."""
     path = config_file()
     found = {}
     for name in type(settings).model_fields:

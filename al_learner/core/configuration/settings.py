@@ -41,7 +41,7 @@ from al_learner.core.configuration.environment import (
 )
 from al_learner.core.configuration.values import Names, Params, Port, SecretFile, Tables
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import INTERFACES, Kind, allowed, candidates, canonical, names, strategy
 
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
@@ -58,7 +58,7 @@ class Strategies:
 
 
 class Settings(BaseSettings):
-    """Everything that can be configured.
+    """Every setting.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None,
         repr=False,
-        description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) say where.",
+        description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) are used.",
     )
     redis_url: str | None = Field(
         default=None,
@@ -93,18 +93,21 @@ class Settings(BaseSettings):
         default=None, validation_alias="redis_password_file", description="File that holds the password instead."
     )
     redis_tls: bool = Field(
-        default=False, validation_alias="redis_tls", description="Whether REDIS_HOST is spoken to over TLS."
+        default=False, validation_alias="redis_tls", description="Whether the connection to REDIS_HOST uses TLS."
     )
     redis_ca_file: FilePath | None = Field(
         default=None,
         validation_alias="redis_ca_file",
-        description="Certificates that a TLS connection to Redis is checked against; default: the system's.",
+        description="Certificates for checking a TLS connection to Redis; default: the system's.",
     )
     batch_size: int = Field(
-        default=10, ge=1, validation_alias="batch_size", description="New samples that make a new classifier due."
+        default=10, ge=1, validation_alias="batch_size", description="New samples that are needed for a new classifier."
     )
     min_label_count: int = Field(
-        default=1, ge=1, validation_alias="min_label_count", description="Votes that make a text count."
+        default=1,
+        ge=1,
+        validation_alias="min_label_count",
+        description="Votes that a text needs before its label counts.",
     )
     classifier: str | InstanceOf[Classifier] = Field(default="auto", description="Plug-in that is trained.")
     classifier_params: Params = Field(
@@ -121,31 +124,37 @@ class Settings(BaseSettings):
         default={}, description="Its parameters: a JSON object, over the table [init_samplers.NAME] of the file."
     )
     label_aggregator: str | InstanceOf[LabelAggregator] = Field(
-        default="majority", description="Plug-in that settles a text's label from its votes."
+        default="majority", description="Plug-in that aggregates a text's votes to its label."
     )
     label_aggregator_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [label_aggregators.NAME] of the file."
     )
-    exclude_labels: Names = Field(default=(), description="Labels not to train on, separated by commas.")
+    exclude_labels: Names = Field(default=(), description="Labels that are not trained on, separated by commas.")
     predictor_packages: Names = Field(
         default=("scikit-learn", "numpy", "scipy"),
         description="Packages that the predictor and the download manager have, separated by commas.",
     )
     signing_key: SecretStr | None = Field(
-        default=None, description="Secret that signs what is stored; what it did not sign is never loaded back."
+        default=None, description="Secret that signs stored models; models without its signature are never loaded."
     )
     signing_key_file: SecretFile | None = Field(default=None, description="File that holds the signing key instead.")
+    active_learning: bool | None = Field(
+        default=None,
+        validation_alias="active_learning",
+        description="As the app has it: true, it hands out the texts that the classifier is least sure of; false, the "
+        "surest. Unset: true if a Redis is named, else unknown.",
+    )
     gate: Literal["warn", "hold", "off"] = Field(
         default="warn",
-        description="What to do when a classifier is significantly worse than the one before it.",
+        description="What happens when a classifier is significantly worse than the one before it.",
     )
     reconcile_s: float = Field(
-        default=30, gt=0, description="Seconds between the worker's looks when no message comes."
+        default=30, gt=0, description="Seconds between two reconciliations when no message comes."
     )
     grace_s: float = Field(
         default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
     )
-    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is given up.")
+    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is ended.")
     train_memory_mib: int | None = Field(
         default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
     )
@@ -176,7 +185,7 @@ class Settings(BaseSettings):
 
     @property
     def candidates(self) -> Mapping[str, Classifier]:
-        """What the classifier chooses among, those whose packages the predictor has; empty if it does not choose."""
+        """The candidates of a model selector whose packages the predictor has; else empty."""
         return self._candidates
 
     @property
@@ -205,6 +214,12 @@ class Settings(BaseSettings):
                 )
             ]
         )
+
+    @property
+    def query(self) -> Literal["least-confidence", "most-confidence"] | None:
+        """Which texts the app hands out to be voted on; None where that is unknown."""
+        by_least = (self.has_redis or None) if self.active_learning is None else self.active_learning
+        return None if by_least is None else "least-confidence" if by_least else "most-confidence"
 
     @property
     def has_redis(self) -> bool:
@@ -283,7 +298,7 @@ class Settings(BaseSettings):
             chosen = strategy(kind, chosen, **{**getattr(self, f"{kind}s").get(chosen, {}), **params})
         elif params:
             raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
-        if isinstance(chosen, Chooser):
+        if isinstance(chosen, ModelSelector):
             self._candidates = candidates(chosen, self.classifiers, self.predictor_packages)
         return chosen  # type: ignore[no-any-return]  # pydantic says Any
 
@@ -295,9 +310,9 @@ class Settings(BaseSettings):
     def _missing_packages(self, strategies: Mapping[str, Strategy]) -> list[str]:
         listed = {*map(canonical, self.predictor_packages)}
         return [
-            f"{kind} {getattr(self, kind)!r} gives something that only a predictor with {', '.join(missing)} can read, "
-            f"and {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list that: rebuild the "
-            "predictor and the download manager with it and list it there, or choose another "
+            f"{kind} {getattr(self, kind)!r} needs {', '.join(missing)} in the predictor and the download manager, "
+            f"but {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list it: rebuild these "
+            "two with it and add it to the list, or choose another "
             f"{kind} (docs: how-to/move-an-installation)"
             for kind in ("classifier", "vectorizer")
             if kind in strategies and (missing := sorted({*map(canonical, strategies[kind].requires)} - listed))

@@ -24,7 +24,7 @@ def checked(texts: Iterable[str], labels: Iterable[str]) -> tuple[list[str], lis
     Raises
     ------
     DataError
-        Names the first text or label that cannot be used, or says why the corpus cannot.
+        Names the first text or label that cannot be used, or says why the corpus cannot be used.
     """
     texts, labels = list(texts), list(labels)
     if len(texts) != len(labels):

@@ -1,4 +1,4 @@
-"""Texts, labels, prelabelled data and votes from files: CSV, JSON lines, and LabelForward's pandas-style JSON."""
+"""Reads texts, labels, prelabelled data and votes from CSV, JSON lines and pandas-style JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
 
 class Row(dict[str, str]):
-    """The checked fields of a row; `where` it stands, for errors."""
+    """The checked fields of a row; `where` is its place in the file, for errors."""
 
     where: str = ""
 
@@ -30,7 +30,7 @@ COLUMNS: dict[Field, tuple[str, ...]] = {
     "user": ("user", "users", "annotator", "worker"),
     "text_id": ("text_id", "id"),
 }
-"""Under which names each field is looked for."""
+"""The column names under which each field is found."""
 
 OPTIONAL: tuple[Field, ...] = ("user",)
 
@@ -47,7 +47,7 @@ def read(
     max_label_length: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Iterator[Row]:
-    """Yield the rows of a file, each with all of `fields`, checked.
+    """Yield the checked rows of a file, each with all of `fields`.
 
     Parameters
     ----------
@@ -57,11 +57,11 @@ def read(
     fields : iterable of str
         ``text``, ``label``, ``user``, ``text_id``; a missing user is "".
     columns : mapping of str to str, optional
-        Which column holds which field, where it is not one of `COLUMNS`.
+        The column of each field that has none of the names in `COLUMNS`.
     max_label_length : int, optional
         A longer label is an error.
     progress : callable
-        Called with the number of bytes of the file that were read so far.
+        Called with the number of bytes that were read so far.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def read(
 
 
 def check(rows: Iterable[Mapping[Field, Any]], *, max_label_length: int | None = None) -> Iterator[Row]:
-    """Check rows from memory like those of a file; an error names the position."""
+    """Check rows from memory like those of a file. An error names the position."""
     for number, row in enumerate(rows):
         yield _row(f"item {number}", row, max_label_length)
 
@@ -133,7 +133,7 @@ def _json_rows(path: Path, lines: Iterator[tuple[int, str]]) -> Rows:
     try:
         head = json.loads(first[1])
     except (ValueError, RecursionError):
-        head = None  # one document over several lines, or none
+        head = None  # one document over several lines, or not JSON
     if isinstance(head, dict) and not _are_columns(head):
         for number, line in chain([first], lines):
             if line.strip():

@@ -12,21 +12,21 @@ from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
 BYTES_PER_CHARACTER = 4
-"""Of the fixed-width array of all texts that the predictor makes."""
+"""Bytes per character in the predictor's fixed-width array of all texts."""
 
 DENSE_LIMIT_BYTES = 10**9
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """How many rows were loaded, and what to think of."""
+    """Number of rows that were loaded, and warnings."""
 
     rows: int
     warnings: tuple[str, ...] = ()
 
 
 def load_texts(tables: LabelForwardTables, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-    """Append texts; all or none. The tables are made where there are none.
+    """Append texts; all or none. Missing tables are created.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def load_texts(tables: LabelForwardTables, source: Path | str | Iterable[str], *
     Raises
     ------
     DataError
-        Names the file, the first bad line and the reason.
+        Names the file, the first wrong line and the reason.
     """
     longest = 0
 
@@ -50,8 +50,8 @@ def load_texts(tables: LabelForwardTables, source: Path | str | Iterable[str], *
     loaded = tables.load_texts(texts())
     dense_gib = tables.n_texts() * longest * BYTES_PER_CHARACTER / 2**30
     warning = (
-        f"the longest text has {longest:,} characters, so the predictor's array of all texts, as wide as the "
-        f"longest, needs {dense_gib:.1f} GiB: shorten it, or give the predictor the memory"
+        f"the longest text has {longest:,} characters; the predictor makes an array of all texts that is as wide as "
+        f"the longest, so it needs {dense_gib:.1f} GiB: shorten the text, or give the predictor more memory"
     )
     return Loaded(loaded, (warning,) if dense_gib * 2**30 > DENSE_LIMIT_BYTES else ())
 

@@ -1,4 +1,4 @@
-"""Runs the label aggregator: from votes to one label a text, and how far each annotator can be trusted."""
+"""Runs the label aggregator: one label a text, and the estimated accuracy of each annotator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def winners(aggregator: LabelAggregator, votes: Votes) -> Codes:
     Raises
     ------
     PluginError
-        The aggregator failed, or returned something else.
+        The aggregator raised, or returned something else.
     """
     if not len(votes.stored):
         return np.array([], np.intp)
@@ -33,12 +33,12 @@ def winners(aggregator: LabelAggregator, votes: Votes) -> Codes:
 
 
 def accuracies(aggregator: LabelAggregator, votes: Votes) -> NDArray[np.float64] | None:
-    """Return how often each annotator is right, shape (n_annotators,), NaN where unknown; None if it does not tell.
+    """Return each annotator's accuracy, shape (n_annotators,), NaN where unknown; None if it estimates none.
 
     Raises
     ------
     PluginError
-        The aggregator failed, or returned something else.
+        The aggregator raised, or returned something else.
     """
     try:
         found = aggregator.accuracies(votes)

@@ -1,4 +1,4 @@
-"""How annotators agree: with the settled labels, and with each other."""
+"""How annotators agree: with the aggregated labels, and with each other."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ESTIMATOR = "dawid-skene"
 
 
 EXCERPT_LENGTH = 60
-"""Characters of a text that are shown of it."""
+"""Characters of a text that are shown."""
 
 
 @dataclass(frozen=True)
 class Annotator:
-    """Somebody who votes.
+    """One annotator, or all anonymous ones together.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Annotator:
     votes : int
         Their votes, on all texts.
     shared : int
-        Those on countable texts on which somebody else voted too; what the next two rest on.
+        Votes on countable texts on which somebody else voted too. The next two are computed on these.
     agreement : float or None
-        Share of the shared votes that are for the text's settled label.
+        Share of the shared votes that are for the text's aggregated label.
     accuracy : float or None
         Estimated share of the shared votes that are right.
     """
@@ -57,7 +57,7 @@ class Disputed:
     votes : mapping of str to int
         Label to number of votes, the most first.
     label : str
-        What they come to.
+        The label that they aggregate to.
     entropy : float
         Of the votes, in bits: 0 if all are for one label, 1 for two labels with as many votes each.
     excerpt : str
@@ -78,15 +78,15 @@ class Agreement:
     Attributes
     ----------
     annotators : tuple of Annotator
-        The most diligent first.
+        The one with most votes first.
     disputed : tuple of Disputed
-        The texts that they disagree on most: by entropy, then by number of votes.
+        The texts with most disagreement: by entropy, then by number of votes.
     n_disputed : int
-        How many there are in all.
+        Number of all disputed texts.
     estimated_by : str or None
         The label aggregator that estimated the accuracies.
     problem : str or None
-        Why none could.
+        Why none did.
     """
 
     annotators: tuple[Annotator, ...]
@@ -104,7 +104,7 @@ def agreement(
     max_label_length: int,
     n_disputed: int,
 ) -> Agreement:
-    """Compare the votes with the settled labels and with each other; name up to `n_disputed` texts."""
+    """Compare the votes with the aggregated labels and with each other; name up to `n_disputed` texts."""
     everything = count(rows, min_label_count=1, max_label_length=max_label_length)
     counted = count(rows, min_label_count=min_label_count, max_label_length=max_label_length)
     won = winners(aggregator, counted.votes)

@@ -1,4 +1,4 @@
-"""The labels of now, and which texts are new samples: those whose label the last classifier does not know."""
+"""The aggregated labels, and the new samples: texts whose label the last classifier was not trained on."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from al_learner.core.labels.votes import VotedText, count
 
 @dataclass(frozen=True)
 class AggregatedLabels:
-    """What the votes aggregate to.
+    """The labels that the votes aggregate to.
 
     Attributes
     ----------
     text_ids : ndarray of shape (n_labelled,), int64
-        Every text with a label: settled now, or stored before.
+        Every text with a label: aggregated now, or stored before.
     labels : ndarray of shape (n_labelled,), object
         Their labels.
     is_new : ndarray of shape (n_labelled,), bool
-        The new samples: countable texts that the last classifier does not know, or knows under another label.
+        The new samples: countable texts that the last classifier was not trained on, or with another label.
     n_votes, n_countable : int
         Votes that count, and texts with enough of them.
     too_long : tuple of str
-        Labels that were voted but do not count, because `major_label` cannot hold them.
+        Labels of entries that do not count, because `major_label` cannot hold them.
     """
 
     text_ids: NDArray[np.int64]
@@ -48,7 +48,7 @@ class AggregatedLabels:
 def aggregate_votes(
     rows: Iterable[VotedText], aggregator: LabelAggregator, *, min_label_count: int, max_label_length: int
 ) -> AggregatedLabels:
-    """Aggregate the votes of every countable text and tell which are new samples.
+    """Aggregate the votes of every countable text, and find the new samples.
 
     A text with fewer than `min_label_count` votes keeps the label it has.
     """

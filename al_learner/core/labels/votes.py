@@ -13,7 +13,7 @@ from al_learner.core.interfaces import Codes, Votes
 
 
 class VotedText(NamedTuple):
-    """A row of text_data, as far as voting goes; `labels` and `users` as anybody may have left them."""
+    """The columns of text_data that voting uses. `labels` and `users` are as other services wrote them."""
 
     text_id: int
     labels: Sequence[str | None] | None
@@ -24,20 +24,20 @@ class VotedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Counted:
-    """The votes that count, before anything is settled.
+    """The votes, before they are aggregated.
 
     Attributes
     ----------
     votes : Votes
         Of the countable texts.
     annotators : tuple of str
-        Who the codes in `votes.annotator` are.
+        The names behind the codes in `votes.annotator`.
     countable, kept : tuple of VotedText
-        The texts with enough votes, in the order of `votes`; those without that have a label.
+        Texts with enough votes, in the order of `votes`; texts with too few votes that have a label.
     n_votes : int
-        Also those of texts that have not enough.
+        All votes, also those on texts with too few.
     too_long : tuple of str
-        Labels that were voted but do not count.
+        Labels of entries that do not count, for they are too long.
     """
 
     votes: Votes
@@ -49,7 +49,7 @@ class Counted:
 
 
 def count(rows: Iterable[VotedText], *, min_label_count: int, max_label_length: int) -> Counted:
-    """Tell votes from entries that do not count, and countable texts from others.
+    """Separate votes from other entries, and countable texts from others.
 
     A vote is an entry that is not None, not empty and not too long. Every one counts, also a second one of the same
     annotator.

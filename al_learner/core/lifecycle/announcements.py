@@ -1,8 +1,9 @@
-"""Announcements: telling the predictor that there is a new classifier, again until somebody has heard it.
+"""Announcements: tells the predictor of a new classifier, and repeats it until a subscriber has received it.
 
-Pub/sub forgets, so what counts is recorded: `al_runs.announced` is set when somebody listened. Until then an
-announcement is pending. It is also repeated while the app is locked, its `queryFlag` not `available`: a predictor that
-was killed while it wrote leaves it so, and frees it when it has scored all texts.
+Redis does not keep messages. So `al_runs.announced` is set when the message had a subscriber; until then the
+announcement is pending. It is also repeated while the app is locked, which means that its `queryFlag` is not
+`available`. A predictor that was killed while it wrote leaves the app locked; the next one unlocks it when it has
+scored all texts.
 """
 
 from __future__ import annotations
@@ -14,21 +15,21 @@ from al_learner.core.errors import ChannelError
 from al_learner.core.events import event
 from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.service.redis_channels import Channels
-from al_learner.core.storage.records import Run
+from al_learner.core.storage.records import Run, RunStatus
 from al_learner.core.storage.storage import Storage
 
 REANNOUNCE_MAX_S = 3600
 
 
 class Announcements:
-    """What is announced of one project.
+    """The announcements of one project.
 
     Parameters
     ----------
     channels : Channels or None
-        None: no Redis is configured, and nothing is ever announced.
+        None: no Redis is configured, so nothing is announced.
     reannounce_s : float
-        Seconds that the app stays locked before the newest classifier is announced again; doubles each time.
+        Seconds that the app stays locked before the newest classifier is announced again. It doubles each time.
     """
 
     def __init__(self, channels: Channels | None, storage: Storage, gate: Gate, *, reannounce_s: float) -> None:
@@ -37,28 +38,33 @@ class Announcements:
         self._well_at = time.monotonic()
 
     def is_pending(self, newest: Run | None, *, asked_for: bool = False) -> bool:
-        """Whether the newest success must be announced: nobody has heard of it, or somebody `asked_for` it anew."""
+        """Whether the newest successful run must be announced: it was never received, or it is `asked_for` again."""
         if self._channels is None:
             return False
         return asked_for or (newest is not None and newest.announced is None)
 
     def announce(self) -> int:
-        """Announce the newest classifier. Return how many heard it; 0 also when Redis failed, or the gate holds it."""
+        """Announce the newest classifier. Return the number of subscribers; 0 also if Redis or the gate prevents it."""
         self._well_at = time.monotonic()
         if self._channels is None:
             return 0
-        newest = self._runs.last(status="succeeded")  # asked first: what is stored later is not announced by this
+        newest = self._runs.last(
+            status=RunStatus.SUCCEEDED
+        )  # read first: a run that is stored later is not announced by this message
         if self._gate.must_wait(newest):
             return 0
         try:
-            heard = self._channels.announce()
+            receivers = self._channels.announce()
         except ChannelError as exc:
             event("announcement.failed", level=logging.WARNING, error=str(exc))
             return 0
-        if heard and newest is not None:
-            self._runs.announced(newest.run_id)
-        event("announced", heard=heard)
-        return heard
+        if not receivers:
+            event("announcement.not_received", level=logging.WARNING, then="it is repeated")
+            return 0
+        if newest is not None:
+            self._runs.mark_announced(newest.run_id)
+        event("announced", receivers=receivers)
+        return receivers
 
     def repeat_if_locked(self) -> None:
         """Announce the newest classifier again if the app has been locked for long."""
@@ -70,7 +76,7 @@ class Announcements:
             self._pause_s = min(2 * self._pause_s, REANNOUNCE_MAX_S)
 
     def _is_locked(self) -> bool:
-        """Whether the app hands out no texts and drops votes; False also where nobody can tell."""
+        """Whether the app hands out no texts and drops votes. False also if Redis does not answer."""
         try:
             return self._channels is not None and not self._channels.is_available()
         except ChannelError:

@@ -1,11 +1,11 @@
-"""How long no run is tried after runs that failed or died on the same state."""
+"""The pause after runs that failed or died on the same project state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from al_learner.core.storage.records import Run
+from al_learner.core.storage.records import Run, RunStatus
 
 FAILED_BACKOFF_S = (30, 3600)
 """Pause after the first failed run in a row, and the longest."""
@@ -15,7 +15,7 @@ DIED_BACKOFF_S = (5, 3600)
 
 
 def blocked(runs: Sequence[Run], state: str, now: datetime) -> str | None:
-    """Return why no run is tried now: the last ones failed or died on the same state, a short time ago.
+    """Return why no run starts now: the last runs failed or died on the same state a short time ago. Else None.
 
     Parameters
     ----------
@@ -28,17 +28,17 @@ def blocked(runs: Sequence[Run], state: str, now: datetime) -> str | None:
     """
     in_a_row = 0
     for run in runs:
-        if run.status not in ("failed", "died") or run.state != state:
+        if run.status not in (RunStatus.FAILED, RunStatus.DIED) or run.state != state:
             break
         in_a_row += 1
     if not in_a_row or runs[0].finished is None:
         return None
-    first_s, longest_s = FAILED_BACKOFF_S if runs[0].status == "failed" else DIED_BACKOFF_S
-    exponent = in_a_row - (1 if runs[0].status == "failed" else 2)
+    first_s, longest_s = FAILED_BACKOFF_S if runs[0].status == RunStatus.FAILED else DIED_BACKOFF_S
+    exponent = in_a_row - (1 if runs[0].status == RunStatus.FAILED else 2)
     pause_s = min(first_s * 2**exponent, longest_s) if exponent >= 0 else 0
     until = runs[0].finished + timedelta(seconds=pause_s)
     if now >= until:
         return None
     times = "" if in_a_row == 1 else f", {in_a_row} times in a row"
     what = f"the last run {runs[0].status}{times} ({runs[0].error})"
-    return f"{what}; next try at {until:%H:%M:%S %Z}, or when something changes"
+    return f"{what}; the next one starts at {until:%H:%M:%S %Z}, or when votes, data or settings change"

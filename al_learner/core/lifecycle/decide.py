@@ -1,4 +1,4 @@
-"""What is due: decided from facts about what is stored, without a database and without the messages that arrived."""
+"""Decides what is due, from facts about what is stored. It uses no database and no messages."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 Due = Literal["update", "init", "announce", "score", "choose"]
 
 Step = Literal["announce", "score", "choose"]
-"""What follows a training."""
+"""A step after a training."""
 
 REASONS: dict[Step, str] = {
-    "announce": "nobody has heard of the newest classifier",
+    "announce": "no subscriber has received the announcement of the newest classifier",
     "score": "the newest classifier has no score",
-    "choose": "there are enough labels to choose anew which classifier is trained",
+    "choose": "there are enough labels to compare the candidates again",
 }
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the decision rests on.
+    """The facts that the decision uses.
 
     Attributes
     ----------
@@ -28,19 +28,19 @@ class Facts:
         Different labels among the voted texts and init_data.
     has_classifier : bool
     is_loaded : bool
-        Rows in table labels, or an `init` message was heard: db_helper writes labels last.
+        There are rows in table labels, or an `init` message was received. db_helper writes labels last.
     can_start_from_init_data, can_start_at_random : bool
-        Two classes in init_data; two labels and a text.
+        There are two classes in init_data; there are two labels and a text.
     announcement_pending : bool
-        Nobody heard of the newest classifier.
+        No subscriber has received the announcement of the newest classifier.
     is_unscored : bool
         The newest run has no score.
     is_choice_due : bool
-        The classifier chooses among others, and it is time to.
+        The classifier is a model selector, and its candidates must be compared.
     holds : bool
-        The gate may hold a classifier back: nothing else happens until the newest has its score.
+        The gate may hold a classifier back, so the newest must be scored before anything else.
     blocked : str or None
-        Why no run is tried now, though one may be due.
+        Why no run starts now, although one may be due.
     """
 
     new_samples: int
@@ -58,21 +58,21 @@ class Facts:
 
     @property
     def must_score(self) -> bool:
-        """Whether the newest classifier waits for its score, which the gate needs."""
+        """Whether the newest classifier must be scored first, because the gate needs its score."""
         return self.holds and self.is_unscored
 
     def is_pending(self, step: Step) -> bool:
-        """Whether a step after the last training is still to be done."""
+        """Whether a step after the last training has not been done."""
         return {"announce": self.announcement_pending, "score": self.is_unscored, "choose": self.is_choice_due}[step]
 
 
 def steps_after_training(*, holds: bool) -> tuple[Step, ...]:
-    """Return what follows a training, in order. A gate that `holds` needs the score before anybody hears of it."""
+    """Return the steps after a training, in order. A gate that `holds` needs the score before the announcement."""
     return ("score", "announce", "choose") if holds else ("announce", "score", "choose")
 
 
 def decide(facts: Facts) -> tuple[Due | None, str]:
-    """Return the most urgent thing that is due, or None, and why."""
+    """Return the most urgent step that is due, or None; and the reason."""
     update, why_update = may_update(facts)
     init, why_init = may_init(facts)
     if facts.blocked is None and not facts.must_score:
@@ -89,7 +89,7 @@ def decide(facts: Facts) -> tuple[Due | None, str]:
 
 
 def may_update(facts: Facts, *, forced: bool = False) -> tuple[bool, str]:
-    """Tell whether an update may run, and why or why not; `forced` ignores the batch size and nothing else."""
+    """Whether an update may run, and the reason. `forced` ignores only the batch size."""
     missing = facts.batch_size - facts.new_samples
     if missing > 0 and not forced:
         return False, f"{facts.new_samples} new samples; {missing} more are needed"
@@ -99,11 +99,11 @@ def may_update(facts: Facts, *, forced: bool = False) -> tuple[bool, str]:
 
 
 def may_init(facts: Facts) -> tuple[bool, str]:
-    """Tell whether a first classifier can be trained, and from what, or why not."""
+    """Whether a first classifier can be trained, and the reason."""
     if not facts.is_loaded:
-        return False, "no classifier yet: table labels is empty, so loading may not be over"
+        return False, "no classifier yet: table labels is empty, so the data may still be loading"
     if facts.can_start_from_init_data:
         return True, "no classifier yet: init_data has two classes"
     if facts.can_start_at_random:
         return True, "no classifier yet: random texts get random labels"
-    return False, "no classifier yet: neither two classes in init_data, nor two labels and a text"
+    return False, "no classifier yet: it needs two classes in init_data, or two labels and one text"

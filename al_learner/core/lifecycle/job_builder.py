@@ -1,4 +1,4 @@
-"""From the project state to the job of a training: which texts, which vectorizer, and what to start from."""
+"""Builds the job of a training from the project state: texts, labels, vectorizer, and where to start."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from al_learner.core.training.evaluation import Basis
 from al_learner.core.training.job import ColdStart, Job
 
 
-class Jobs:
-    """Makes jobs for one project with one set of settings."""
+class JobBuilder:
+    """Builds jobs for one project with one set of settings."""
 
     def __init__(self, settings: Settings, storage: Storage, models: TrustedModels) -> None:
         self._settings, self._tables, self._models = settings, storage.tables, models
         self._init_sampler = Spec.of("init_sampler", settings.strategies.init_sampler)
 
     def new(self, kind: RunKind, state: ProjectState, *, refit: bool = False, because: str = "it was asked for") -> Job:
-        """Return the job of a new run: everything that is labelled, by the configured strategies.
+        """Return the job of a new run: all labelled texts, with the configured strategies.
 
         Parameters
         ----------
         refit : bool
-            Fit a new vectorizer, `because` of what.
+            Fit a new vectorizer; `because` is the reason for the log.
         """
         usable, reason = self._models.usable_countvec(state.specs["vectorizer"])
         countvec, reason = (None, because) if refit else (usable, reason)
@@ -45,9 +45,9 @@ class Jobs:
         return self._job(kind, state, everything, trained(classifier), vectorizer, countvec, last)
 
     def of(self, run: Run, state: ProjectState) -> Job:
-        """Return the job that the newest run did, by its own strategies, whatever is configured now.
+        """Return the job of the newest run, with its own strategies, whatever is configured now.
 
-        Its texts are those that no vote has made new samples since.
+        Texts that have become new samples since are left out.
         """
         classifier, vectorizer = trained(run.strategies["classifier"]), Spec(**run.strategies["vectorizer"])
         countvec = self._models.recorded_countvec(run)
@@ -81,11 +81,12 @@ class Jobs:
             last=last,
             packages=self._settings.predictor_packages,
             cold_start=cold_start,
+            query=self._settings.query,
         )
 
 
 def truth(job: Job, basis: Basis | None) -> dict[int, str]:
-    """Return the label of each text of a job that it can be measured on, by text_id or init_id."""
+    """Return the labels of a job's texts by text_id, or by init_id for ``init-data``."""
     n = len(job.text_ids)
     ids, labels = (job.text_ids, job.labels[:n]) if basis == "votes" else (job.init_ids, job.labels[n:])
     return dict(zip(ids.tolist(), labels.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""The project state: everything that is stored, as far as it decides what is due."""
+"""The project state: what is stored, as far as it decides what is due."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from al_learner.core.lifecycle.backoff import blocked
 from al_learner.core.lifecycle.decide import Due, Facts, decide
 from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.registry import INTERFACES, Spec
-from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run
+from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run, RunStatus
 from al_learner.core.storage.storage import Storage
-from al_learner.core.training.candidate_selection import Choice, ModelSelector
+from al_learner.core.training.candidate_selection import CandidateSelector, Choice
 from al_learner.core.training.evaluation import Basis
 
 N_RECENT = 50
@@ -31,18 +31,18 @@ N_RECENT = 50
 
 @dataclass(frozen=True)
 class ProjectState:
-    """What is due, why, and what that rests on.
+    """What is due, why, and the data behind it.
 
     Attributes
     ----------
     specs : mapping
-        The configured strategies, as al_runs records them; beside a chooser, as ``chosen``, what is trained for it.
+        The configured strategies, as al_runs records them. A model selector also has ``chosen``, what is trained.
     digest : str
-        Of votes, data and settings: a run that failed is not tried again on the same state at once.
+        Digest of votes, data and settings. After a failed run there is a pause while it stays the same.
     newest : Run or None
         The newest run that succeeded.
     choice : Choice or None
-        The last choice, if the classifier is a chooser.
+        The last choice, if the classifier is a model selector.
     excluded : tuple of str
         Labels that are not trained on.
     """
@@ -61,7 +61,7 @@ class ProjectState:
     excluded: tuple[str, ...]
 
     def truth(self, basis: Basis) -> dict[int, str]:
-        """Return the labels of now, by text_id, or by init_id where `basis` is ``init-data``; none that is excluded."""
+        """Return the labels by text_id, or by init_id where `basis` is ``init-data``. Excluded labels are left out."""
         aggregated = self.aggregated.text_ids, self.aggregated.labels
         ids, labels = aggregated if basis == "votes" else (self.init_ids, self.init_labels)
         pairs = zip(ids.tolist(), labels.tolist(), strict=True)
@@ -76,7 +76,7 @@ class StateReader:
         settings: Settings,
         storage: Storage,
         *,
-        selector: ModelSelector,
+        selector: CandidateSelector,
         gate: Gate,
         announcements: Announcements,
     ) -> None:
@@ -91,8 +91,8 @@ class StateReader:
         strategies = settings.strategies
         self._specs = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in INTERFACES}
 
-    def read(self, *, heard_init: bool = False, may_announce: bool = True) -> ProjectState:
-        """Read what is stored and tell what is due; parameters as in `Project.reconcile`."""
+    def read(self, *, init_received: bool = False, may_announce: bool = True) -> ProjectState:
+        """Read what is stored and decide what is due; parameters as in `Project.reconcile`."""
         settings, excluded = self._settings, {*self._settings.exclude_labels}
         aggregated = aggregate_votes(
             self._tables.voted_texts(),
@@ -104,9 +104,9 @@ class StateReader:
         init_ids, init_labels = self._tables.init_labels()
         names = tuple(self._tables.label_names())
         newest_text, has_classifier = self._tables.newest_text_id(), self._tables.newest_clf_id() > 0
-        newest = self._runs.last(status="succeeded")
+        newest = self._runs.last(status=RunStatus.SUCCEEDED)
         choice = self._last_choice()
-        # As al_runs gives it back: JSON has no tuples.
+        # In the form that al_runs returns: JSON has no tuples.
         specs = json.loads(json.dumps(self._specs | {"classifier": self._selector.record(choice)}))
         digest = self._digest(
             [aggregated.n_votes, newest_text, aggregated.text_ids.tolist(), aggregated.labels.tolist()],
@@ -116,8 +116,8 @@ class StateReader:
         can_start_from_init_data = len({*init_labels} - excluded) > 1
         is_choice_due = (
             newest is not None
-            and (newest.origin == "update" or can_start_from_init_data)  # else its labels were drawn at random
-            and newest.strategies["vectorizer"] == specs["vectorizer"]  # else the next run trains on other features
+            and (newest.origin == "update" or can_start_from_init_data)  # else its labels are random
+            and newest.strategies["vectorizer"] == specs["vectorizer"]  # else the next run has other features
             and self._selector.is_due(choice, newest.texts or 0)
         )
         facts = Facts(
@@ -125,11 +125,11 @@ class StateReader:
             batch_size=settings.batch_size,
             classes=len({*aggregated.labels, *init_labels} - excluded),
             has_classifier=has_classifier,
-            is_loaded=bool(names) or heard_init,
+            is_loaded=bool(names) or init_received,
             can_start_from_init_data=can_start_from_init_data,
             can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
             announcement_pending=may_announce
-            and self._announcements.is_pending(newest, asked_for=heard_init and has_classifier),
+            and self._announcements.is_pending(newest, asked_for=init_received and has_classifier),
             is_unscored=newest is not None and newest.metrics is None,
             is_choice_due=is_choice_due,
             holds=self._gate.holds,

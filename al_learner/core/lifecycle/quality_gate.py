@@ -1,7 +1,7 @@
-"""The gate: whether a new classifier is significantly worse than the one before it, and what then.
+"""The quality gate: whether a new classifier is significantly worse than the one before it, and what happens then.
 
-With the setting `gate` = ``warn`` that is told. With ``hold`` a classifier is announced after it was scored, and where
-it is worse, a copy of the former model is stored as the newest in the same transaction as the score.
+With the setting `gate` = ``warn`` there is a warning. With ``hold`` a classifier is scored before it is announced. If
+it is worse, a copy of the former model is stored as the newest, in the same transaction as the score.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.events import event
 from al_learner.core.models.comparison import compare
-from al_learner.core.storage.records import Run, StoredModel
+from al_learner.core.storage.records import Run, RunStatus, StoredModel
 from al_learner.core.storage.runs import Runs
 
 LEVEL = 0.01
-"""A classifier is worse if chance alone would make it look as bad in fewer than one of a hundred batches.
+"""Significance level of the test whether a classifier is worse.
 
-Every batch is another test, so the usual 0.05 would cry wolf once in twenty. It takes seven texts at least that only
-the former classifier gets right.
+Every batch is one more test, so the usual 0.05 would give a false warning in one of twenty batches. With 0.01, at least
+seven texts are needed that only the former classifier gets right.
 """
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate says of a classifier.
+    """The gate's judgement on a classifier.
 
     Attributes
     ----------
     record : mapping
-        For the run's metrics; empty if the gate is off.
+        Stored in the run's metrics; empty if the gate is off.
     restored : StoredModel or None
-        The former model, if it is to be stored as the newest again.
+        The former model, if it must be stored as the newest again.
     because : str
         Why the classifier is worse; empty if it is not.
     """
@@ -57,7 +57,7 @@ class Gate:
         return self._mode == "hold"
 
     def must_wait(self, newest: Run | None) -> bool:
-        """Whether the newest classifier may not be announced yet, for it may still be held back."""
+        """Whether the newest classifier may not be announced yet, because it may still be held back."""
         return self.holds and newest is not None and newest.metrics is None
 
     def judge(self, run: Run, metrics: Mapping[str, Any], truth: Mapping[int, str]) -> Judgement:
@@ -74,7 +74,7 @@ class Gate:
         """
         if self._mode == "off":
             return Judgement()
-        former = next(iter(self._runs.recent(status="succeeded", limit=2, detailed=True)[1:]), None)
+        former = next(iter(self._runs.recent(status=RunStatus.SUCCEEDED, limit=2, detailed=True)[1:]), None)
         if former is None or former.clf_id is None or run.clf_id is None:
             return Judgement({"verdict": "not compared", "because": "there is no former classifier"})
         against = {"against": former.clf_id}
@@ -108,10 +108,10 @@ class Gate:
 
 
 def describe_gate(clf_id: int | None, record: Mapping[str, Any] | None) -> str | None:
-    """Say that a classifier is worse than the one before it; None if it is not."""
+    """Return in words that a classifier is worse than the one before it; None if it is not."""
     if not record or record["verdict"] not in ("worse", "held"):
         return None
-    then = "; held: the former one was put back, under a new id" if record["verdict"] == "held" else ""
+    then = "; held back: the former one was restored, with a new id" if record["verdict"] == "held" else ""
     return (
         f"classifier {clf_id} is significantly worse than classifier {record['against']}: {record['accuracy']:.1%} "
         f"right instead of {record['former_accuracy']:.1%} on {record['size']:,} common texts "

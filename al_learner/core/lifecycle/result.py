@@ -1,4 +1,4 @@
-"""What came of asking for a run."""
+"""The result of a run that a person asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from al_learner.core.training.evaluation import describe_score
 
 @dataclass(frozen=True)
 class Result:
-    """What came of asking for a run: the run, or None and the reason why there was nothing to do."""
+    """The result of a run that was asked for: the run, or None and the reason why nothing was done."""
 
     kind: RunKind
     reason: str

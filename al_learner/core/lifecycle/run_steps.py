@@ -1,6 +1,6 @@
-"""The life of a classifier: train, announce, score, choose. For the worker, the command line and notebooks alike.
+"""The steps of a run: train, announce, score, choose. The worker, the command line and notebooks all use them.
 
-The order of the steps is decided in `decide`; here each is done, under the lock that lets one run at a time through.
+`decide` says which step comes next. Each is done here, by the holder of the run lock.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, Untruste
 from al_learner.core.events import event
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.decide import Step, may_init, may_update, steps_after_training
-from al_learner.core.lifecycle.job_builder import Jobs, truth
+from al_learner.core.lifecycle.job_builder import JobBuilder, truth
 from al_learner.core.lifecycle.project_state import ProjectState, StateReader
 from al_learner.core.lifecycle.quality_gate import Gate, Judgement
 from al_learner.core.lifecycle.result import Result
-from al_learner.core.storage.records import Run, RunKind
+from al_learner.core.storage.records import Run, RunKind, RunStatus
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.storage.storage import Storage
-from al_learner.core.training.candidate_selection import ModelSelector
+from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.job import Job, Score, Trainer
 
 
@@ -38,10 +38,10 @@ class Lifecycle:
         storage: Storage,
         *,
         reader: StateReader,
-        jobs: Jobs,
+        jobs: JobBuilder,
         trainer: Trainer,
         models: TrustedModels,
-        selector: ModelSelector,
+        selector: CandidateSelector,
         gate: Gate,
         announcements: Announcements,
     ) -> None:
@@ -49,10 +49,10 @@ class Lifecycle:
         self._reader, self._jobs, self._trainer, self._models = reader, jobs, trainer, models
         self._selector, self._gate, self._announcements = selector, gate, announcements
 
-    def reconcile(self, *, heard_init: bool, may_announce: bool) -> ProjectState:
-        """Do the most urgent thing that is due; a training is announced at once, what else follows it is due later."""
+    def reconcile(self, *, init_received: bool, may_announce: bool) -> ProjectState:
+        """Do the most urgent step that is due. A training is announced at once; its other steps are due later."""
         with hold_run_lock(self._database) as lock:
-            state = self._reader.read(heard_init=heard_init, may_announce=may_announce)
+            state = self._reader.read(init_received=init_received, may_announce=may_announce)
             match state.due:
                 case "update" | "init" as kind:
                     run, job = self._train(kind, state, lock)
@@ -74,10 +74,10 @@ class Lifecycle:
     def init(self, *, force: bool, wait_s: float) -> Result:
         """Train the first classifier, and do all that follows."""
         with hold_run_lock(self._database, wait_s=wait_s) as lock:
-            state = self._scored_state(lock, heard_init=True)
+            state = self._scored_state(lock, init_received=True)
             if state.facts.has_classifier and not force:
                 clf_id = self._tables.newest_clf_id()
-                return Result("init", f"there is a classifier already ({clf_id}); force a new one")
+                return Result("init", f"there is a classifier already ({clf_id}); --force trains a new one")
             due, reason = may_init(state.facts)
             if not due:
                 return Result("init", reason)
@@ -91,16 +91,16 @@ class Lifecycle:
                 return Result("promote", f"classifier {clf_id} is the newest already")
             reason = "it was asked for"
             run = lock.promote(self._models.stored(clf_id), because=reason)
-            event("pair.promoted", run_id=run.run_id, clf_id=run.clf_id, of=clf_id)
+            event("model.promoted", run_id=run.run_id, clf_id=run.clf_id, of=clf_id)
             self._announcements.announce()
             return Result("promote", reason, self._runs.last(clf_id=run.clf_id))
 
-    def _scored_state(self, lock: RunTransactions, *, heard_init: bool = False) -> ProjectState:
-        """Read the state; where the gate may hold the newest classifier back, once that has its score."""
-        state = self._reader.read(heard_init=heard_init)
+    def _scored_state(self, lock: RunTransactions, *, init_received: bool = False) -> ProjectState:
+        """Read the state. Where the gate may hold the newest classifier back, score that first."""
+        state = self._reader.read(init_received=init_received)
         if state.facts.must_score:
             self._do("score", state.newest, state, lock)
-            state = self._reader.read(heard_init=heard_init)
+            state = self._reader.read(init_received=init_received)
         return state
 
     def _finish_by_hand(self, run: Run, job: Job, state: ProjectState, lock: RunTransactions, reason: str) -> Result:
@@ -108,7 +108,7 @@ class Lifecycle:
         return Result(run.kind, reason, self._runs.last(clf_id=run.clf_id))
 
     def _follow_up(self, run: Run, state: ProjectState, lock: RunTransactions, job: Job, *, until: Step) -> None:
-        """Do the steps after a training, in their order, up to and with one."""
+        """Do the steps after a training, in their order, up to and including `until`."""
         for step in steps_after_training(holds=self._gate.holds):
             is_due = step != "choose" or (
                 job.cold_start is None and self._selector.is_due(state.choice, run.texts or 0)
@@ -121,7 +121,7 @@ class Lifecycle:
     def _do(
         self, step: Step, run: Run | None, state: ProjectState, lock: RunTransactions, job: Job | None = None
     ) -> None:
-        """Do one step for a run, of which `job` is the job, where that is still known."""
+        """Do one step for a run. Its `job` is built again where it is not given."""
         if step == "announce":
             self._announcements.announce()
         elif run is not None:
@@ -134,12 +134,12 @@ class Lifecycle:
     def _train(
         self, kind: RunKind, state: ProjectState, lock: RunTransactions, *, forced: bool = False, refit: bool = False
     ) -> tuple[Run, Job]:
-        """Train and store. Return the run, and its job, as the steps after it want it.
+        """Train and store. Return the run and its job, which the steps after it use.
 
         Raises
         ------
         AlLearnerError
-            It failed; al_runs says why, and nothing else was stored.
+            The run failed. al_runs records the reason; nothing else was stored.
         """
         started = time.monotonic()
         aggregated = state.aggregated
@@ -152,7 +152,7 @@ class Lifecycle:
             try:
                 trained = self._trainer.train(job)
             except UntrustedError as exc:
-                job = self._jobs.new(kind, state, refit=True, because=f"the stored vectorizer is not usable: {exc}")
+                job = self._jobs.new(kind, state, refit=True, because=f"the stored vectorizer cannot be used: {exc}")
                 trained = self._trainer.train(job)
             for note in trained.notes:
                 event("run.note", level=logging.WARNING, run_id=run_id, note=note)
@@ -161,14 +161,14 @@ class Lifecycle:
             signature = self._models.signature(trained)
             run = lock.finish(run_id, trained, text_ids, signature=signature, seconds=seconds)
         except DatabaseUnavailable:
-            raise  # nothing can be recorded; whoever gets the lock next marks the run as died
+            raise  # nothing can be recorded; the next holder of the lock marks the run as died
         except Exception as exc:
             error = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
-            lock.give_up(run_id, "failed", error)
+            lock.give_up(run_id, RunStatus.FAILED, error)
             event("run.failed", level=logging.ERROR, run_id=run_id, kind=kind, error=error)
             raise
         except BaseException as exc:
-            lock.give_up(run_id, "abandoned", f"interrupted: {type(exc).__name__}")
+            lock.give_up(run_id, RunStatus.ABANDONED, f"interrupted: {type(exc).__name__}")
             event("run.abandoned", level=logging.WARNING, run_id=run_id, kind=kind)
             raise
         event(
@@ -178,9 +178,9 @@ class Lifecycle:
         return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
 
     def _score(self, run: Run, job_of_run: Callable[[], Job], lock: RunTransactions) -> None:
-        """Measure a run's classifier by a twin that has not seen the slice, and let the gate judge it.
+        """Score a run's classifier by a hold-out model, and let the gate judge it.
 
-        If the gate holds the classifier back, the former model is stored as the newest in the same transaction.
+        If the gate holds the classifier back, the former model is stored as the newest, in the same transaction.
         """
         score, judgement = Score(None, {}), Judgement()
         try:
@@ -193,15 +193,15 @@ class Lifecycle:
             score = Score(None, {"reason": f"scoring failed: {exc}"})
         metrics = {**score.metrics, **({"gate": judgement.record} if judgement.record else {})}
         restored = judgement.restored
-        back = lock.score(
-            run.run_id, run.clf_id or 0, score.precision, metrics, put_back=restored, because=judgement.because
+        restoration = lock.score(
+            run.run_id, run.clf_id or 0, score.precision, metrics, restored=restored, because=judgement.because
         )
         event("run.scored", run_id=run.run_id, clf_id=run.clf_id, precision=score.precision)
-        if back is not None and restored is not None:
-            event("pair.promoted", run_id=back.run_id, clf_id=back.clf_id, of=restored.run.clf_id)
+        if restoration is not None and restored is not None:
+            event("model.promoted", run_id=restoration.run_id, clf_id=restoration.clf_id, of=restored.run.clf_id)
 
     def _choose(self, run: Run, job_of_run: Callable[[], Job], state: ProjectState, lock: RunTransactions) -> None:
-        """Choose among the classifier's candidates, on what a run was trained on; the next run trains the winner."""
+        """Compare the classifier's candidates on the texts of a run. The next run trains the best."""
         started = time.monotonic()
         choice = self._selector.select(
             state.choice,

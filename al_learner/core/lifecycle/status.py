@@ -1,4 +1,4 @@
-"""How a project stands: for a person, and for a monitor."""
+"""The status of a project, for a person and for monitoring."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.project_state import ProjectState
-from al_learner.core.models.stopping_advice import Advice
+from al_learner.core.models.stopping_advice import StoppingAdvice
 from al_learner.core.service.http import Vitals
-from al_learner.core.storage.records import Run
+from al_learner.core.storage.records import Run, RunStatus
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import Choice, title
 from al_learner.core.training.evaluation import unknown_tokens
 
 N_SEARCHED = 2_000
-"""Texts in which unknown tokens are looked for."""
+"""Number of texts that are searched for unknown tokens."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a project stands.
+    """The status of a project.
 
     Attributes
     ----------
@@ -32,19 +32,19 @@ class Status:
     missing : int
         New samples that are still needed until the next training.
     classifier : str
-        Which strategy the next run trains, as ``logreg``, or ``auto (logreg)``: what ``auto`` chose.
+        The strategy that the next run trains, such as ``logreg`` or ``auto (logreg)``.
     choice : Choice or None
-        The last choice, if the classifier chooses among others.
+        The last choice, if the classifier is a model selector.
     unknown_tokens : float or None
-        Share of the tokens of up to 2,000 texts that the vectorizer does not know; None if it cannot tell.
+        Share of the tokens of up to 2,000 texts that the vectorizer does not know; None if unknown.
     due : str or None
         What a worker would do now: update, init, announce, score or choose.
     reason : str
-        Why; or why nothing is due.
+        Why that is due, or why nothing is.
     newest : Run or None
         The newest run that succeeded, with its score.
-    advice : Advice
-        What the last batches gained.
+    stopping_advice : StoppingAdvice
+        What the last batches gained, and whether predictions still change.
     """
 
     texts: int
@@ -62,7 +62,7 @@ class Status:
     due: str | None
     reason: str
     newest: Run | None
-    advice: Advice
+    stopping_advice: StoppingAdvice
 
     def __str__(self) -> str:
         unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
@@ -76,8 +76,10 @@ class Status:
     __repr__ = __str__
 
 
-def read_status(state: ProjectState, storage: Storage, models: TrustedModels, advice: Advice) -> Status:
-    """Put a status together; trains nothing."""
+def read_status(
+    state: ProjectState, storage: Storage, models: TrustedModels, stopping_advice: StoppingAdvice
+) -> Status:
+    """Read the status; trains nothing."""
     facts = state.facts
     return Status(
         texts=storage.tables.n_texts(),
@@ -95,25 +97,25 @@ def read_status(state: ProjectState, storage: Storage, models: TrustedModels, ad
         due=state.due,
         reason=state.reason,
         newest=state.newest,
-        advice=advice,
+        stopping_advice=stopping_advice,
     )
 
 
 def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed: bool | None) -> Vitals:
-    """Read what a monitor is told.
+    """Read the figures for monitoring.
 
     Raises
     ------
     DatabaseUnavailable
         The database does not answer.
     """
-    newest, now = storage.runs.last(status="succeeded"), storage.database.now()
+    newest, now = storage.runs.last(status=RunStatus.SUCCEEDED), storage.database.now()
     finished = newest.finished if newest else None
     return Vitals(
         runs=storage.runs.by_status(),
         last_run_s=newest.seconds if newest else None,
         last_success=finished,
-        unheard_s=(now - finished).total_seconds() if finished and announcements.is_pending(newest) else 0.0,
+        unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_pending(newest) else 0.0,
         is_subscribed=is_subscribed,
     )
 

@@ -11,19 +11,19 @@ from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.models.comparison import Comparison, compare
-from al_learner.core.models.stopping_advice import BATCHES, Advice, advise
+from al_learner.core.models.stopping_advice import BATCHES, StoppingAdvice, advise
 from al_learner.core.storage.database import chunked
 from al_learner.core.storage.labelforward_tables import CHUNK
-from al_learner.core.storage.records import Pruned, Run, StoredClassifier
+from al_learner.core.storage.records import Pruned, Run, RunStatus, StoredClassifier
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.evaluation import Basis
 
 Truth = Callable[[Basis], Mapping[int, str]]
-"""Gives the labels of now by text_id, or by init_id for ``init-data``."""
+"""Returns the labels of now by text_id, or by init_id for ``init-data``."""
 
 N_SCORED = 4 * BATCHES
-"""Updates that are searched for scored ones: some were superseded before they had a score."""
+"""Updates that are searched for scored ones. Some have no score: the next run came first."""
 
 
 class Prediction(NamedTuple):
@@ -50,8 +50,8 @@ class Catalogue:
         self._models, self._key = models, key
 
     def listed(self) -> list[tuple[StoredClassifier, Run | None]]:
-        """Return every stored classifier, the newest first, with the run that stored it; None if it is not ours."""
-        runs = {run.clf_id: run for run in self._runs.recent(status="succeeded")}
+        """Return every stored classifier, the newest first, with its run; None if al_runs does not know it."""
+        runs = {run.clf_id: run for run in self._runs.recent(status=RunStatus.SUCCEEDED)}
         return [(model, runs.get(model.clf_id)) for model in self._tables.models()]
 
     def shown(self, clf_id: int) -> tuple[StoredClassifier, Run | None]:
@@ -62,19 +62,19 @@ class Catalogue:
         return found[0], self._runs.last(clf_id=clf_id, detailed=True)
 
     def compare(self, a: int, b: int, truth_of: Truth) -> Comparison:
-        """Compare two classifiers by their twins' predictions, against the labels of now."""
+        """Compare two classifiers by their hold-out models' predictions, against the labels of now."""
         scores = []
         for clf_id in (a, b):
             _, run = self.shown(clf_id)
             if run is None:
-                raise DataError(f"classifier {clf_id} was not stored by al_learner, so that nothing is known of it")
+                raise DataError(f"classifier {clf_id} was not stored by al_learner, so it has no score to compare")
             scores.append(run.metrics)
         basis: Basis = (scores[0] or {}).get("basis", "votes")
         return compare(a, scores[0], b, scores[1], truth_of(basis))
 
-    def advice(self, truth_of: Truth) -> Advice:
-        """Tell what the last batches gained."""
-        runs = self._runs.recent(status="succeeded", kind="update", limit=N_SCORED, detailed=True)
+    def stopping_advice(self, truth_of: Truth) -> StoppingAdvice:
+        """Return what the last batches gained."""
+        runs = self._runs.recent(status=RunStatus.SUCCEEDED, kind="update", limit=N_SCORED, detailed=True)
         scored = [(run.clf_id or 0, run.metrics) for run in runs if run.metrics and run.metrics.get("predictions")]
         basis: Basis = scored[0][1]["basis"] if scored else "votes"
         return advise([score for score in scored if score[1]["basis"] == basis], truth_of(basis))
@@ -98,12 +98,12 @@ class Catalogue:
             return lock.prune(keep, dry_run=dry_run)
 
     def export(self, clf_id: int, file: Path, *, force: bool) -> Path:
-        """Write a pair to a file, as one pipeline; return the path of its sidecar."""
+        """Write a model to a file, as one pipeline. Return the path of its sidecar."""
         return export(self._models.stored(clf_id), file, key=self._key, force=force)
 
 
 def ranges(ids: Iterable[int]) -> str:
-    """Return ids in words: ``1-3, 7``."""
+    """Return ids as text: ``1-3, 7``."""
     spans: list[list[int]] = []
     for i in sorted(ids):
         if spans and i == spans[-1][1] + 1:

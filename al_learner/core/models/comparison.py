@@ -1,4 +1,4 @@
-"""Which of two classifiers is better, as far as their twins' predictions on the common part of the slice tell."""
+"""Which of two classifiers is better, by the predictions of their hold-out models on common texts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from al_learner.core.errors import DataError
-from al_learner.core.training.evaluation import IN_WORDS, Basis
+from al_learner.core.training.evaluation import TEXTS, Basis
 
 SIGNIFICANT = 0.05
-"""Below this a two-sided test says that a difference is not chance."""
+"""With a p-value below this a difference is called significant."""
 
 Z_95 = 1.959964
 """Quantile of the normal distribution for an interval of 95%."""
@@ -19,7 +19,7 @@ Z_95 = 1.959964
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two classifiers' twins on the slice texts that both have predicted, against the labels of now.
+    """Two hold-out models on the hold-out texts that both predicted, against the labels of now.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def p_value(self) -> float:
-        """Two-sided exact test of McNemar: how often chance alone makes the two differ as much.
+        """p-value of the two-sided exact test of McNemar: chance alone makes the two differ as much so often.
 
         References
         ----------
@@ -59,12 +59,12 @@ class Comparison:
 
     @property
     def p_worse(self) -> float:
-        """One-sided exact test of McNemar: how often chance alone makes `b` look as much worse."""
+        """p-value of the one-sided exact test of McNemar: chance alone makes `b` look as bad so often."""
         return _tail(self.only_b_right, self._discordant)
 
     @property
     def gain(self) -> tuple[float, float, float]:
-        """What `b` has over `a` in accuracy, and the 95% interval of that.
+        """Accuracy of `b` minus that of `a`, and its 95% interval.
 
         References
         ----------
@@ -84,13 +84,13 @@ class Comparison:
         first, second = self.accuracies
         better = self.a if first > second else self.b
         if self.p_value < SIGNIFICANT:
-            verdict = f"classifier {better} is better; chance alone would hardly show such a difference"
+            verdict = f"classifier {better} is significantly better"
         elif first == second:
             verdict = "there is no difference"
         else:
-            verdict = f"classifier {better} did better, but the difference may be chance"
+            verdict = f"classifier {better} did better, but the difference is not significant"
         return (
-            f"{self.size:,} texts were measured with both, of the {IN_WORDS[self.basis]}\n"
+            f"measured on {self.size:,} {TEXTS[self.basis]} that both have\n"
             f"classifier {self.a}: {first:.1%} right, {self.only_a_right:,} of them where {self.b} is wrong\n"
             f"classifier {self.b}: {second:.1%} right, {self.only_b_right:,} of them where {self.a} is wrong\n"
             f"exact McNemar test: p = {self.p_value:.3g}; {verdict}"
@@ -100,7 +100,7 @@ class Comparison:
 def compare(
     a: int, first: Mapping[str, Any] | None, b: int, second: Mapping[str, Any] | None, truth: Mapping[int, str]
 ) -> Comparison:
-    """Compare two classifiers by the scores of their twins.
+    """Compare two classifiers by the scores of their hold-out models.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def compare(
     first, second : mapping or None
         Their metrics, with predictions.
     truth : mapping of int to str
-        The label of each text of their basis, as it is settled now.
+        The label of each text of their basis, as aggregated now.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def compare(
         )
     common = [i for i in one if i in other and i in truth]
     if not common:
-        raise DataError(f"classifiers {a} and {b} have no slice text in common that is still labelled")
+        raise DataError(f"classifiers {a} and {b} have no hold-out text in common that still has a label")
     right = [(one[i] == truth[i], other[i] == truth[i]) for i in common]
     return Comparison(
         a=a,
@@ -139,7 +139,7 @@ def compare(
 
 
 def predictions(clf_id: int, metrics: Mapping[str, Any] | None, part: str = "predictions") -> dict[int, str]:
-    """Return a twin's predictions by the texts' ids; `part`: ``predictions`` on the slice, or the fixed ``sample``.
+    """Return a hold-out model's predictions by text id: on the hold-out set, or with `part` on the fixed ``sample``.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def predictions(clf_id: int, metrics: Mapping[str, Any] | None, part: str = "pre
     """
     if not metrics or not metrics.get(part):
         reason = (metrics or {}).get("reason", "it was scored by an older version" if metrics else "it has no score")
-        raise DataError(f"classifier {clf_id} has nothing to be compared by: {reason}")
+        raise DataError(f"classifier {clf_id} cannot be compared: {reason}")
     labels, found = metrics["labels"], metrics[part]
     return {i: labels[code] for i, code in zip(found["ids"], found["labels"], strict=True)}
 

@@ -1,4 +1,4 @@
-"""The stop advisor: what the last batches gained, and whether predictions still change."""
+"""Stopping advice: what the last batches gained, and whether predictions still change."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import numpy as np
 
 from al_learner.core.errors import DataError
 from al_learner.core.models.comparison import Comparison, compare, predictions
-from al_learner.core.training.evaluation import IN_WORDS
+from al_learner.core.training.evaluation import TEXTS
 
 BATCHES = 5
-"""Batches whose gain is told."""
+"""The gain is computed over so many batches."""
 
 KAPPAS = 3
 """Agreements of successive classifiers that are averaged."""
 
 STABLE = 0.99
-"""From this mean agreement on, predictions have stabilized; both numbers are the paper's."""
+"""With this mean agreement predictions have stabilized. Both numbers are the paper's."""
 
 
 @dataclass(frozen=True)
-class Advice:
-    """What the last batches gained. It advises; it does not decide.
+class StoppingAdvice:
+    """What the last batches gained, and whether predictions still change.
 
     Attributes
     ----------
     words : str
-        The advice, or why there is none yet.
+        The advice, or the reason why there is none yet.
     gain : float or None
-        Accuracy of the newest classifier less that of the one `BATCHES` before it, on their common slice texts.
+        Accuracy of the newest classifier minus that of the one `BATCHES` before it, on their common hold-out texts.
     gain_interval : tuple of float or None
         95%.
     size : int
-        How many these texts are.
+        Number of these texts.
     kappa : float or None
         Mean of Cohen's kappa between the predictions of successive classifiers on a fixed sample of texts.
     sample_size : int
-        How many texts the sample has.
+        Number of texts in the sample.
     """
 
     words: str
@@ -51,15 +51,15 @@ class Advice:
     sample_size: int = 0
 
 
-def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, str]) -> Advice:
-    """Tell what the last batches gained, from the scores of their classifiers.
+def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, str]) -> StoppingAdvice:
+    """Compute what the last batches gained, from the scores of their classifiers.
 
     Parameters
     ----------
     scored : sequence of (clf_id, metrics)
         Of updates that were scored on one basis, with predictions; the newest first.
     truth : mapping of int to str
-        The label of each text of the slice, as it is settled now.
+        The label of each hold-out text, as aggregated now.
 
     References
     ----------
@@ -67,34 +67,31 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
     need for user-adjustable stopping. CoNLL. https://aclanthology.org/W09-1107
     """
     if len(scored) <= BATCHES:
-        return Advice(f"too little to tell: {len(scored)} scored batches; {BATCHES + 1} are needed")
+        return StoppingAdvice(f"not enough data: {len(scored)} scored batches; {BATCHES + 1} are needed")
     try:
         gain = compare(*scored[BATCHES], *scored[0], truth)
         samples = [predictions(*of, part="sample") for of in scored[: KAPPAS + 1]]
     except DataError as exc:
-        return Advice(f"too little to tell: {exc}")
+        return StoppingAdvice(f"not enough data: {exc}")
     kappa = float(np.mean([_kappa(new, old) for new, old in pairwise(samples)]))
     points, *interval = gain.gain
-    return Advice(
+    return StoppingAdvice(
         _words(gain, kappa, len(samples[0])), points, (interval[0], interval[1]), gain.size, kappa, len(samples[0])
     )
 
 
 def _words(gain: Comparison, kappa: float, sample_size: int) -> str:
     points, low, high = (100 * part for part in gain.gain)
-    texts = IN_WORDS[gain.basis].partition(":")[0]
     told = (
         f"the last {BATCHES} batches changed accuracy by {points:+.1f} points (95%: {low:+.1f} to {high:+.1f}), "
-        f"measured on {gain.size:,} of the {texts}; the predictions of successive classifiers on "
+        f"measured on {gain.size:,} {TEXTS[gain.basis]}; the predictions of successive classifiers on "
         f"{sample_size:,} fixed texts agree with kappa {kappa:.3f}"
     )
     if kappa < STABLE:
         return f"{told}. Predictions still change, so more votes will probably change the classifier. You decide."
     if low > 0:
-        return f"{told}. Predictions hardly change any more, yet accuracy still grew: more votes may help. You decide."
-    return (
-        f"{told}. Predictions hardly change any more: more votes of this kind will probably change little. You decide."
-    )
+        return f"{told}. Predictions are stable, but accuracy still grew: more votes may help. You decide."
+    return f"{told}. Predictions are stable: more votes of this kind will probably change little. You decide."
 
 
 def _kappa(new: Mapping[int, str], old: Mapping[int, str]) -> float:

@@ -1,4 +1,4 @@
-"""HTTP for monitors: /metrics for Prometheus, /healthz and /livez for probes."""
+"""HTTP for monitoring: /metrics for Prometheus, /healthz and /livez for probes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vitals:
-    """What a monitor wants to know.
+    """Figures for monitoring.
 
     Attributes
     ----------
     runs : mapping of str to int
-        Status to number of runs, of all workers ever.
+        Number of runs by status, of all workers.
     last_run_s : float or None
-        Seconds that the newest success took.
+        Seconds that the newest successful run took.
     last_success : datetime or None
-    unheard_s : float
-        For how many seconds nobody has heard of the newest classifier.
+    unacknowledged_s : float
+        For how many seconds the announcement of the newest classifier has been pending.
     is_subscribed : bool or None
         None without Redis.
     """
@@ -35,44 +35,44 @@ class Vitals:
     runs: Mapping[str, int]
     last_run_s: float | None
     last_success: datetime | None
-    unheard_s: float
+    unacknowledged_s: float
     is_subscribed: bool | None
 
 
 @dataclass(frozen=True)
 class Health:
-    """What /healthz answers; the worker is healthy if all of it is true, or does not apply."""
+    """The answer of /healthz. The worker is healthy if nothing in it is false."""
 
     database: bool
     subscribed: bool | None
-    looked: bool
+    reconciled: bool
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is wrong."""
-        return self.database and self.subscribed is not False and self.looked
+        """Whether the worker is healthy."""
+        return self.database and self.subscribed is not False and self.reconciled
 
 
 def serve(
-    port: int, *, vitals: Callable[[], Vitals], new_samples: Callable[[], int], has_looked: Callable[[], bool]
+    port: int, *, vitals: Callable[[], Vitals], new_samples: Callable[[], int], is_alive: Callable[[], bool]
 ) -> threading.Thread:
-    """Answer on a port, on a thread of its own that ends with the process.
+    """Answer on a port, in a daemon thread.
 
     Parameters
     ----------
     vitals : callable
-        Asks the database; may raise AlLearnerError.
+        Reads the figures from the database; may raise AlLearnerError.
     new_samples : callable
-        New samples at the last look.
-    has_looked : callable
-        Whether the last look is recent.
+        Number of new samples at the last reconciliation.
+    is_alive : callable
+        Whether the worker's loop has run a short time ago.
 
     Raises
     ------
     SettingsError
-        The extra ``metrics`` is not installed, or the port is taken.
+        The extra ``metrics`` is not installed, or the port is in use.
     """
-    from wsgiref.simple_server import WSGIRequestHandler, make_server  # only who asks for HTTP pays for it
+    from wsgiref.simple_server import WSGIRequestHandler, make_server  # imported only where HTTP is configured
 
     class Silent(WSGIRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -92,11 +92,12 @@ def serve(
         if environ["PATH_INFO"] not in ("/healthz", "/livez"):
             start_response("404 Not Found", [])
             return [b"see /metrics, /healthz and /livez\n"]
-        health = _health(vitals, has_looked)
-        is_well = health.is_well if environ["PATH_INFO"] == "/healthz" else health.looked
+        health = _health(vitals, is_alive)
+        is_well = health.is_well if environ["PATH_INFO"] == "/healthz" else health.reconciled
         status = "200 OK" if is_well else "503 Service Unavailable"
         start_response(status, [("Content-Type", "application/json")])
-        return [json.dumps(asdict(health)).encode()]
+        looked = {"looked": health.reconciled}  # its name until version 0.2
+        return [json.dumps(asdict(health) | looked).encode()]
 
     try:
         server = make_server("", port, answer, handler_class=Silent)
@@ -107,28 +108,28 @@ def serve(
     return thread
 
 
-def _health(vitals: Callable[[], Vitals], has_looked: Callable[[], bool]) -> Health:
+def _health(vitals: Callable[[], Vitals], is_alive: Callable[[], bool]) -> Health:
     try:
-        return Health(database=True, subscribed=vitals().is_subscribed, looked=has_looked())
+        return Health(database=True, subscribed=vitals().is_subscribed, reconciled=is_alive())
     except AlLearnerError:
-        return Health(database=False, subscribed=None, looked=has_looked())
+        return Health(database=False, subscribed=None, reconciled=is_alive())
 
 
 class _Collector:
-    """Asks the state when it is scraped, so that metrics survive a restart and several workers agree."""
+    """Reads the figures at each scrape, so that they survive a restart and are the same for several workers."""
 
     def __init__(self, vitals: Callable[[], Vitals], new_samples: Callable[[], int]) -> None:
         self._vitals, self._new_samples = vitals, new_samples
 
     def describe(self) -> list[Metric]:
-        """Say nothing in advance: the database may not be there yet."""
+        """Return nothing in advance: the database may not be available yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         from prometheus_client.core import GaugeMetricFamily  # an extra
 
-        connected = GaugeMetricFamily("al_learner_connected", "Whether a connection stands.", labels=["to"])
+        connected = GaugeMetricFamily("al_learner_connected", "Whether a connection is open.", labels=["to"])
         try:
             vitals = self._vitals()
         except AlLearnerError:
@@ -143,13 +144,21 @@ class _Collector:
         for status, number in vitals.runs.items():
             runs.add_metric([status], number)
         yield runs
-        yield GaugeMetricFamily("al_learner_new_samples", "New samples at the last look.", self._new_samples())
         yield GaugeMetricFamily(
-            "al_learner_announcement_lag_seconds", "For how long nobody has heard of a classifier.", vitals.unheard_s
+            "al_learner_new_samples", "New samples at the last reconciliation.", self._new_samples()
+        )
+        yield GaugeMetricFamily(
+            "al_learner_announcement_lag_seconds",
+            "For how long the newest announcement has been pending.",
+            vitals.unacknowledged_s,
         )
         if vitals.last_run_s is not None:
-            yield GaugeMetricFamily("al_learner_run_seconds", "What the newest success took.", vitals.last_run_s)
+            yield GaugeMetricFamily(
+                "al_learner_run_seconds", "Seconds that the newest successful run took.", vitals.last_run_s
+            )
         if vitals.last_success is not None:
             yield GaugeMetricFamily(
-                "al_learner_last_success_timestamp_seconds", "When it was.", vitals.last_success.timestamp()
+                "al_learner_last_success_timestamp_seconds",
+                "When the newest successful run ended.",
+                vitals.last_success.timestamp(),
             )

@@ -22,18 +22,18 @@ from al_learner.core.errors import ChannelError
 from al_learner.core.events import event
 
 LEARNER = "learner"
-"""Messages to us: `init` from db_helper, `update` from the API."""
+"""Messages to the learner: `init` from db_helper, `update` from the API."""
 
 PREDICTOR = "predictor"
-"""Messages from us: `update`, after a classifier was committed."""
+"""Messages from the learner: `update`, after a classifier was committed."""
 
 QUERY_FLAG = "queryFlag"
-"""`available`, or the API hands out no text and drops votes."""
+"""Unless it is `available`, the API hands out no text and drops votes."""
 
 SOCKET_TIMEOUT_S = 5
 PING_S = 5
 SILENCE_S = 15
-"""A subscription that has not even answered a PING for so long is given up and made anew."""
+"""A subscription that has not answered a PING for so long is closed and opened again."""
 RECONNECT_S = (0.1, 10.0)
 
 
@@ -45,7 +45,7 @@ class Channels:
             "socket_timeout": SOCKET_TIMEOUT_S,
             "socket_connect_timeout": SOCKET_TIMEOUT_S,
             "socket_keepalive": True,
-            "retry": Retry(NoBackoff(), 1),  # a connection that died while idle is replaced once
+            "retry": Retry(NoBackoff(), 1),  # an idle connection that was closed is replaced once
         }
         is_tls = settings.redis_url.startswith("rediss:") if settings.redis_url else settings.redis_tls
         if is_tls and settings.redis_ca_file:
@@ -63,10 +63,10 @@ class Channels:
             )
         self._is_closed = False
         self.is_subscribed = False
-        """Whether messages on `learner` reach us now."""
+        """Whether messages on `learner` are received now."""
 
     def announce(self) -> int:
-        """Tell the predictor to score every text again. Return how many heard it."""
+        """Tell the predictor to score every text again. Return the number of subscribers."""
         with _translated():
             return int(self._client.publish(PREDICTOR, "update"))
 
@@ -75,11 +75,11 @@ class Channels:
         with _translated():
             return self._client.get(QUERY_FLAG) == b"available"
 
-    def listen(self, heard: Callable[[str], object], stop: threading.Event) -> None:
-        """Subscribe to `learner` and call `heard` with each payload, until `stop` is set.
+    def listen(self, on_message: Callable[[str], object], stop: threading.Event) -> None:
+        """Subscribe to `learner` and call `on_message` with each payload, until `stop` is set.
 
-        After every subscription, also a renewed one, `heard` is called with an empty payload: messages may have been
-        missed. Blocks; meant for a thread of its own.
+        After every subscription, also a renewed one, `on_message` is called with an empty payload, because messages may
+        have been missed. Blocks; run it in a thread of its own.
         """
         pause = RECONNECT_S[0]
         while not (stop.is_set() or self._is_closed):
@@ -91,35 +91,35 @@ class Channels:
                         if not payload:
                             self.is_subscribed = True
                             event("redis.subscribed", channel=LEARNER)
-                        heard(payload)
+                        on_message(payload)
             except ChannelError as exc:
                 self.is_subscribed = False
                 event("redis.lost", level=logging.WARNING, error=str(exc))
                 stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
                 pause = min(2 * pause, RECONNECT_S[1])
-            except ValueError:  # redis reads on in a connection that was closed under it
+            except ValueError:  # redis goes on reading in a connection that was closed meanwhile
                 if not self._is_closed:
                     raise
 
     def close(self) -> None:
-        """Close every connection; whoever listens ends."""
+        """Close every connection; `listen` returns."""
         self._is_closed = True
         self._client.close()
 
 
 def _payloads(subscription: redis.client.PubSub, stop: threading.Event) -> Iterator[str]:
-    heard = pinged = time.monotonic()
+    received = pinged = time.monotonic()
     while not stop.is_set():
         message = subscription.get_message(timeout=0.5)
         now = time.monotonic()
         if message is not None:
-            heard = now
+            received = now
             if message["type"] == "subscribe":
                 yield ""
             elif message["type"] == "message":
                 yield message["data"].decode("utf-8", "replace")
-        elif now - heard > SILENCE_S:
-            raise ChannelError(f"Redis has been silent for {SILENCE_S} s")
+        elif now - received > SILENCE_S:
+            raise ChannelError(f"Redis has not answered for {SILENCE_S} s")
         if now - pinged > PING_S:
             subscription.ping()
             pinged = now

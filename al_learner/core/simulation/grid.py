@@ -17,10 +17,10 @@ from al_learner.core.simulation.replay import Round, settings_of
 from al_learner.core.simulation.simulated_annotators import Noise
 
 LABELS = 1_000
-"""How far a simulation goes, unless rounds are named or the corpus is too small."""
+"""Labels at the end of a simulation, if the rounds are not given and the corpus is large enough."""
 
 Chosen = str | Strategy | Sequence[str | Strategy]
-"""Strategies as a person gives them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
+"""Strategies as a person writes them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Trial:
         return {kind: getattr(self, kind) for kind in INTERFACES}
 
     def names(self) -> dict[str, str]:
-        """Return what tells its curve from others', as it is written: the strategies and the query."""
+        """Return what distinguishes its curve from others, as it is written: the strategies and the query."""
         return {**{kind: str(spec) for kind, spec in self.strategies().items()}, "query": self.plan.query}
 
 
 @dataclass
 class TrialResult:
-    """What came of a trial.
+    """The result of a trial.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class TrialResult:
     error : str or None
         Why it failed.
     is_reused : bool
-        It was played before; its file told the rounds.
+        It was read from the file of an earlier simulation.
     """
 
     trial: Trial
@@ -64,7 +64,7 @@ class TrialResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What is compared, and how it is played: every combination of the strategies, with every query and seed.
+    """What is compared: every combination of the strategies, with every query and seed.
 
     Attributes
     ----------
@@ -77,13 +77,13 @@ class Grid:
     rounds : int, optional
         By default up to 1,000 labels, or as many texts as there are to vote on.
     seeds : int
-        Repetitions, each with texts, votes and chance of its own.
+        Repetitions, each with its own random texts and votes.
     annotators, votes : int
         How many there are, and how many of them vote on each text; by default all.
     noise : str
         ``uniform:RATE``: all annotators err at that rate; ``careless:RATE``: one does, the others never.
     max_texts : int, optional
-        Take as many texts of the corpus, at random.
+        Use so many random texts of the corpus.
     """
 
     classifiers: Chosen | None = None
@@ -105,7 +105,7 @@ class Grid:
         Raises
         ------
         SettingsError
-            With everything that is wrong with strategies and plans; nothing was played.
+            With everything that is wrong with strategies and plans. Nothing was played.
         """
         problems: list[str] = []
         chosen = self.classifiers, self.vectorizers, self.init_samplers, self.aggregators

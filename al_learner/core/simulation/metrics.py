@@ -1,4 +1,4 @@
-"""From the rounds of many simulated projects to the numbers by which strategies are compared."""
+"""Computes from the rounds of many trials the numbers by which strategies are compared."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from al_learner.core.simulation.grid import TrialResult
 
 POINTS = (50, 100, 200, 500, 1_000, 2_000, 5_000)
-"""Numbers of labels at which accuracy is told, as far as a simulation goes."""
+"""Numbers of labels at which accuracy is shown, as far as a simulation goes."""
 
 TARGET_SHARE = 0.95
-"""Without a target, of the best accuracy at the end: what the number of labels is asked for."""
+"""The default target is this share of the best accuracy at the end."""
 
 
 _HEADERS = {
@@ -51,11 +51,11 @@ class Curve:
     labels : ndarray of shape (n_rounds,), int
         Texts with votes after each round.
     accuracy : ndarray of shape (n_seeds, n_rounds), float64
-        Of the seeds that could be played to the end.
+        Of the seeds that were played to the end.
     seconds : float or None
         Median seconds of an update, over all rounds and seeds.
     errors : tuple of str
-        Why the other seeds could not.
+        Errors of the other seeds.
     """
 
     names: Mapping[str, str]
@@ -65,7 +65,7 @@ class Curve:
     errors: tuple[str, ...]
 
     def at(self, labels: int) -> Spread | None:
-        """Return the accuracy at a number of labels, between two rounds interpolated; None if it was not reached."""
+        """Return the accuracy at a number of labels, interpolated between two rounds; None if it was not reached."""
         if not len(self.accuracy) or labels > self.labels[-1]:
             return None
         return Spread.of(np.array([np.interp(labels, self.labels, one) for one in self.accuracy]))
@@ -78,7 +78,7 @@ class Curve:
         return Spread.of(np.trapezoid(self.accuracy, self.labels, axis=1) / self.labels[-1])
 
     def labels_to(self, target: float) -> int | None:
-        """Return the labels after the first round in which the mean over seeds reaches an accuracy; None: in none."""
+        """Return the labels after the first round whose mean over seeds reaches an accuracy; None if none does."""
         if not len(self.accuracy):
             return None
         reached = np.flatnonzero(self.accuracy.mean(axis=0) >= target)
@@ -86,7 +86,7 @@ class Curve:
 
 
 def curves(played: Sequence[TrialResult]) -> list[Curve]:
-    """Return the curve of each combination of strategies, the largest area first, what failed last."""
+    """Return the curve of each combination of strategies, the largest area first, failed ones last."""
     groups: dict[tuple[str, ...], list[TrialResult]] = {}
     for one in played:
         groups.setdefault(tuple(one.trial.names().values()), []).append(one)
@@ -101,7 +101,7 @@ def default_target(found: Sequence[Curve]) -> float | None:
 
 
 def rows(found: Sequence[Curve], target: float | None) -> list[dict[str, Any]]:
-    """Return the table, as JSON has it."""
+    """Return the table as plain data."""
     return [
         {
             **curve.names,
@@ -118,7 +118,7 @@ def rows(found: Sequence[Curve], target: float | None) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[Curve], target: float | None) -> tuple[list[str], list[list[str]]]:
-    """Return the table as a person reads it, header and rows: accuracy in percent, mean ± standard deviation."""
+    """Return the table as text, header and rows: accuracy in percent, mean ± standard deviation."""
     names, at = varying(found), points(found)
     header = [_HEADERS[name] for name in names] + [f"{n:,}" for n in at]
     header += ["area", f"labels to {target:.1%}" if target is not None else "labels to target", "s/update"]
@@ -136,19 +136,19 @@ def table(found: Sequence[Curve], target: float | None) -> tuple[list[str], list
 
 
 def same(found: Sequence[Curve]) -> str:
-    """Say what all curves have in common."""
+    """Return in words what all curves have in common."""
     names = [name for name in found[0].names if name not in varying(found)]
     return ", ".join(f"{_HEADERS[name]} {found[0].names[name]}" for name in names)
 
 
 def points(found: Sequence[Curve]) -> list[int]:
-    """Return the numbers of labels at which there is something to tell."""
+    """Return the numbers of labels at which accuracy is shown."""
     last = max((int(curve.labels[-1]) for curve in found if len(curve.accuracy)), default=0)
     return [point for point in POINTS if point <= last] or ([last] if last else [])
 
 
 def varying(found: Sequence[Curve]) -> list[str]:
-    """Return the names that tell curves apart: classifier, vectorizer, and what else differs."""
+    """Return the names that distinguish curves: classifier, vectorizer, and what else differs."""
     always = ("classifier", "vectorizer")
     return [name for name in found[0].names if name in always or len({curve.names[name] for curve in found}) > 1]
 

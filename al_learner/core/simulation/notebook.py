@@ -1,4 +1,4 @@
-"""A simulation in a notebook: `simulate` and the table that it returns."""
+"""Simulations in a notebook: `simulate`, and the table that it returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def simulate(
     tick: Callable[[int, int], object] = lambda rounds, projects: None,  # noqa: ARG005 - by default nobody counts
     **grid: Any,
 ) -> Curves:
-    """Compare strategies on a labelled corpus: play it as many projects, from nothing, by the code that a worker runs.
+    """Compare strategies on a labelled corpus: replay it as many projects, with the code that a worker runs.
 
     Each project is a combination of strategies and a seed. A fifth of the texts, at most 10,000, is held out of it;
     accuracy is measured on those. Projects are played in processes of their own, so a script must call this under
@@ -52,7 +52,7 @@ def simulate(
     Raises
     ------
     SettingsError
-        With everything that is wrong with strategies and numbers; nothing was played.
+        With everything that is wrong with strategies and numbers. Nothing was played.
     DataError
         The corpus cannot be used as it is.
 
@@ -72,7 +72,7 @@ class Curves(pd.DataFrame):
 
     Columns: ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator`` and ``query``, as they were written;
     ``seed``; ``round``, 0 is the cold start; ``labels``, texts with votes; ``votes``; ``accuracy`` on the texts that
-    were held out; ``seconds`` from the look at the votes to the stored classifier, missing where nothing was trained.
+    were held out; ``seconds`` from reading the votes to the stored classifier, missing where nothing was trained.
     What is selected from it is a plain DataFrame.
     """
 

@@ -25,15 +25,14 @@ class Plan:
     query : str
         One of `QUERIES`. The API does ``least-confidence``.
     annotators, votes : int
-        How many annotators there are, and how many of them, drawn anew for each text, vote on it; the latter is
-        MIN_LABEL_COUNT too.
+        How many annotators there are, and how many of them vote on each text. The second number is MIN_LABEL_COUNT too.
     noise : Noise
         By default annotators know the truth.
     max_texts : int or None
-        Take as many texts of the corpus, at random; None: all.
+        Use so many random texts of the corpus; None: all.
     seed : int
-        Decides which texts those are, which are held out, who votes, how they err, what a random query picks, and the
-        chance of strategies that have a ``random_state``.
+        Seed of everything random: the texts, those held out, the annotators and their errors, random queries, and
+        strategies that have a ``random_state``.
     """
 
     rounds: int
@@ -46,7 +45,7 @@ class Plan:
     seed: int = 0
 
     def problems(self, n_texts: int) -> list[str]:
-        """Say what is wrong with it, for a corpus of `n_texts`; nothing if it can be played."""
+        """Return what is wrong with the plan for a corpus of `n_texts`; an empty list if nothing is."""
         wrong = []
         least = {"rounds": 1, "batch_size": 1, "annotators": 1, "votes": 1, "seed": 0}
         wrong += [
@@ -70,11 +69,11 @@ class Plan:
 
 
 def n_held_out(n_texts: int) -> int:
-    """Return how many of the texts that are taken are held out of the project, to measure accuracy on."""
+    """Return how many of the texts are held out of the project, to measure accuracy on."""
     return min(max(1, n_texts // HELD_OUT_SHARE), MAX_HELD_OUT)
 
 
 def n_pool(n_texts: int, max_texts: int | None = None) -> int:
-    """Return how many of a corpus's texts can be voted on: those that are taken and not held out."""
+    """Return how many of a corpus's texts can be voted on: those that are used and not held out."""
     taken = min(n_texts, max_texts or n_texts)
     return taken - n_held_out(taken)

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Query = Literal["least-confidence", "margin", "random"]
-"""Which texts are voted on next: lowest top probability, smallest gap between the two top ones, or any."""
+"""Which texts are voted on next: lowest top probability, smallest difference of the two top ones, or random."""
 
 QUERIES: tuple[Query, ...] = get_args(Query)
 
 
 def pick(query: Query, size: int, classifier: Estimator, X: csr_matrix, rng: np.random.Generator) -> Codes:
-    """Return the positions of the `size` rows to vote on next; among equals the first."""
+    """Return the positions of the `size` rows to vote on next; in a tie the first."""
     if query == "random":
         return rng.choice(X.shape[0], size, replace=False)
     top = np.sort(classifier.predict_proba(X), axis=1)[:, -2:]

@@ -13,7 +13,7 @@ import numpy as np
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.corpus import checked
-from al_learner.core.interfaces import Chooser, Strategy, Transformer
+from al_learner.core.interfaces import ModelSelector, Strategy, Transformer
 from al_learner.core.project import Project
 from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
 from al_learner.core.simulation.plan import Plan, n_held_out
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Round:
-    """What a round of votes achieved.
+    """The result of a round of votes.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Round:
     accuracy : float
         Of the newest classifier, on the texts that were held out.
     seconds : float or None
-        From reading the votes to the stored classifier; None if there was too little to train on.
+        From reading the votes to the stored classifier; None if nothing was trained.
     """
 
     number: int
@@ -58,9 +58,9 @@ def replay(
     score: bool = False,
     **strategies: str | Spec | Strategy,
 ) -> Iterator[Round]:
-    """Play a project from nothing, by the very steps that a worker takes.
+    """Play a project from the start, with the steps that a worker takes.
 
-    A fifth of the texts, at most 10,000, is held out: the project never sees them, and accuracy is measured on them.
+    A fifth of the texts, at most 10,000, is held out of the project. Accuracy is measured on them.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def replay(
         The corpus and its true labels.
     plan : Plan
     score : bool
-        Also score each classifier, as a worker does while nobody waits. One that chooses among others is scored anyway,
-        for it chooses in that time too.
+        Also score each classifier, as a worker does. With a model selector this is always done, for a worker compares
+        the candidates after the score.
     **strategies
         ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of the settings.
 
@@ -83,7 +83,7 @@ def replay(
     Raises
     ------
     SettingsError, DataError
-        Plan, strategies or corpus cannot be used as they are.
+        Plan, strategies or corpus cannot be used.
     AlLearnerError
         A run failed.
     """
@@ -99,10 +99,10 @@ def replay(
     )
     with closing(Project.of(settings_of(database, plan, strategies))) as project:
         _load(project, [texts[i] for i in pool], names.tolist())
-        is_idle_used = score or isinstance(project.settings.strategies.classifier, Chooser)
+        is_idle_used = score or isinstance(project.settings.strategies.classifier, ModelSelector)
         seconds = _step(project)
         transformer, classifier = project.pair()
-        # The vectorizer stays the same for the life of a project, so texts are turned into features once.
+        # The vectorizer stays the same, so the features are computed once.
         unseen, seen = (_transform(transformer, [texts[i] for i in rows]) for rows in (held_out, pool))
         waiting = np.arange(len(pool))
         for number in range(plan.rounds + 1):
@@ -124,12 +124,12 @@ def replay(
 
 
 def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec | Strategy]) -> Settings:
-    """Return the settings of a simulated project, in which environment and settings file have no say.
+    """Return the settings of a simulated project. Environment and settings file are ignored.
 
     Raises
     ------
     SettingsError
-        Strategies are wrong, or the environment has a setting that there is not.
+        Strategies are wrong, or the environment has an unknown setting.
     """
     if unknown := sorted({*strategies} - {*INTERFACES}):
         raise SettingsError([f"{name!r} is not a kind of strategy; {allowed(name, INTERFACES)}" for name in unknown])
@@ -143,13 +143,14 @@ def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec |
         "database_url": database,
         "batch_size": plan.batch_size,
         "min_label_count": plan.votes,
+        "active_learning": None if plan.query == "random" else True,
         "predictor_packages": tuple(sorted({package for strategy in made.values() for package in strategy.requires})),
     }
     return Settings(**{name: field.default for name, field in fields.items()} | made | ours)
 
 
 def seeded(kind: Kind, spec: Spec, seed: int) -> Strategy:
-    """Make a strategy; its ``random_state``, if it has one that the spec leaves open, is the seed."""
+    """Make a strategy. The seed is its ``random_state``, if it has one that the spec does not set."""
     made = spec.make(kind)
     if "random_state" in type(made).model_fields and "random_state" not in spec.params:
         return Spec(spec.name, {**spec.params, "random_state": seed}).make(kind)
@@ -164,7 +165,7 @@ def _load(project: Project, texts: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _step(project: Project) -> float | None:
-    """Take one step of a worker; return its seconds if it trained."""
+    """Reconcile once. Return the seconds if a classifier was trained."""
     started = time.monotonic()
     due = project.reconcile().due
     return time.monotonic() - started if due in ("init", "update") else None

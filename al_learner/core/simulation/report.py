@@ -1,4 +1,4 @@
-"""What a simulation leaves behind: the rounds as CSV, the curves as SVG, and a page that needs nothing else."""
+"""The output of a simulation: the rounds as CSV, the curves as SVG, and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from al_learner.core.simulation.replay import Round
 from al_learner.core.simulation.worker_pool import BASICS
 
 COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1fa0b4", "#8b6f5c")
-"""Told apart on white and on black, and by most people who see fewer colours; further curves are grey."""
+"""Distinguishable on white and black, and for most colour-blind people. Further curves are grey."""
 
 GREY = "#8a8f98"
 
@@ -47,7 +47,7 @@ STYLE = """
 """
 
 N_MARKS = 60
-"""Points of a curve that tell their numbers, at most."""
+"""Maximum number of points of a curve that show their numbers."""
 
 
 class Svg(str):
@@ -65,7 +65,7 @@ def write(folder: Path, played: Sequence[TrialResult], target: float | None, *, 
     Parameters
     ----------
     corpus, command : str
-        What was simulated, and how, as the report says it.
+        What was simulated, and with which command; shown in the report.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def page(played: Sequence[TrialResult], target: float | None, *, corpus: str, co
 
 
 class _Axes:
-    """From labels and accuracy to places in the picture."""
+    """Maps labels and accuracy to coordinates."""
 
     def __init__(self, shown: Sequence[Curve]) -> None:
         self.last = max(int(curve.labels[-1]) for curve in shown)

@@ -33,7 +33,7 @@ class Noise:
         Raises
         ------
         SettingsError
-            It is written otherwise.
+            It is written in another form.
         """
         kind, _, number = written.partition(":")
         try:
@@ -51,7 +51,7 @@ class Noise:
 def vote(
     truth: Codes, n_labels: int, *, annotators: int, votes: int, noise: Noise, rng: np.random.Generator
 ) -> tuple[Codes, Codes]:
-    """Decide what each text's annotators say, whenever they are asked: not even the query changes it.
+    """Draw all votes on each text in advance, so that they do not depend on the query.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def vote(
     Returns
     -------
     voters, voted : ndarray of shape (n_texts, votes), intp
-        Who votes on each text, all different, and the codes of the labels that they give.
+        The annotators of each text, all different, and the codes of the labels that they give.
     """
     shape = len(truth), annotators
     rates = np.full(annotators, noise.rate)

@@ -1,4 +1,4 @@
-"""Many simulated projects side by side: every combination of strategies and seeds, in parallel, resumable."""
+"""Plays many trials in parallel processes, and keeps the finished ones, so that a simulation can be resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from al_learner.core.simulation.replay import Round, replay
 from al_learner.core.training.child_process import SupervisedProcess, how_it_ended
 
 BASICS = frozenset({"al-learner", "scikit-learn", "numpy", "scipy"})
-"""Packages whose versions change every result."""
+"""Packages whose versions may change every result."""
 
 
 def sweep(
@@ -35,7 +35,7 @@ def sweep(
     workers: int | None = None,
     tick: Callable[[int, int], object] = lambda rounds, trials: None,  # noqa: ARG005 - by default nobody counts
 ) -> list[TrialResult]:
-    """Play every trial in a process of its own, several at a time; one that fails does not stop the others.
+    """Play all trials, several at a time, each in a separate process. One that fails does not stop the others.
 
     The result is the same for any number of workers.
 
@@ -45,7 +45,7 @@ def sweep(
         The corpus and its true labels.
     trials : sequence of Trial
     folder : Path, optional
-        Where every finished trial is kept and looked for first, by trial, corpus and the packages' versions.
+        Finished trials are kept there and found again, by trial, corpus and versions of packages.
     workers : int, optional
         Processes at a time; by default as many as there are cores.
     tick : callable
@@ -78,7 +78,7 @@ Corpus = tuple[list[str], list[str]]
 
 
 class _WorkerPool:
-    """Processes that play trials, each one after another; all are killed in the end, whatever the end is."""
+    """Processes that play trials, one after the other. All are killed at the end, also after an error."""
 
     def __init__(self, corpus: Corpus, scratch: str) -> None:
         self._corpus, self._scratch = corpus, scratch
@@ -93,14 +93,14 @@ class _WorkerPool:
             process.kill()
 
     def play(self, result: TrialResult) -> None:
-        """Give a trial to a process that has none, a new one if need be."""
+        """Give a trial to an idle process, or to a new one."""
         idle = next((pipe for pipe in self._processes if pipe not in self.busy), None)
         pipe = idle or self._spawned()
         self.busy[pipe] = result
         pipe.send(result.trial)
 
     def receive(self) -> list[TrialResult]:
-        """Wait until there is news, take it up, and return the trials that have ended."""
+        """Wait for rounds and ends of trials. Return the trials that have ended."""
         ended = []
         for pipe in cast("list[Connection]", wait(list(self.busy))):
             try:
@@ -128,13 +128,13 @@ class _WorkerPool:
 
 
 def _serve(pipe: Connection, corpus: Corpus, scratch: str) -> None:
-    """Play trials; send the rounds of each, then its error or None."""
+    """Play trials. Send the rounds of each, then its error or None."""
     from threadpoolctl import threadpool_limits
 
     import al_learner.core.training.fitting  # noqa: F401 - heavy; what it loads must be there when threads are limited
 
     threadpool_limits(limits=1)  # trials run side by side
-    logging.getLogger("al_learner").addHandler(logging.NullHandler())  # what failed is told in the end, once
+    logging.getLogger("al_learner").addHandler(logging.NullHandler())  # errors are reported at the end, once
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
         while True:
             pipe.send(_play(pipe, corpus, pipe.recv(), scratch))
@@ -156,7 +156,7 @@ def _play(pipe: Connection, corpus: Corpus, trial: Trial, scratch: str) -> str |
 
 
 class _Store:
-    """Finished trials, a file each."""
+    """Finished trials, one file each."""
 
     def __init__(self, folder: Path, corpus: Corpus) -> None:
         self._folder = folder / "cells"
@@ -167,7 +167,7 @@ class _Store:
         self._corpus = hashlib.sha256(json.dumps(corpus).encode()).hexdigest()
 
     def find(self, trial: Trial) -> TrialResult | None:
-        """Return a trial that was played; None if it was not, or its file cannot be read."""
+        """Return the stored result of a trial; None if there is none that can be read."""
         try:
             found = json.loads(self._path(trial).read_text(encoding="utf-8"))
             rounds = [Round(**fields) for fields in found["rounds"]]
@@ -177,7 +177,7 @@ class _Store:
         return TrialResult(trial, rounds, is_reused=True) if is_whole else None
 
     def keep(self, one: TrialResult) -> None:
-        """Store a finished trial; its file is there as a whole or not at all."""
+        """Store a finished trial. The file is replaced atomically."""
         path = self._path(one.trial)
         document = {**self._key(one.trial), "rounds": [asdict(played) for played in one.rounds]}
         part = path.with_suffix(".part")

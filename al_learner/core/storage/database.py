@@ -1,4 +1,4 @@
-"""Connections, transactions, and what goes wrong with them. SQLAlchemy's errors cross only translated."""
+"""Connections and transactions. SQLAlchemy's errors are translated into ours."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaErr
 from al_learner.core.storage.schema import Timestamp
 
 LOCK_TIMEOUT_MS = 200
-"""How long a write waits for a row: below PostgreSQL's deadlock_timeout, so that the other side is never the victim."""
+"""How long a write waits for a row. It is below PostgreSQL's deadlock_timeout, so that the other side never fails."""
 
 LOCK_PAUSE_S = (0.05, 0.25)
-"""Shortest and longest pause before a write that met a lock is tried again."""
+"""Shortest and longest pause before a write is tried again that waited for a lock in vain."""
 
 CONNECT_TIMEOUT_S = 5
 BUSY_TIMEOUT_S = 10
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class RowsLocked(DatabaseError):
-    """Somebody else writes the same rows; the transaction was rolled back and can be tried again."""
+    """Another session writes the same rows. The transaction was rolled back and can be tried again."""
 
 
 class Database:
@@ -46,7 +46,7 @@ class Database:
     url : str
         ``postgresql+psycopg://…`` (empty parts: libpq's own variables say) or ``sqlite:///FILE``.
     pause : callable, default=time.sleep
-        Called with seconds before a write is tried again; what it raises ends the attempts.
+        Called with seconds before a write is tried again. When it raises, no more attempts are made.
     """
 
     def __init__(self, url: str, *, pause: Callable[[float], object] = time.sleep) -> None:
@@ -82,14 +82,14 @@ class Database:
                 yield connection
 
     def write_once(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work`, which cannot be run again, in a transaction of its own; it waits for other writers in place."""
+        """Run `work` once, in a transaction of its own, without a lock timeout. For work that cannot be repeated."""
         with translated(), self.engine.connect() as connection:
             connection.execution_options(al_learner_writes=True)
             with connection.begin():
                 return work(connection)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in a transaction of its own, again as long as other writers hold its rows."""
+        """Run `work` in a transaction of its own; repeat it while other writers hold its rows."""
         with translated(), self.engine.connect() as connection:
             return self.write_on(connection, work)
 
@@ -97,7 +97,7 @@ class Database:
         """Like `write`, on a given connection, which is never replaced by a new one."""
         while True:
             if connection.invalidated:
-                raise DatabaseUnavailable("the connection that held this run's lock broke; the run is over")
+                raise DatabaseUnavailable("the connection that held the run lock broke; the run has ended")
             connection.execution_options(al_learner_writes=True)
             try:
                 with translated(), connection.begin():
@@ -140,10 +140,10 @@ class Database:
             return now
 
     def change_token(self) -> str | None:
-        """Return what is the same as long as no transaction wrote anything; None where that cannot be told.
+        """Return a token that stays the same as long as no transaction writes; None on SQLite, which has no such token.
 
-        It costs the same for any number of rows. Other databases of the server move it too, so that a change means
-        no more than: look.
+        It costs the same for any number of rows. Writes to other databases of the server change it too. So a new token
+        means only that the state must be read again.
         """
         if not self.is_postgresql:
             return None
@@ -160,7 +160,7 @@ def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise SQLAlchemy's errors as ours, without statement or parameters, which may hold texts."""
+    """Raise SQLAlchemy's errors as ours, without statement and parameters: those may contain texts."""
     try:
         yield
     except DBAPIError as exc:
@@ -203,7 +203,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         connect_args={
             "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT") or CONNECT_TIMEOUT_S,
             "application_name": f"al-learner {OWNER}",
-            # Both ends notice within half a minute that the other has vanished; the server then frees our lock.
+            # Both ends notice within 30 s that the other is gone; the server then frees our lock.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -219,7 +219,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions are ours to begin
+        connection.isolation_level = None  # the driver must not begin transactions by itself
         connection.execute("PRAGMA journal_mode=WAL")
 
     @sa.event.listens_for(engine, "begin")

@@ -1,4 +1,4 @@
-"""LabelForward's tables: every query but those of a run's own transactions."""
+"""LabelForward's tables: every query on them, except a run's own transactions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from al_learner.core.storage.records import Ids, StoredClassifier
 from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
 
 CHUNK = 5_000
-"""Rows that cross at a time, where there may be many."""
+"""Rows that are sent at a time."""
 
 BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 """Every character that str.strip() strips."""
@@ -50,12 +50,14 @@ class LabelForwardTables:
             raise SchemaError(f"{'; '.join(problems)}: db_helper or `al-learner load` creates LabelForward's tables")
 
     def voted_texts(self) -> Iterator[VotedText]:
-        """Yield every text that has an entry in `labels`, or a label, by id."""
+        """Yield every text that has an entry in `labels` or a major label, by id."""
         votes: sa.ColumnElement[Any] = text_data.c.labels
         users: sa.ColumnElement[Any] = text_data.c.users
         if self._database.is_postgresql:
             voted = votes != sa.cast([], votes.type)
-            votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))  # lists already
+            votes, users = (
+                sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users)
+            )  # the driver returns lists
         else:
             voted = sa.type_coerce(votes, sa.Text) != "[]"
         query = (
@@ -63,7 +65,7 @@ class LabelForwardTables:
             .where(sa.or_(voted, text_data.c.major_label.is_not(None)))
             .order_by(text_data.c.text_id)
         )
-        with self._database.reading() as connection:  # no cursor: PostgreSQL then scans in parallel
+        with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
             yield from (VotedText(*row) for row in connection.execute(query))
 
     def label_names(self) -> list[str]:
@@ -112,20 +114,20 @@ class LabelForwardTables:
         return found
 
     def corpus(self) -> Iterator[str]:
-        """Yield every text of text_data, then of init_data, without holding them all."""
+        """Yield every text of text_data, then of init_data; not all are in memory at a time."""
         for _, text in self.all_texts():
             yield text
         for row in self._streamed(sa.select(init_data.c.text_data)):
             yield row[0]
 
     def all_texts(self) -> Iterator[tuple[int, str]]:
-        """Yield id and text of text_data, by id, without holding them all."""
+        """Yield id and text of text_data, by id; not all are in memory at a time."""
         query = sa.select(text_data.c.text_id, text_data.c.text_data).order_by(text_data.c.text_id)
         for row in self._streamed(query):
             yield row[0], row[1]
 
     def non_empty_texts(self) -> NonEmptyTexts:
-        """Return the texts of text_data that hold more than blanks, as a sequence that reads what is touched."""
+        """Return the texts of text_data that are not blank, as a sequence that reads each text on access."""
         kept = sa.func.trim(text_data.c.text_data, BLANKS)
         query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
         return NonEmptyTexts(self, np.fromiter((row[0] for row in self._streamed(query)), np.int64))
@@ -139,7 +141,7 @@ class LabelForwardTables:
         return self._blob(countvecs.c.countvec, countvecs.c.countvec_id, countvec_id)
 
     def is_countvec(self, countvec_id: int, digest: str) -> bool:
-        """Tell whether a stored vectorizer has this SHA-256, in hexadecimal; PostgreSQL need not send it."""
+        """Whether a stored vectorizer has this SHA-256, in hexadecimal. PostgreSQL computes it."""
         if not self._database.is_postgresql:
             return hashlib.sha256(self.countvec(countvec_id)).hexdigest() == digest
         found = sa.select(sa.func.encode(sa.func.sha256(countvecs.c.countvec), "hex"))
@@ -235,7 +237,7 @@ class LabelForwardTables:
 
 
 class NonEmptyTexts(Sequence[str]):
-    """The texts that hold more than blanks; each is read from the database when it is touched.
+    """The texts that are not blank. Each is read from the database on access.
 
     Attributes
     ----------

@@ -1,10 +1,11 @@
-"""What is stored, as plain objects: nothing here knows SQLAlchemy."""
+"""Rows of the database as plain objects, without SQLAlchemy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -12,14 +13,25 @@ from numpy.typing import NDArray
 
 RunKind = Literal["init", "update", "promote"]
 
+
+class RunStatus(StrEnum):
+    """The status of a run."""
+
+    RUNNING = "running"  #: Its process trains; or the process has ended, and nobody has taken the run lock since.
+    SUCCEEDED = "succeeded"  #: It stored a classifier.
+    FAILED = "failed"  #: It raised an error.
+    ABANDONED = "abandoned"  #: It was interrupted: by Ctrl-C, or at the end of the grace period after SIGTERM.
+    DIED = "died"  #: Its process ended, or lost the connection that held the run lock.
+
+
 Ids = NDArray[np.int64]
 """text_ids or init_ids: a one-dimensional array of int64."""
 
 MAX_LABEL_LENGTH = 50
-"""What text_data.major_label holds; a longer vote does not count."""
+"""Length of text_data.major_label. A longer label does not count as a vote."""
 
 METRIC_DETAILS = ("labels", "per_class", "confusion", "predictions", "sample")
-"""The large parts of a score, which are read only where they are needed."""
+"""The large parts of a score. They are read only where they are needed."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ class Run:
 
     run_id: int
     kind: RunKind
-    status: Literal["running", "succeeded", "failed", "abandoned", "died"]
+    status: RunStatus
     forced: bool
     owner: str
     state: str
@@ -52,7 +64,7 @@ class Run:
 
     @property
     def origin(self) -> RunKind:
-        """The kind of the run that trained the classifier, also where this one promoted it."""
+        """The kind of the run that trained the classifier, also if this run only promoted it."""
         promoted = (self.metrics or {}).get("promoted", {})
         return cast(RunKind, promoted.get("kind", self.kind))
 
@@ -78,7 +90,7 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run stores.
+    """The result of a training.
 
     Attributes
     ----------
@@ -87,7 +99,7 @@ class Trained:
     countvec : bytes or None
         The pickled vectorizer if it is new; None if the newest stored one, `countvec_id`, goes with `clf`.
     notes : tuple of str
-        What somebody should know.
+        Remarks for the log.
     """
 
     clf: bytes
@@ -103,7 +115,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed, or would be.
+    """What was deleted, or would be with ``dry_run``.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The lock that lets one run at a time through, held by a connection that serves nothing else."""
+"""The run lock: one run at a time on a database. A connection that serves nothing else holds it."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from sqlalchemy.exc import DBAPIError
 
 from al_learner.core.errors import BusyError, DatabaseError
 from al_learner.core.storage.database import Database, translated
+from al_learner.core.storage.records import RunStatus
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.storage.runs import Runs
 
 LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
 
 POLL_S = 0.1
-"""How often a lock that somebody else holds is asked for again."""
+"""Pause between two attempts to take a lock that another process holds."""
 
 
 @contextmanager
 def hold_run_lock(database: Database, *, wait_s: float = 0) -> Iterator[RunTransactions]:
-    """Hold the lock of a database; only its holder makes the transactions of a run.
+    """Hold the run lock of a database. Only its holder makes the transactions of a run.
 
-    Runs that are still `running` are marked as died first: whoever ran them has lost the lock.
+    Runs that are still `running` are marked as `died` first: their process has lost the lock.
 
     Raises
     ------
     BusyError
-        Another run held it for `wait_s` seconds; names who.
+        Another process held it for `wait_s` seconds. The error names that process.
     """
     hold = _hold_on_postgresql if database.is_postgresql else _hold_on_sqlite
     with hold(database, wait_s) as connection:
         transactions = RunTransactions(database, connection)
-        transactions.bury()
+        transactions.mark_stale_runs_died()
         yield transactions
 
 
 @contextmanager
 def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[sa.Connection]:
     with translated(), database.engine.connect() as connection:
-        connection.detach()  # it is closed in the end, for a pooled connection would keep the lock
-        with connection.begin():  # it idles while something trains; PostgreSQL before 14 lets it without asking
+        connection.detach()  # closed at the end: in the pool it would keep the lock
+        with connection.begin():  # it is idle during a training; the setting is new in PostgreSQL 14
             never = sa.func.set_config("idle_session_timeout", "0", False)
             connection.execute(sa.select(never).where(_has_setting("idle_session_timeout")))
 
@@ -55,7 +56,7 @@ def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[sa.Connec
         _wait(take, database, wait_s)
         try:
             yield connection
-        finally:  # closing frees the lock too, but some time later
+        finally:  # closing frees the lock too, but later
             if not connection.invalidated:
                 with suppress(DBAPIError), connection.begin():  # a lost connection has lost the lock
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK_KEY)))
@@ -86,9 +87,9 @@ def _wait(take: Callable[[], bool], database: Database, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while not take():
         if time.monotonic() >= deadline:
-            running = Runs(database).last(status="running")
+            running = Runs(database).last(status=RunStatus.RUNNING)
             holder = f"{running.owner}, since {running.started:%Y-%m-%d %H:%M:%S %Z}" if running else "another process"
-            raise BusyError(f"a run is on, by {holder}; try again when it has ended")
+            raise BusyError(f"a run is in progress, by {holder}; try again when it has ended")
         time.sleep(POLL_S)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
 from al_learner.core.storage.database import OWNER, Database
-from al_learner.core.storage.records import Pruned, Run, RunKind, StoredModel, Trained
+from al_learner.core.storage.records import Pruned, Run, RunKind, RunStatus, StoredModel, Trained
 from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
 
 
@@ -19,9 +19,9 @@ class RunTransactions:
         self._database = database
         self._connection = connection
 
-    def bury(self) -> None:
-        """Mark runs that are still `running` as died: whoever ran them has lost the lock."""
-        self._close(al_runs.c.status == "running", "died", "the process that ran it ended or lost its connection")
+    def mark_stale_runs_died(self) -> None:
+        """Mark runs that are still `running` as `died`. Their process has lost the lock."""
+        self._close(al_runs.c.status == RunStatus.RUNNING, RunStatus.DIED, "its process ended or lost its connection")
 
     def begin(
         self,
@@ -32,12 +32,12 @@ class RunTransactions:
         strategies: Mapping[str, Any],
         samples: Sequence[tuple[int, str]],
     ) -> int:
-        """First commit: the labels of the new samples, and the run. Return its run_id.
+        """First commit: store the labels of the new samples, and the run. Return its run_id.
 
         Parameters
         ----------
         samples : sequence of (text_id, label)
-            They stay new until `finish`: a run that dies loses none.
+            They stay new samples until `finish`, so a run that dies loses none.
         """
 
         def write(connection: sa.Connection) -> int:
@@ -45,7 +45,7 @@ class RunTransactions:
             self._write_labels(connection, samples)
             values = {
                 "kind": kind,
-                "status": "running",
+                "status": RunStatus.RUNNING,
                 "forced": forced,
                 "owner": OWNER,
                 "state": state,
@@ -59,7 +59,7 @@ class RunTransactions:
     def finish(
         self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
     ) -> Run:
-        """Second commit: the pair, the run's success, and that `text_ids` are taught. Return the run."""
+        """Second commit: store the model and the run's success, and mark `text_ids` as taught. Return the run."""
 
         def write(connection: sa.Connection) -> Run:
             if trained.countvec is not None:
@@ -70,7 +70,7 @@ class RunTransactions:
             insert = classifiers.insert().returning(classifiers.c.clf_id)
             clf_id = connection.execute(insert, {"clf": trained.clf, "download": 0}).scalar_one()
             values = {
-                "status": "succeeded",
+                "status": RunStatus.SUCCEEDED,
                 "finished": sa.func.now(),
                 "clf_id": clf_id,
                 "countvec_id": countvec_id,
@@ -100,28 +100,28 @@ class RunTransactions:
         precision: float | None,
         metrics: Mapping[str, Any],
         *,
-        put_back: StoredModel | None = None,
+        restored: StoredModel | None = None,
         because: str = "",
     ) -> Run | None:
-        """Third commit: how good the classifier is; if another pair is put back as the newest, return that run."""
+        """Third commit: store the score. With `restored`, store that model as the newest too, and return its run."""
 
         def write(connection: sa.Connection) -> Run | None:
             clf = classifiers.update().where(classifiers.c.clf_id == clf_id)
             connection.execute(clf.values(precision_score=precision))
             connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
-            return None if put_back is None else _promote(connection, put_back, forced=False, because=because)
+            return None if restored is None else _promote(connection, restored, forced=False, because=because)
 
         return self._database.write_on(self._connection, write)
 
-    def promote(self, pair: StoredModel, *, because: str) -> Run:
-        """Store a copy of a pair as the newest, with a run that says so. Return that run."""
-        return self._database.write_on(self._connection, lambda c: _promote(c, pair, forced=True, because=because))
+    def promote(self, model: StoredModel, *, because: str) -> Run:
+        """Store a copy of a model as the newest, with a run of its own. Return that run."""
+        return self._database.write_on(self._connection, lambda c: _promote(c, model, forced=True, because=because))
 
     def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
-        """Delete all but the newest `keep` of our classifiers, and the vectorizers that none of the others needs.
+        """Delete all but the newest `keep` of our classifiers, and the vectorizers that no other classifier needs.
 
-        What somebody asked to download stays, like the newest vectorizer and what al_runs does not know. `dry_run`:
-        delete nothing, and return what would be deleted.
+        Three things are never deleted: classifiers that somebody asked to download, the newest vectorizer, and rows
+        that al_runs does not know. With `dry_run` nothing is deleted, and what would be deleted is returned.
         """
         ours = sa.select(classifiers.c.clf_id).where(classifiers.c.clf_id.in_(sa.select(al_runs.c.clf_id)))
         newest = ours.order_by(classifiers.c.clf_id.desc()).limit(keep)
@@ -146,20 +146,20 @@ class RunTransactions:
         return self._database.write_on(self._connection, write)
 
     def choose(self, run_id: int, choice: Mapping[str, Any]) -> None:
-        """Record what was chosen on what a run was trained on; in a commit of its own."""
+        """Record the choice that was made with a run's texts, in a commit of its own."""
         update = al_runs.update().where(al_runs.c.run_id == run_id).values(choice=choice)
         self._database.write_on(self._connection, lambda connection: connection.execute(update))
 
-    def give_up(self, run_id: int, status: Literal["failed", "abandoned"], error: str) -> None:
-        """Record that a run ended without a classifier, and why."""
+    def give_up(self, run_id: int, status: RunStatus, error: str) -> None:
+        """Record that a run ended without a classifier, and the reason."""
         self._close(al_runs.c.run_id == run_id, status, error)
 
-    def _close(self, which: sa.ColumnElement[bool], status: str, error: str) -> None:
+    def _close(self, which: sa.ColumnElement[bool], status: RunStatus, error: str) -> None:
         values = {"status": status, "finished": sa.func.now(), "error": error}
         self._database.write_on(self._connection, lambda c: c.execute(al_runs.update().where(which).values(values)))
 
     def _take_rows(self, connection: sa.Connection, ids: Sequence[int]) -> None:
-        # In the order of their ids, so that no two writers wait for each other in a circle.
+        # Rows are locked in the order of their ids, so that two writers never deadlock.
         if self._database.is_postgresql and ids:
             wanted = sa.select(text_data.c.text_id).where(self._database.among(text_data.c.text_id, ids))
             connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True)).all()
@@ -178,26 +178,26 @@ class RunTransactions:
             connection.execute(update.values(major_label=new.c.label, taught=False))
         else:
             update = text_data.update().where(text_data.c.text_id == sa.bindparam("sample"))
-            values = update.values(major_label=sa.bindparam("settled"), taught=False)
-            connection.execute(values, [{"sample": text_id, "settled": name} for text_id, name in samples])
+            values = update.values(major_label=sa.bindparam("aggregated"), taught=False)
+            connection.execute(values, [{"sample": text_id, "aggregated": name} for text_id, name in samples])
 
 
-def _promote(connection: sa.Connection, pair: StoredModel, *, forced: bool, because: str) -> Run:
-    run = pair.run
+def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, because: str) -> Run:
+    run = model.run
     score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
     if not score:
         score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
-    clf = {"clf": pair.clf, "download": 0, "precision_score": score.get("precision")}
+    clf = {"clf": model.clf, "download": 0, "precision_score": score.get("precision")}
     values = {
         "kind": "promote",
-        "status": "succeeded",
+        "status": RunStatus.SUCCEEDED,
         "forced": forced,
         "owner": OWNER,
         "state": run.state,
         "finished": sa.func.now(),
         "clf_id": connection.execute(classifiers.insert().returning(classifiers.c.clf_id), clf).scalar_one(),
         "countvec_id": connection.execute(
-            countvecs.insert().returning(countvecs.c.countvec_id), {"countvec": pair.countvec}
+            countvecs.insert().returning(countvecs.c.countvec_id), {"countvec": model.countvec}
         ).scalar_one(),
         "new_samples": 0,
         "texts": run.texts,

@@ -1,4 +1,4 @@
-"""al_runs: every query on the record of runs, but those of a run's own transactions."""
+"""al_runs: every query on it, except a run's own transactions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from al_learner.core.storage.database import Database
-from al_learner.core.storage.records import METRIC_DETAILS, Run, RunKind
+from al_learner.core.storage.records import METRIC_DETAILS, Run, RunKind, RunStatus
 from al_learner.core.storage.schema import al_runs
 
 
@@ -26,13 +26,13 @@ class Runs:
         self,
         *,
         limit: int | None = None,
-        status: str | None = None,
+        status: RunStatus | None = None,
         kind: RunKind | None = None,
         clf_id: int | None = None,
         after: Run | None = None,
         detailed: bool = False,
     ) -> list[Run]:
-        """Return runs, the newest first; `detailed`: with everything in `metrics`, also what is large."""
+        """Return runs, the newest first; with `detailed` also the large parts of `metrics`."""
         columns = [column for column in al_runs.columns if column is not al_runs.c.metrics]
         metrics = al_runs.c.metrics if detailed else self._without_details()
         query = sa.select(*columns, metrics.label("metrics")).order_by(al_runs.c.run_id.desc()).limit(limit)
@@ -54,24 +54,26 @@ class Runs:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def of_countvec(self, countvec_id: int) -> Run | None:
-        """Return the newest run that used this vectorizer; None if it is not ours."""
+        """Return the newest run that used this vectorizer; None if al_runs does not know it."""
         query = sa.select(al_runs).where(al_runs.c.countvec_id == countvec_id).order_by(al_runs.c.run_id.desc())
         with self._database.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         return Run(**row) if row else None
 
     def newest_choice(self) -> Mapping[str, Any] | None:
-        """Return what was chosen the last time; None if nothing ever was."""
+        """Return the last choice; None if there is none."""
         query = sa.select(al_runs.c.choice).where(al_runs.c.choice.is_not(None)).order_by(al_runs.c.run_id.desc())
         with self._database.reading() as connection:
             choice: Mapping[str, Any] | None = connection.scalar(query.limit(1))
         return choice
 
-    def announced(self, run_id: int) -> None:
-        """Record that somebody heard of the classifiers of all runs up to this one."""
-        waiting = sa.and_(al_runs.c.run_id <= run_id, al_runs.c.status == "succeeded", al_runs.c.announced.is_(None))
+    def mark_announced(self, run_id: int) -> None:
+        """Record that a subscriber received the announcement of all runs up to this one."""
+        waiting = sa.and_(
+            al_runs.c.run_id <= run_id, al_runs.c.status == RunStatus.SUCCEEDED, al_runs.c.announced.is_(None)
+        )
         verdict = al_runs.c.metrics["gate"]["verdict"].as_string()
-        served = sa.func.coalesce(verdict, "") != "held"  # what was held nobody has heard of, nor will
+        served = sa.func.coalesce(verdict, "") != "held"  # a classifier that was held back was never announced
         update = al_runs.update().where(waiting, served).values(announced=sa.func.now())
         self._database.write(lambda connection: connection.execute(update))
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from al_learner.core.storage.records import MAX_LABEL_LENGTH
+from al_learner.core.storage.records import MAX_LABEL_LENGTH, RunStatus
 
 labelforward = sa.MetaData()
 ours = sa.MetaData()
@@ -31,17 +31,33 @@ class _UtcTimestamp(sa.types.TypeDecorator[datetime]):
 
 Timestamp = _UtcTimestamp()
 
+
+class _Status(sa.types.TypeDecorator[RunStatus]):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy gives it
+        """Return the status as plain text: psycopg would store the name of the member."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> RunStatus | None:  # noqa: ARG002 - SQLAlchemy gives it
+        """Return the member of `RunStatus`."""
+        return None if value is None else RunStatus(value)
+
+
 text_data = sa.Table(
     "text_data",
     labelforward,
     sa.Column("text_id", sa.Integer, primary_key=True),
     sa.Column("text_data", sa.Text, nullable=False),
-    sa.Column("labeled", sa.Boolean, nullable=False),  # theirs; nobody reads it
-    sa.Column("selected", sa.Boolean, nullable=False),  # theirs; nobody reads it
-    sa.Column("taught", sa.Boolean, nullable=False),  # whether the last classifier knows this major_label; ours
+    sa.Column("labeled", sa.Boolean, nullable=False),  # theirs; not read here
+    sa.Column("selected", sa.Boolean, nullable=False),  # theirs; not read here
+    sa.Column(
+        "taught", sa.Boolean, nullable=False
+    ),  # whether the last classifier was trained on this major_label; ours
     sa.Column("labels", TextArray),  # the votes, in voting order; the API appends
     sa.Column("users", TextArray),  # who gave labels[i]; the API appends
-    sa.Column("major_label", sa.String(MAX_LABEL_LENGTH)),  # what the votes settle to; ours
+    sa.Column("major_label", sa.String(MAX_LABEL_LENGTH)),  # the aggregated label; ours
     sa.Column("uncertainty", sa.Float),  # the predictor's top probability
     sa.Column("predicted_label", sa.Text),  # the predictor's
 )
@@ -66,7 +82,7 @@ classifiers = sa.Table(
     labelforward,
     sa.Column("clf_id", sa.Integer, primary_key=True),
     sa.Column("clf", sa.LargeBinary, nullable=False),  # a pickled pipeline; the predictor reads the newest
-    sa.Column("precision_score", sa.Float),  # micro-averaged, on the slice; NULL until scored; the monitor shows it
+    sa.Column("precision_score", sa.Float),  # micro-averaged, on the hold-out set; NULL until scored; the app shows it
     sa.Column("created_at", Timestamp, server_default=sa.func.now()),
     sa.Column("download", sa.Integer, nullable=False),  # theirs; 0: no download asked for
 )
@@ -83,17 +99,17 @@ al_runs = sa.Table(
     ours,
     sa.Column("run_id", sa.Integer, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),  # init, update, or promote
-    sa.Column("status", sa.Text, nullable=False),  # running, succeeded, failed, abandoned or died
+    sa.Column("status", _Status, nullable=False),  # see RunStatus
     sa.Column("forced", sa.Boolean, nullable=False),  # whether a person asked for it by hand
     sa.Column("owner", sa.Text, nullable=False),  # host:pid of who runs it
-    sa.Column("state", sa.Text, nullable=False),  # digest of what the run saw: votes, data and settings
+    sa.Column("state", sa.Text, nullable=False),  # digest of votes, data and settings when the run started
     sa.Column("error", sa.Text),  # why it failed, died or was abandoned
     sa.Column("started", Timestamp, nullable=False, server_default=sa.func.now()),
     sa.Column("finished", Timestamp),  # when the classifier was committed, or the run given up
-    sa.Column("announced", Timestamp),  # when somebody heard `update` on the channel predictor
+    sa.Column("announced", Timestamp),  # when a subscriber received `update` on the channel predictor
     sa.Column("clf_id", sa.Integer),  # the classifier that it stored
     sa.Column("countvec_id", sa.Integer),  # the vectorizer that goes with it
-    sa.Column("new_samples", sa.Integer, nullable=False),  # new samples that it took up
+    sa.Column("new_samples", sa.Integer, nullable=False),  # new samples that it trained on
     sa.Column("texts", sa.Integer),  # rows trained on
     sa.Column("classes", sa.Integer),  # classes trained on
     sa.Column("strategies", Json, nullable=False),  # kind -> {name, params}
@@ -102,6 +118,6 @@ al_runs = sa.Table(
     sa.Column("countvec_sha256", sa.Text),
     sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
     sa.Column("seconds", sa.Float),  # from the run's start to its second commit; NULL: promoted
-    sa.Column("metrics", Json),  # how good it is; NULL until scored
-    sa.Column("choice", Json),  # which candidate is trained after it, and why; NULL: nothing was chosen then
+    sa.Column("metrics", Json),  # the score; NULL until scored
+    sa.Column("choice", Json),  # which candidate the next run trains, and why; NULL: no choice was made
 )

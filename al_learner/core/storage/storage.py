@@ -1,4 +1,4 @@
-"""One database as the rest of the package sees it."""
+"""One database, as the rest of the package uses it."""
 
 from __future__ import annotations
 

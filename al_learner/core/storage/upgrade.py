@@ -1,4 +1,4 @@
-"""Makes and migrates al_runs, the one table that is ours."""
+"""Creates and migrates al_runs, the only table that is ours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def upgrade_runs(database: Database) -> bool:
     except DatabaseError as exc:
         if exc.sqlstate == INSUFFICIENT_PRIVILEGE:
             raise MigrationError(
-                f"al_runs must be made or migrated, and this user may not: run `al-learner db upgrade` as the "
+                f"al_runs must be created or migrated, but this user may not: run `al-learner db upgrade` as the "
                 f"owner of the database ({exc})"
             ) from exc
         raise

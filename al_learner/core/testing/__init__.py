@@ -9,9 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from al_learner.core.errors import AlLearnerError, PluginError
-from al_learner.core.interfaces import Chooser, Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import INTERFACES
-from al_learner.core.testing import choosers, classifiers, every_plugin, init_samplers, label_aggregators, vectorizers
+from al_learner.core.testing import (
+    classifiers,
+    every_plugin,
+    init_samplers,
+    label_aggregators,
+    model_selectors,
+    vectorizers,
+)
 from al_learner.core.testing.expect import expect
 
 
@@ -50,7 +57,7 @@ def check_plugin(strategy: Strategy) -> None:
 def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
     """Return the checks that strategies of a class have to pass, in the order in which they are made."""
     promises: dict[type[Strategy], tuple[Callable[[Any], None], ...]] = {
-        Chooser: choosers.CHECKS,  # before what it is a kind of: it trains nothing itself
+        ModelSelector: model_selectors.CHECKS,  # before what it is a kind of: it trains nothing itself
         Classifier: classifiers.CHECKS,
         Vectorizer: vectorizers.CHECKS,
         InitSampler: init_samplers.CHECKS,

@@ -1,8 +1,8 @@
-"""How a classifier that chooses among others, such as `auto`, comes to the one that is trained.
+"""How a model selector, such as the classifier `auto`, selects one of its candidates.
 
-The candidates are trained one by one; each one's loss is told on rows that it has not seen. The choice is recorded with
-the run whose texts it rests on, and the next run trains the chosen candidate. When the labels have grown by half, the
-candidates are compared anew.
+Each candidate is trained, and its loss is computed on rows that it was not trained on. The choice is recorded with the
+run whose texts were used, and the next run trains the selected candidate. When there are 1.5 times as many labels, the
+candidates are compared again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, PluginError
 from al_learner.core.events import event
-from al_learner.core.interfaces import Chooser, Classifier, Labels
+from al_learner.core.interfaces import Classifier, Labels, ModelSelector
 from al_learner.core.registry import Spec
 from al_learner.core.training.job import Job, Losses
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 GROWTH = 1.5
-"""By how much the labels must have grown since the last choice for the next one to be due."""
+"""The candidates are compared again when there are so many times the labels of the last choice."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Choice:
     Attributes
     ----------
     name : str
-        The candidate that is trained from now on, as it is called.
+        The candidate that is trained from now on.
     labels : int
-        Labelled texts that it was made with.
+        Number of labelled texts that were used.
     losses : mapping of str to float
-        Mean loss of each candidate that could be compared.
+        Mean loss of each candidate that did not fail.
     failed : mapping of str to str
-        Why the others could not.
+        Error of each candidate that failed.
     candidates : mapping of str to dict
-        Parameters of all of them.
+        Parameters of every candidate.
     """
 
     name: str
@@ -58,54 +58,54 @@ class Choice:
         return f"{self.name}, at {self.labels:,} labels; mean loss: {compared or 'none'}{failed}"
 
 
-class ModelSelector:
-    """Selects one of the candidates of a classifier that chooses among others; of any other, itself.
+class CandidateSelector:
+    """Selects one of a model selector's candidates. For any other classifier there is nothing to select.
 
     Parameters
     ----------
     classifier : Classifier
-        As it is configured.
+        The configured classifier.
     candidates : mapping of str to Classifier
-        Those of a chooser, in the order of preference, by what they are called; see `registry.candidates`.
+        Name to candidate, the preferred first; see `registry.candidates`.
     """
 
     def __init__(self, classifier: Classifier, candidates: Mapping[str, Classifier]) -> None:
-        self._chooser = classifier if isinstance(classifier, Chooser) else None
+        self._model_selector = classifier if isinstance(classifier, ModelSelector) else None
         self._spec = Spec.of("classifier", classifier)
         self._specs = {name: Spec.of("classifier", one) for name, one in candidates.items()}
 
     @property
     def chooses(self) -> bool:
-        """Whether there is anything to choose."""
-        return self._chooser is not None
+        """Whether the classifier has candidates."""
+        return self._model_selector is not None
 
     def is_due(self, last: Choice | None, labels: int) -> bool:
-        """Tell whether it is time to compare the candidates, for `labels` labelled texts."""
-        if self._chooser is None or labels < self._chooser.min_labels or len(self._specs) < 2:
+        """Whether the candidates must be compared now, with `labels` labelled texts."""
+        if self._model_selector is None or labels < self._model_selector.min_labels or len(self._specs) < 2:
             return False
         return last is None or last.candidates != self._params() or labels >= GROWTH * last.labels
 
     def selected(self, last: Choice | None) -> str:
-        """Return which candidate to train: the one that was chosen, or the first if that one is no longer there."""
+        """Return the candidate to train: the last choice, or the first candidate where that is no longer one."""
         if last is not None and last.candidates.get(last.name) == self._params().get(last.name, ()):
             return last.name
         return next(iter(self._specs))
 
     def record(self, last: Choice | None) -> dict[str, Any]:
-        """Return the classifier as al_runs records it; beside a chooser, as ``chosen``, the candidate to train."""
+        """Return the classifier as al_runs records it; for a model selector also ``chosen``, the candidate to train."""
         return asdict(self._spec) | ({"chosen": asdict(self._specs[self.selected(last)])} if self._specs else {})
 
     def job(self, name: str, job: Job) -> Job:
-        """Return the job that tells the losses of a candidate on the rows of a given job."""
-        return replace(job, classifier=self._specs[name], last=None, chooser=self._spec)
+        """Return a job that computes the losses of a candidate on the rows of `job`."""
+        return replace(job, classifier=self._specs[name], last=None, model_selector=self._spec)
 
     def select(self, last: Choice | None, labels: int, losses_of: Callable[[str], Losses]) -> Choice:
-        """Compare the candidates; one that fails is left out, and if all do, nothing changes.
+        """Compare the candidates. One that fails is left out; if all fail, the last choice stays.
 
         Parameters
         ----------
         losses_of : callable
-            Takes a candidate's name; gives its loss on each row, nan where that cannot be told.
+            Takes a candidate's name. Returns its loss on each row, nan where it is unknown.
         """
         found: dict[str, Losses] = {}
         failed: dict[str, str] = {}
@@ -113,7 +113,7 @@ class ModelSelector:
             try:
                 losses = losses_of(name)
                 if not np.isfinite(losses).any():
-                    raise PluginError("no finite loss for any row")
+                    raise PluginError("it has no finite loss on any row")
                 found[name] = losses
             except DatabaseUnavailable:
                 raise
@@ -129,14 +129,15 @@ class ModelSelector:
 
 
 def best(losses: Mapping[str, Losses]) -> str:
-    """Return the first candidate that is not worse than the best by more than one standard error of the difference.
+    """Return the first candidate whose mean loss is within one standard error of the lowest.
 
-    On few texts the lowest mean is a matter of luck; the order of the candidates then knows more.
+    The standard error is that of the difference. On few texts the lowest mean is mostly chance, so the order of the
+    candidates decides among those that are about as good.
 
     Parameters
     ----------
     losses : mapping of str to ndarray of shape (n_rows,)
-        In the order of preference. Rows that are nan for one are left out for all.
+        The preferred first. Rows that are nan for one candidate are left out for all.
 
     References
     ----------
@@ -153,33 +154,33 @@ def best(losses: Mapping[str, Losses]) -> str:
     return lowest
 
 
-def candidate_losses(chooser: Chooser, candidate: Classifier, X: csr_matrix, y: Labels) -> Losses:
-    """Return how far off a candidate is on each row when it has not seen that row, shape (n_rows,), as a chooser tells.
+def candidate_losses(selector: ModelSelector, candidate: Classifier, X: csr_matrix, y: Labels) -> Losses:
+    """Return a candidate's loss on each row, computed by models that were not trained on that row, shape (n_rows,).
 
     Raises
     ------
     AlLearnerError
-        The candidate or the chooser failed.
+        The candidate or the selector failed.
     """
     from al_learner.core.training.fitting import failed, fit_classifier  # heavy: scikit-learn
 
     try:
-        losses = np.asarray(chooser.losses(X, y, partial(fit_classifier, candidate)), np.float64)
+        losses = np.asarray(selector.losses(X, y, partial(fit_classifier, candidate)), np.float64)
     except AlLearnerError:
         raise
     except Exception as exc:  # whatever a third party's code raises
-        raise failed("classifier", chooser, exc) from exc
+        raise failed("classifier", selector, exc) from exc
     if losses.shape != y.shape:
-        raise PluginError(f"classifier {chooser!r}: {len(y)} rows need as many losses, not shape {losses.shape}")
+        raise PluginError(f"classifier {selector!r}: {len(y)} rows need as many losses, not shape {losses.shape}")
     return losses
 
 
 def trained(record: Mapping[str, Any]) -> Spec:
-    """Return the strategy that is trained, of a classifier as al_runs records it."""
+    """Return the strategy that is really trained, from a classifier as al_runs records it."""
     chosen = record.get("chosen", record)
     return Spec(chosen["name"], chosen["params"])
 
 
 def title(record: Mapping[str, Any]) -> str:
-    """Say in a word or two what a classifier as al_runs records it is: ``auto (logreg)``."""
+    """Return a short name of a classifier as al_runs records it: ``auto (logreg)``."""
     return f"{record['name']} ({record['chosen']['name']})" if "chosen" in record else str(record["name"])

@@ -1,4 +1,4 @@
-"""A process behind a pipe that its parent can kill at any time, and that never outlives its parent."""
+"""A child process with a pipe. The parent can kill it at any time, and it ends when the parent ends."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""What the process leaves to its parent: a Ctrl-C on a terminal reaches both."""
+"""Signals that the process ignores: a Ctrl-C on a terminal reaches parent and child."""
 
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that comes when the parent ends."""
 
 
 class SupervisedProcess:
-    """Spawns a process at once, without waiting for it.
+    """Spawns a process, without waiting for it.
 
     Parameters
     ----------
     serve : callable
-        Runs in the process, as ``serve(pipe, *arguments)``; it stands at the top of a module.
+        Runs in the process, as ``serve(pipe, *arguments)``. It must be defined at the top of a module.
     *arguments
-        What can be pickled.
+        Must be picklable.
     name : str
 
     Attributes
@@ -44,11 +44,11 @@ class SupervisedProcess:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(serve, theirs, *arguments), name=name, daemon=True)
-        resource_tracker.ensure_running()  # it would unblock the signals
+        resource_tracker.ensure_running()  # its start unblocks signals, so it must run before they are blocked
         with _postponed(PARENTS_SIGNALS):
             allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
             try:
-                self._process.start()  # it inherits the mask, until it ignores them
+                self._process.start()  # it inherits the blocked signals, until it ignores them
                 atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
                 theirs.close()
             finally:
@@ -65,16 +65,16 @@ class SupervisedProcess:
         return self._process.is_alive()
 
     def answers_within(self, seconds: float) -> bool:
-        """Wait until it has sent something or has ended. Return False when the time is over."""
+        """Wait until it has sent something or has ended. Return False after the given seconds."""
         return bool(wait([self.pipe, self._process.sentinel], seconds))
 
     def join(self) -> int | None:
-        """Wait for its end, and return its exit code; negative: the signal that killed it."""
+        """Wait for its end. Return its exit code; a negative one is the signal that killed it."""
         self._process.join()
         return self._process.exitcode
 
     def kill(self) -> None:
-        """Kill it, and free what it took here."""
+        """Kill it, and close the pipe."""
         atexit.unregister(self.kill)
         self._process.kill()
         self._process.join()
@@ -83,7 +83,7 @@ class SupervisedProcess:
 
 
 def how_it_ended(exitcode: int | None) -> str:
-    """Say in words how a process ended that should not have."""
+    """Return in words how a process ended unexpectedly."""
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         return f"was killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
@@ -91,18 +91,18 @@ def how_it_ended(exitcode: int | None) -> str:
 
 
 def limit_memory(mib: int) -> None:
-    """Let this process hold so many MiB of data; call it after the imports, which break under a limit."""
+    """Limit the data of this process. Call it after the imports: they fail under a limit."""
     resource.setrlimit(resource.RLIMIT_DATA, (mib * 2**20, resource.RLIM_INFINITY))
 
 
 @contextmanager
 def _postponed(numbers: Sequence[signal.Signals]) -> Iterator[None]:
-    """Handle signals of this process afterwards: a Ctrl-C must not leave a child that was started by half.
+    """Handle signals of this process after the block, so that Ctrl-C does not interrupt the start of a child.
 
-    To block them is not enough: another thread, such as one of BLAS, then takes the signal, and Python's main thread
-    raises KeyboardInterrupt all the same.
+    It is not enough to block them: another thread, such as one of BLAS, then takes the signal, and Python's main thread
+    still raises KeyboardInterrupt.
     """
-    if threading.current_thread() is not threading.main_thread():  # only there Python runs handlers
+    if threading.current_thread() is not threading.main_thread():  # Python runs handlers only there
         yield
         return
     came: list[int] = []
@@ -122,10 +122,10 @@ def _run(serve: Callable[..., object], pipe: Connection[Any, Any], *arguments: A
     for number in PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
-    if sys.platform == "linux":  # also in the middle of C code that lets no thread run
+    if sys.platform == "linux":  # works also while C code lets no other thread run
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # OpenMP's threads spin while they wait, which takes ten times as long when a neighbour keeps a core busy.
+    # OpenMP's threads spin while they wait. That takes ten times as long when another process keeps a core busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     serve(pipe, *arguments)
 

@@ -1,4 +1,4 @@
-"""The texts and labels that a project without votes and prelabelled data starts from."""
+"""Texts and labels for the first classifier of a project without votes and prelabelled data."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def pick(store: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels]
     DataError
         Every text is blank.
     PluginError
-        The init sampler failed, or returned something else.
+        The init sampler raised, or returned something else.
     """
     sampler = cast(InitSampler, cold_start.init_sampler.make("init_sampler"))
     texts = store.non_empty_texts()
     if not len(texts):
         raise DataError("all texts are empty")
     rng = np.random.default_rng(sampler.random_state)
-    size = max(2, min(cold_start.size, len(texts)))  # one text can be sampled twice, under two labels
+    size = max(2, min(cold_start.size, len(texts)))  # a single text is sampled twice, with two labels
     try:
         rows, names = sampler.sample(texts, cold_start.label_names, size, rng)
     except Exception as exc:  # whatever a third party's code raises

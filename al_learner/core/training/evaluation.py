@@ -1,4 +1,4 @@
-"""How good a classifier is: the slice that no twin is trained on, and what is measured on it."""
+"""How good a classifier is: the hold-out set, and what is measured on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from al_learner.core.interfaces import Labels
 Basis = Literal["votes", "init-data"]
 
 SHARE = 10
-"""The slice is one text in so many."""
+"""One text in so many is in the hold-out set."""
 
 N_SAMPLE = 500
 """Texts of the fixed sample on which the predictions of successive classifiers are compared."""
@@ -21,17 +21,22 @@ N_SAMPLE = 500
 N_BINS = 15
 """Bins of the calibration error, as in the paper."""
 
-IN_WORDS: Mapping[Basis, str] = {
-    "votes": "texts chosen by active learning, therefore harder than the corpus: the number is pessimistic",
-    "init-data": "prelabelled texts: the number holds for texts like those",
+TEXTS: Mapping[Basis, str] = {"votes": "texts with votes", "init-data": "prelabelled texts"}
+"""What the texts are called that a score was measured on."""
+
+BIAS: Mapping[str, str] = {
+    "least-confidence": "The app hands out the texts that the classifier is least sure of. They are harder than the "
+    "corpus, so the number is pessimistic.",
+    "most-confidence": "The app hands out the texts that the classifier is most sure of. They are easier than the "
+    "corpus, so the number is optimistic.",
 }
-"""What a score's basis means for whoever reads the number."""
+"""What it does to a score how the app picks the texts that people vote on; see `Settings.query`."""
 
 _SALT = {"votes": 0, "init-data": 0x9E3779B97F4A7C15, "sample": 0xD1B54A32D192ED03}
 
 
-def in_slice(ids: NDArray[np.int64], basis: Basis) -> NDArray[np.bool_]:
-    """Tell which texts are in the slice: a tenth, by a hash of the id, the same for ever.
+def in_hold_out_set(ids: NDArray[np.int64], basis: Basis) -> NDArray[np.bool_]:
+    """Return which texts are in the hold-out set: a tenth, by a hash of the id, always the same.
 
     Parameters
     ----------
@@ -51,7 +56,7 @@ def in_slice(ids: NDArray[np.int64], basis: Basis) -> NDArray[np.bool_]:
 
 
 def fixed_sample(ids: NDArray[np.int64], size: int = N_SAMPLE) -> NDArray[np.int64]:
-    """Choose texts by a hash of their ids: the same ones as long as there are the same texts, and most of them after.
+    """Choose texts by a hash of their ids. Where texts are added, most of the chosen ones stay.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def fixed_sample(ids: NDArray[np.int64], size: int = N_SAMPLE) -> NDArray[np.int
 
 
 def measure(y: Labels, probabilities: NDArray[Any], classes: Labels, ids: NDArray[np.int64]) -> dict[str, Any]:
-    """Measure predictions against the truth.
+    """Compare predictions with the true labels.
 
     Parameters
     ----------
@@ -139,20 +144,21 @@ def calibration_error(confidences: NDArray[Any], is_right: NDArray[np.bool_]) ->
 
 
 def describe_score(metrics: Mapping[str, Any] | None) -> str:
-    """Say how good a classifier is, how sure that is, and which texts it was measured on."""
+    """Return in words how good a classifier is, its interval, and which texts it was measured on."""
     if metrics is None:
         return "none yet"
     if metrics.get("precision") is None:
         return f"none: {metrics.get('reason')}"
     low, high = metrics["accuracy_interval"]
+    bias = BIAS.get(metrics.get("query", ""), "")
     return (
-        f"{metrics['accuracy']:.1%} right (95%: {low:.1%} to {high:.1%}), measured on {metrics['size']:,} of the "
-        f"{IN_WORDS[metrics['basis']]}"
+        f"{metrics['accuracy']:.1%} right (95%: {low:.1%} to {high:.1%}), measured on {metrics['size']:,} "
+        f"{TEXTS[metrics['basis']]}{bias and f'. {bias}'}"
     )
 
 
 def unknown_tokens(transformer: Any, texts: Iterable[str]) -> float | None:
-    """Return the share of the texts' tokens that a vectorizer does not know; None if it cannot tell."""
+    """Return the share of the texts' tokens that a vectorizer does not know; None if it has no analyzer."""
     if not hasattr(transformer, "build_analyzer"):
         return None
     analyze = transformer.build_analyzer()

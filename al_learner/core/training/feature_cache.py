@@ -18,7 +18,7 @@ Table = Literal["text_data", "init_data"]
 
 
 class Features:
-    """The features of a table's texts, kept by id, so that a run vectorizes only what is new."""
+    """The features of a table's texts, by id, so that a run vectorizes only new texts."""
 
     def __init__(self, store: LabelForwardTables, table: Table, transformer: Transformer) -> None:
         self._store, self._table, self._transformer = store, table, transformer
@@ -27,7 +27,7 @@ class Features:
         self._X: csr_matrix | None = None
 
     def of(self, ids: Ids) -> tuple[csr_matrix, NDArray[np.bool_]]:
-        """Return the rows of `ids`, and which of them have a text that is not blank."""
+        """Return the features of `ids`, and which of them have a text that is not blank."""
         from scipy.sparse import vstack  # heavy
 
         from al_learner.core.training.fitting import transform

@@ -1,6 +1,6 @@
-"""Fits a vectorizer or a classifier, the same for a notebook, the command line and the worker.
+"""Fits vectorizers and classifiers: the same code for a notebook, the command line and the worker.
 
-What is stored is a pipeline: the columns that occur in training, then the classifier's estimator.
+A fitted classifier is a pipeline: it selects the columns that occur in training, then applies the plug-in's estimator.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
     Raises
     ------
     PluginError
-        It failed, or returned something without ``transform``.
+        It raised, or returned an object without ``transform``.
     DataError
-        The corpus has not one word.
+        The corpus has no word.
     """
     try:
         transformer = vectorizer.fit(texts)
@@ -35,7 +35,7 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
         raise
     except Exception as exc:
         if "empty vocabulary" in str(exc):
-            raise DataError("no text has a word that can be learnt from") from exc
+            raise DataError("no text has a word that the vectorizer can use") from exc
         raise failed("vectorizer", vectorizer, exc) from exc
     if not hasattr(transformer, "transform"):
         raise PluginError(f"vectorizer {vectorizer!r} returned a {type(transformer).__name__}, which cannot transform")
@@ -48,7 +48,7 @@ def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
     Raises
     ------
     PluginError
-        The transformer failed or returned something else.
+        The transformer raised or returned something else.
     """
     given = texts or [""]  # scikit-learn's own refuse an empty list
     try:
@@ -65,26 +65,26 @@ def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
 
 
 def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pipeline | None = None) -> Pipeline:
-    """Train on the columns that occur, and wrap them with the result into what is stored.
+    """Train on the columns that occur, and return selection and estimator as one pipeline.
 
     Parameters
     ----------
     X : csr_matrix of shape (n_rows, n_features), float32
     y : ndarray of shape (n_rows,)
     last : Pipeline, optional
-        What the same classifier gave on the same columns the last time; a linear one may start from it.
+        The last result of the same classifier with the same vectorizer; a linear model may start from it.
 
     Returns
     -------
     Pipeline
-        Takes all n_features columns; needs only scikit-learn and what the classifier requires.
+        Takes all n_features columns. To load it, scikit-learn and what the classifier requires are enough.
 
     Raises
     ------
     DataError
-        Fewer than two classes, or no word in any text.
+        There are fewer than two classes, or no text has a known word.
     PluginError
-        The classifier failed, or returned something that the predictor cannot use.
+        The classifier raised, or returned something that the predictor cannot use.
     """
     classes = np.unique(y)
     if len(classes) < 2:
@@ -95,13 +95,13 @@ def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pi
     selected = _select(X, occurs)
     start = None if last is None else _linear_start(last, occurs, classes)
     try:
-        # BLAS threads only get in each other's way on sparse text.
+        # On sparse text several BLAS threads are slower than one.
         with threadpool_limits(limits=1, user_api="blas"):
             estimator = classifier.fit(selected, y) if start is None else classifier.fit_from(selected, y, start)
     except Exception as exc:  # whatever a third party's code raises
         raise failed("classifier", classifier, exc) from exc
     selector = VarianceThreshold()
-    selector.variances_ = occurs  # one byte a column: all that is read is whether it is above zero
+    selector.variances_ = occurs  # one byte a column; only its sign is read
     selector.n_features_in_ = X.shape[1]
     pipeline = Pipeline([("columns", selector), ("classifier", estimator)])
     _check(classifier, pipeline, X[:1], classes)
@@ -119,7 +119,7 @@ def _select(X: csr_matrix, occurs: NDArray[np.bool_]) -> csr_matrix:
 
 
 def _linear_start(last: Pipeline, occurs: NDArray[np.bool_], classes: Labels) -> LinearStart | None:
-    """Align the last linear model to the columns that occur now and the classes that there are now."""
+    """Align the last linear model with the columns and classes of now."""
     estimator, occurred = last[-1], last[0].variances_
     if np.ndim(getattr(estimator, "coef_", 0.0)) != 2 or occurred.shape != occurs.shape:
         return None

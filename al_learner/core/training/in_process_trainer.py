@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from al_learner.core.artifacts import pickling
 from al_learner.core.errors import ArtifactError, DataError, UntrustedError
-from al_learner.core.interfaces import Chooser, Classifier, Labels, Transformer, Vectorizer
+from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Transformer, Vectorizer
 from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Ids, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
 from al_learner.core.training.cold_start import pick
-from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_slice, measure
+from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure
 from al_learner.core.training.feature_cache import Features, Table
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
 
@@ -33,7 +33,7 @@ class InProcessTrainer:
         self._digest: str | None = None
         self._features: dict[Table, Features] = {}
         self._trained: tuple[str, Pipeline] | None = None
-        self._twin: tuple[str, Pipeline] | None = None
+        self._hold_out_model: tuple[str, Pipeline] | None = None
         self._sample: tuple[int, Ids] | None = None
 
     def train(self, job: Job) -> Trained:
@@ -62,42 +62,48 @@ class InProcessTrainer:
         )
 
     def score(self, job: Job) -> Score:
-        """Train a twin without the slice and measure it there. Raises AlLearnerError."""
+        """Train a hold-out model without the hold-out set, and measure it there. Raises AlLearnerError."""
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
         if job.cold_start is not None:
             return Score(None, {"reason": "the labels were drawn at random"})
         self._vectorize_with(job)
         X, y, kept = self._rows(job)
-        voted = np.concatenate([in_slice(job.text_ids, "votes"), np.zeros(len(job.init_ids), bool)])[kept]
-        prelabelled = np.concatenate([np.zeros(len(job.text_ids), bool), in_slice(job.init_ids, "init-data")])[kept]
+        voted = np.concatenate([in_hold_out_set(job.text_ids, "votes"), np.zeros(len(job.init_ids), bool)])[kept]
+        prelabelled = np.concatenate([np.zeros(len(job.text_ids), bool), in_hold_out_set(job.init_ids, "init-data")])[
+            kept
+        ]
         basis: Basis = "votes" if voted.sum() >= prelabelled.sum() else "init-data"
         measured = voted if basis == "votes" else prelabelled
         training = ~(voted | prelabelled)
         if not measured.any():
-            return Score(None, {"basis": basis, "size": 0, "reason": "no labelled text is in the slice yet"})
+            return Score(None, {"basis": basis, "size": 0, "reason": "no labelled text is in the hold-out set yet"})
         if len(np.unique(y[training])) < 2:
-            return Score(None, {"basis": basis, "size": 0, "reason": "one class alone is outside the slice"})
-        kind = f"{job.classifier} {self._digest}"  # a twin may start from a twin, never from what has seen the slice
-        last = self._twin[1] if self._twin is not None and self._twin[0] == kind else None
+            return Score(
+                None, {"basis": basis, "size": 0, "reason": "the texts outside the hold-out set have only one class"}
+            )
+        # A hold-out model may start from the one before it, never from a model that was trained on the hold-out set.
+        kind = f"{job.classifier} {self._digest}"
+        last = self._hold_out_model[1] if self._hold_out_model and self._hold_out_model[0] == kind else None
         classifier = cast(Classifier, job.classifier.make("classifier"))
-        twin = fit_classifier(classifier, X[training], y[training], last=last)
-        self._twin = kind, twin
+        model = fit_classifier(classifier, X[training], y[training], last=last)
+        self._hold_out_model = kind, model
         ids = np.concatenate([job.text_ids, job.init_ids])[kept][measured]
-        metrics = measure(y[measured], twin.predict_proba(X[measured]), twin.classes_, ids)
+        metrics = measure(y[measured], model.predict_proba(X[measured]), model.classes_, ids)
         sample, features = self._sampled()
-        predictions = coded(sample, twin.predict(features), np.array(metrics["labels"])) if len(sample) else None
-        return Score(metrics["precision"], {"basis": basis, **metrics, "sample": predictions})
+        predictions = coded(sample, model.predict(features), np.array(metrics["labels"])) if len(sample) else None
+        query = {"query": job.query} if job.query and basis == "votes" else {}
+        return Score(metrics["precision"], {"basis": basis, **query, **metrics, "sample": predictions})
 
     def losses(self, job: Job) -> Losses:
-        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
+        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
         self._vectorize_with(job)
         X, y, _ = self._rows(job)
-        chooser = cast(Chooser, cast(Spec, job.chooser).make("classifier"))
-        return candidate_losses(chooser, cast(Classifier, job.classifier.make("classifier")), X, y)
+        selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
+        return candidate_losses(selector, cast(Classifier, job.classifier.make("classifier")), X, y)
 
     def _sampled(self) -> tuple[Ids, csr_matrix]:
-        """Return the texts of the fixed sample that are not blank, and their features."""
+        """Return ids and features of the texts of the fixed sample that are not blank."""
         newest = self._store.newest_text_id()
         if self._sample is None or self._sample[0] != newest:
             self._sample = newest, fixed_sample(self._store.text_ids())
@@ -105,7 +111,7 @@ class InProcessTrainer:
         return self._sample[1][kept], X[kept]
 
     def _last(self, job: Job) -> tuple[Pipeline | None, tuple[str, ...]]:
-        """Return the classifier to start from, if there is one that can be trusted, and what to say about it."""
+        """Return the classifier to start from, or None; and notes about one that cannot be used."""
         if job.last is None:
             return None, ()
         clf_id, digest = job.last
@@ -114,7 +120,7 @@ class InProcessTrainer:
         try:
             return pickling.load(self._store.clf(clf_id), digest), ()
         except (UntrustedError, DataError) as exc:
-            return None, (f"classifier {clf_id} is not started from: {exc}",)
+            return None, (f"classifier {clf_id} cannot be the start of this fit: {exc}",)
 
     def _vectorize_with(self, job: Job) -> bytes | None:
         from al_learner.core.training.fitting import fit_vectorizer  # heavy: scikit-learn
@@ -138,7 +144,7 @@ class InProcessTrainer:
         }
 
     def _rows(self, job: Job) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
-        """Return features and labels of the texts that are there and not blank, and which of the job's those are."""
+        """Return features and labels of the texts that exist and are not blank, and a mask of these texts."""
         from scipy.sparse import vstack  # heavy
 
         parts = [self._features["text_data"].of(job.text_ids), self._features["init_data"].of(job.init_ids)]

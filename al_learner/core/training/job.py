@@ -1,4 +1,4 @@
-"""What a trainer is asked and what it answers: plain data goes in, bytes and numbers come out."""
+"""The job that a trainer gets, and its answers. Plain data goes in; bytes and numbers come out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from al_learner.core.registry import Spec
 from al_learner.core.storage.records import Ids, Trained
 
 Losses = NDArray[np.floating[Any]]
-"""How far off a classifier is on each row, nan where that cannot be told: shape (n_rows,)."""
+"""The loss of a classifier on each row, nan where it is unknown: shape (n_rows,)."""
 
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Texts and labels are to be picked by an init sampler."""
+    """An init sampler is to pick texts and labels."""
 
     init_sampler: Spec
     label_names: tuple[str, ...]
@@ -37,11 +37,13 @@ class Job:
     countvec : tuple of int and str, or None
         countvec_id and SHA-256 of the stored vectorizer to use; None: fit a new one.
     packages : tuple of str
-        What those who read the result have.
+        Distributions that the readers of the result have.
     last : tuple of int and str, or None
         clf_id and SHA-256 of the last classifier of the same strategy, parameters and vectorizer, to start from.
-    chooser : Spec or None
-        Who tells how far off the classifier is, for `Trainer.losses`.
+    model_selector : Spec or None
+        Computes the losses, for `Trainer.losses`.
+    query : str or None
+        How the app picks the texts that people vote on; see `Settings.query`.
     """
 
     classifier: Spec
@@ -53,25 +55,26 @@ class Job:
     packages: tuple[str, ...]
     last: tuple[int, str] | None = None
     cold_start: ColdStart | None = None
-    chooser: Spec | None = None
+    model_selector: Spec | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a twin, trained without the slice, achieved on it; `precision` is None when nothing could be measured."""
+    """How good the hold-out model is on the hold-out set; `precision` is None when nothing could be measured."""
 
     precision: float | None
     metrics: Mapping[str, Any]
 
 
 class Trainer(Protocol):
-    """Where jobs are done."""
+    """Does jobs."""
 
     def train(self, job: Job) -> Trained:
         """Train on everything. Raises AlLearnerError."""
 
     def score(self, job: Job) -> Score:
-        """Train the twin and measure it. Raises AlLearnerError."""
+        """Train the hold-out model and measure it. Raises AlLearnerError."""
 
     def losses(self, job: Job) -> Losses:
-        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
+        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""

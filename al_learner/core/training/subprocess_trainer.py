@@ -1,4 +1,4 @@
-"""Trains in a process of its own, kept warm, and killed when it takes too long. A crash costs one job."""
+"""Trains in a process of its own. It is kept between jobs, and killed when a job takes too long."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Job, Losses, Score
 
 TICK_S = 0.2
-"""How often the parent looks up while it waits for the process."""
+"""How often the parent calls `tick` while it waits for the process."""
 
 
 class SubprocessTrainer:
-    """A `Trainer` whose work is done in one process of its own.
+    """A `Trainer` that does its jobs in one process of its own. A crash costs one job, not the worker.
 
     Parameters
     ----------
     database_url : str
     timeout_s : float
-        A job that takes longer is given up, and the process killed.
+        The process is killed when a job takes longer.
     memory_mib : int, optional
         MiB of data that the process may hold.
     tick : callable
-        Called while waiting; what it raises kills the process and is raised.
+        Called while waiting. When it raises, the process is killed and the exception goes on.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class SubprocessTrainer:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Spawn the process, which imports what is heavy at once; without waiting for it."""
+        """Spawn the process without waiting for it; it imports scikit-learn at once."""
         self._started()
 
     def train(self, job: Job) -> Trained:
@@ -59,11 +59,11 @@ class SubprocessTrainer:
         return cast(Trained, self._ask("train", job))
 
     def score(self, job: Job) -> Score:
-        """Train the twin and measure it. Raises AlLearnerError."""
+        """Train the hold-out model and measure it. Raises AlLearnerError."""
         return cast(Score, self._ask("score", job))
 
     def losses(self, job: Job) -> Losses:
-        """Return how far off the classifier is on each row, as the job's chooser tells. Raises AlLearnerError."""
+        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
         return cast(Losses, self._ask("losses", job))
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class _Failure:
 
 
 def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None) -> None:
-    import al_learner.core.training.fitting  # noqa: F401 - heavy: paid before the first job comes
+    import al_learner.core.training.fitting  # noqa: F401 - heavy: imported before the first job comes
 
     if memory_mib is not None:
         limit_memory(memory_mib)
@@ -136,4 +136,4 @@ def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None
             answer = _Failure(exc)
         pipe.send(answer)
         if isinstance(answer, _Failure) and answer.is_out_of_memory:
-            return  # what is left is torn; the next job gets a fresh process
+            return  # what is left in memory may be incomplete; the next job gets a new process

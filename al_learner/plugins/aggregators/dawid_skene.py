@@ -14,30 +14,29 @@ from al_learner.core.interfaces import Codes, LabelAggregator, Votes
 
 if find_spec("crowdkit") is None:
     raise ModuleNotFoundError(
-        "it needs crowd-kit, which is not installed: pip install 'al-learner[crowd]'; for the container, build the "
+        "it needs crowd-kit: pip install 'al-learner[crowd]'; for the container, build the "
         'image with --build-arg EXTRAS="metrics crowd"'
     )
 
 TIE = 1e-9
-"""Relative difference up to which probabilities are tied: sums of floating-point numbers are not exact."""
+"""Probabilities are tied up to this relative difference: sums of floating-point numbers are not exact."""
 
 
 class DawidSkene(LabelAggregator):
-    """The most probable label, given how reliable each annotator is: best with several votes a text.
+    """The most probable label, given the reliability of each annotator. It needs several votes on each text.
 
-    Expectation maximisation estimates by turns the probabilities of each text's labels and each annotator's confusion
-    matrix: how often they vote for a label when another one is right. Of a text's labels only those are candidates that
-    somebody voted for, so a text on which all agree keeps what they say.
+    Expectation maximisation estimates two things in turn: the probabilities of each text's labels, and each annotator's
+    confusion matrix, which says how often they vote for a label when another one is right. Only labels that somebody
+    voted for are candidates for a text. So a text on which all annotators agree keeps that label.
 
-    The published method takes what an annotator has never been seen to do for as probable as what they did. Who
-    has voted for few labels so far, or seldom, would lose against the most frequent label. Therefore everybody
-    is credited with `prior_votes` right votes for each label, cast on texts that are made up for it.
+    The published method has no prior. An annotator with few votes would lose against the most frequent label. Therefore
+    each annotator gets `prior_votes` additional right votes for each label, on texts that are made up for this.
 
     Anonymous votes count as votes of different annotators, who share one confusion matrix: nothing can be learnt about
-    somebody who voted once. Several votes of one annotator on a text count as often as they were cast, as in the paper.
+    somebody who voted once. Several votes of one annotator on a text all count, as in the paper.
 
-    There is no tolerance at which to stop early: the bound that crowd-kit compares with its own counts the labels'
-    frequencies once a vote instead of once a text, and falls while the estimates still improve.
+    The number of rounds is fixed, without a tolerance. The bound that crowd-kit checks counts the labels' frequencies
+    once for each vote instead of once for each text, and it falls while the estimates still improve.
 
     References
     ----------
@@ -47,7 +46,7 @@ class DawidSkene(LabelAggregator):
 
     n_iter: int = Field(default=20, ge=1, description="Rounds of expectation maximisation.")
     prior_votes: int = Field(
-        default=1, ge=0, description="Right votes for each label that every annotator is credited with; 0: none."
+        default=1, ge=0, description="Additional right votes for each label that every annotator gets; 0: none."
     )
 
     def aggregate(self, votes: Votes) -> Codes:

@@ -1,4 +1,4 @@
-"""Whichever of the other classifiers does best on what is labelled."""
+"""Selects one of the other classifiers by cross-validation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from al_learner.core.interfaces import Chooser, Codes, Estimator, Labels
+from al_learner.core.interfaces import Codes, Estimator, Labels, ModelSelector
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 LOG_TEMPERATURES = (-4.0, 4.0)
-"""Between which the logarithm of the temperature is searched."""
+"""Bounds of the search for the logarithm of the temperature."""
 
 
-class Auto(Chooser):
-    """Whichever of its candidates has the lowest cross-validated log loss on what is labelled.
+class Auto(ModelSelector):
+    """Selects the candidate with the lowest cross-validated log loss on the labelled texts.
 
-    Candidates whose packages the predictor does not have are left out. It is chosen after a classifier was announced,
-    from `min_labels` labels on, and again whenever the labels have grown by half; until then the first is trained.
+    Candidates whose packages the predictor does not have are left out. The candidates are compared after a classifier
+    was announced: first when there are `min_labels` labels, and again when there are 1.5 times as many as the last
+    time. Until then the first candidate is trained.
 
-    Every candidate's probabilities are brought to the temperature that suits them best before the loss is taken.
-    Otherwise the loss says more about how a classifier exaggerates, which one number mends, than about what it knows.
+    Each candidate's probabilities are calibrated by temperature scaling before the loss is computed. Otherwise the loss
+    would mostly measure how overconfident a classifier is, and a single number can correct that.
 
     References
     ----------
@@ -37,12 +38,12 @@ class Auto(Chooser):
     candidates: tuple[str, ...] = Field(
         default=("complement-nb", "logreg(C=10)", "sgd", "lightgbm"),
         min_length=1,
-        description="Classifiers, NAME or NAME(parameter=value); the one to prefer and begin with first.",
+        description="Classifiers, NAME or NAME(parameter=value), the preferred one first.",
     )
-    min_labels: int = Field(default=150, ge=2, description="Labelled texts from which on it is chosen.")
-    n_folds: int = Field(default=5, ge=2, description="Parts of the labelled texts, each predicted from the others.")
-    max_texts: int = Field(default=5_000, ge=2, description="Labelled texts that are looked at, drawn at random.")
-    random_state: int = Field(default=0, ge=0, description="Seed of what is drawn, and of the parts.")
+    min_labels: int = Field(default=150, ge=2, description="With fewer labelled texts the first candidate is trained.")
+    n_folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
+    max_texts: int = Field(default=5_000, ge=2, description="Labelled texts that are used, drawn at random.")
+    random_state: int = Field(default=0, ge=0, description="Seed of the drawn texts and of the folds.")
 
     def losses(self, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]) -> NDArray[Any]:
         rng = np.random.default_rng(self.random_state)
@@ -67,16 +68,16 @@ class Auto(Chooser):
             if len(held_out) and len(known) > 1:
                 probabilities = fit(X[rest], y[rest]).predict_proba(X[held_out])
                 logits[np.ix_(held_out, known)] = np.log(np.clip(probabilities, 1e-15, 1))
-        # A label that no other fold has cannot be known: to no candidate, whatever its probabilities.
+        # No candidate can know a label that occurs in no other fold.
         found = np.full(len(y), np.nan)
-        tellable = np.flatnonzero(logits[np.arange(len(y)), codes] > -np.inf)
-        if len(tellable):
-            found[tellable] = _tempered(logits[tellable], codes[tellable])
+        is_known = np.flatnonzero(logits[np.arange(len(y)), codes] > -np.inf)
+        if len(is_known):
+            found[is_known] = _tempered(logits[is_known], codes[is_known])
         return found
 
 
 def _stratified(codes: Codes, n_folds: int, rng: np.random.Generator) -> Codes:
-    """Return a fold for each row; those of one class are spread evenly, also if there are fewer than folds."""
+    """Return a fold for each row. The rows of a class are spread evenly, also if they are fewer than the folds."""
     order = rng.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
     folds = np.empty(len(codes), np.intp)
@@ -85,7 +86,7 @@ def _stratified(codes: Codes, n_folds: int, rng: np.random.Generator) -> Codes:
 
 
 def _tempered(logits: Floats, codes: Codes) -> Floats:
-    """Return the log loss of each row at the one temperature at which their mean is lowest."""
+    """Return the log loss of each row, at the temperature with the lowest mean."""
     from scipy.optimize import minimize_scalar  # heavy
     from scipy.special import log_softmax
 

@@ -1,4 +1,4 @@
-"""Random texts, the labels evenly spread."""
+"""Random texts, all labels equally often."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from al_learner.core.interfaces import Codes, InitSampler
 
 
 class Balanced(InitSampler):
-    """Random texts; the labels in turn, in random order, so that as many classes as possible are there."""
+    """Random texts; all labels equally often, in random order, so that as many classes as possible occur."""
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator

@@ -1,4 +1,4 @@
-"""Texts that differ as much as possible, found by clustering."""
+"""Diverse texts, found by clustering."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pydantic import Field
 from al_learner.core.interfaces import Codes, InitSampler
 
 N_HASHES = 2**16
-"""Columns that words are hashed to: memory does not grow with the vocabulary."""
+"""Columns that words are hashed to, so that memory does not grow with the vocabulary."""
 
 MAX_CHARACTERS = 10_000
-"""What is read of a text, so that a few very long ones do not fill the memory."""
+"""Characters of a text that are read, so that very long texts do not fill the memory."""
 
 
 class KMeans(InitSampler):
-    """Diverse texts: of as many clusters as texts are needed, the one nearest to each centre; labels as `balanced`.
+    """Diverse texts: one cluster for each text that is needed, the text nearest to its centre; labels as `balanced`.
 
-    TF-IDF is reduced by a truncated SVD to rows of length one, and those are clustered by mini-batch k-means.
+    TF-IDF is reduced by a truncated SVD, and its rows are normalised. Mini-batch k-means clusters them.
 
     References
     ----------
@@ -28,7 +28,7 @@ class KMeans(InitSampler):
     """
 
     max_texts: int = Field(default=10_000, ge=2, description="Texts that are clustered, drawn at random.")
-    n_components: int = Field(default=50, ge=1, description="Dimensions that TF-IDF is reduced to.")
+    n_components: int = Field(default=50, ge=1, description="Dimensions after the reduction of TF-IDF.")
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
@@ -38,7 +38,7 @@ class KMeans(InitSampler):
         if size < len(chosen):
             nearest = _nearest_to_centres(list(position_of), size, self.n_components, int(rng.integers(2**31)))
             chosen = np.array(chosen)[nearest].tolist()
-        # Two centres can have the same nearest text, and texts can be the same: others make up the number.
+        # Two centres can have the same nearest text, and texts can be equal. Random texts replace the missing ones.
         others = rng.permutation(np.setdiff1d(np.arange(len(texts)), chosen))
         rows = np.resize(np.concatenate([chosen, others]), size)
         return rows.astype(np.intp), self.deal(labels, size, rng)
@@ -54,9 +54,9 @@ def _nearest_to_centres(texts: list[str], n_clusters: int, n_components: int, se
 
     counts = HashingVectorizer(n_features=N_HASHES, norm=None, alternate_sign=False).transform(texts)
     if not counts.nnz:
-        return np.arange(n_clusters)  # not a word in any of them
+        return np.arange(n_clusters)  # no text has a word
     X = TfidfTransformer(sublinear_tf=True).fit_transform(counts[:, np.unique(counts.indices)])
-    with threadpool_limits(limits=1):  # on so little they only get in each other's way
+    with threadpool_limits(limits=1):  # on so little data several threads are slower
         U, s, _ = randomized_svd(X, min(n_components, len(texts)), random_state=seed)
         points = normalize(U * s)
         clusters = MiniBatchKMeans(n_clusters, n_init=3, random_state=seed).fit(points)

@@ -1,4 +1,4 @@
-"""Texts that name a label."""
+"""Texts that contain the name of a label."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pydantic import Field
 from al_learner.core.interfaces import Codes, InitSampler
 
 MAX_CHARACTERS = 10_000
-"""What is searched of a text."""
+"""Characters of a text that are searched."""
 
 
 class LabelNames(InitSampler):
-    """Texts that name a label get it, the rest as `balanced`: random texts, the labels evenly spread.
+    """Texts that contain the name of a label get that label. The others are random texts with `balanced` labels.
 
-    A text names a label if the label's words stand in it one after another, whatever their case, and with anything but
-    letters and digits between them. A longer name hides the shorter ones within it. Which label a text is about that
-    names several cannot be told: it counts as naming none.
+    A text contains a label's name if it has the words of the name in a row. Upper and lower case are the same, and
+    anything but letters and digits may stand between the words. Inside a longer name shorter names are ignored. A text
+    that contains the names of several labels counts as having none.
     """
 
     max_texts: int = Field(default=10_000, ge=2, description="Texts that are searched for names, drawn at random.")
@@ -41,7 +41,7 @@ class LabelNames(InitSampler):
         given = list(islice(cycle(dealt), size))
         draws = {label: iter(rng.permutation(positions)) for label, positions in naming.items()}
         rows = np.array([next(draws.get(label, iter(())), -1) for label in given])
-        # Random texts for the others: first those that name nothing, then those left over, then all of them again.
+        # Random texts for the other labels: first texts without a name, then the remaining ones, then all again.
         order = rng.permutation(len(texts))
         order = order[np.argsort(n_named[order] > 0, kind="stable")]
         free = order[~np.isin(order, rows)]
@@ -50,7 +50,7 @@ class LabelNames(InitSampler):
 
 
 def _named(texts: Iterable[tuple[int, str]], labels: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the position of every text that names a label, and the labels that it names."""
+    """Yield the position of every text that contains a label's name, and these labels."""
     called = defaultdict(list)
     for label in labels:
         called[_words(label)].append(label)
@@ -66,6 +66,6 @@ def _named(texts: Iterable[tuple[int, str]], labels: Sequence[str]) -> Iterator[
 
 
 def _words(text: str) -> str:
-    """Return the words, each between blanks of its own, so that whole words can be looked for as a string."""
+    """Return the words, each between two blanks, so that whole words can be searched in the string."""
     words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
     return "".join(f" {word} " for word in words)

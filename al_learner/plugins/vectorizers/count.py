@@ -11,7 +11,7 @@ from pydantic import Field
 from al_learner.core.interfaces import DocumentFrequency, NgramRange, Transformer, Vectorizer
 
 JOINED = 5_000
-"""Texts that are searched for words at a time."""
+"""Texts that are tokenized at a time."""
 
 
 class Count(Vectorizer):

@@ -1,4 +1,4 @@
-"""Word counts in columns chosen by a hash: nothing to learn, nothing to keep."""
+"""Word counts in columns that a hash selects, without a vocabulary."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from al_learner.core.interfaces import NgramRange, Transformer, Vectorizer
 
 
 class Hashing(Vectorizer):
-    """Word counts in columns chosen by a hash: no vocabulary, so the corpus is never read and no word is unknown."""
+    """Word counts in columns that a hash selects. There is no vocabulary: the corpus is not read, every word is known."""
 
     n_features: int = Field(default=2**18, ge=2, le=2**24, description="Columns.")
     lowercase: bool = Field(default=True, description="Fold case.")

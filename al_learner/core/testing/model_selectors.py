@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.interfaces import Chooser, Estimator, Labels
+from al_learner.core.interfaces import Estimator, Labels, ModelSelector
 from al_learner.core.registry import candidates
 from al_learner.core.testing.classifiers import rows
 from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, expect, seeded
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-def check_candidates_are_installed(strategy: Chooser) -> None:
+def check_candidates_are_installed(strategy: ModelSelector) -> None:
     """Every candidate is a classifier that is installed, and not a chooser itself."""
     candidates(strategy)
 
 
-def check_one_loss_a_row(strategy: Chooser) -> None:
+def check_one_loss_a_row(strategy: ModelSelector) -> None:
     """Two labels and many, also numbers; with some texts a label there is something to tell."""
     for labels in (TWO_LABELS, [f"{label} {i}" for label in FOUR_LABELS for i in range(5)], [-1, 3, 20]):
         found = _losses(strategy, *rows(labels, each=20, noise=5), _bayes)
         expect(bool(np.isfinite(found).any()), f"with 20 texts of each of {len(labels)} labels it tells of none")
 
 
-def check_one_row_a_label(strategy: Chooser) -> None:
+def check_one_row_a_label(strategy: ModelSelector) -> None:
     """A label that was voted once: nobody who has not seen it can know it."""
     _losses(strategy, *rows(FOUR_LABELS, each=1, noise=5), _bayes)
 
 
-def check_labelled_data_is_not_changed(strategy: Chooser) -> None:
+def check_labelled_data_is_not_changed(strategy: ModelSelector) -> None:
     """The core keeps features between runs, and gives them to every candidate."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     kept_X, kept_y = X.copy(), y.copy()
@@ -43,14 +43,14 @@ def check_labelled_data_is_not_changed(strategy: Chooser) -> None:
     expect(np.array_equal(y, kept_y), "losses changes y")
 
 
-def check_the_same_rows_for_every_candidate(strategy: Chooser) -> None:
+def check_the_same_rows_for_every_candidate(strategy: ModelSelector) -> None:
     """Losses of different texts cannot be compared."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     same = np.array_equal(np.isnan(_losses(strategy, X, y, _bayes)), np.isnan(_losses(strategy, X, y, _frequency)))
     expect(same, "for another candidate it tells of other rows")
 
 
-def check_what_learns_is_better_than_what_does_not(strategy: Chooser) -> None:
+def check_what_learns_is_better_than_what_does_not(strategy: ModelSelector) -> None:
     """Each label has words of its own; the rival knows nothing but how frequent the labels are."""
     X, y = rows(FOUR_LABELS, each=25, noise=5)
     learns, does_not = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
@@ -59,7 +59,7 @@ def check_what_learns_is_better_than_what_does_not(strategy: Chooser) -> None:
     )
 
 
-def check_no_row_was_seen(strategy: Chooser) -> None:
+def check_no_row_was_seen(strategy: ModelSelector) -> None:
     """Every row has a word of its own and a random label: to know it by heart does not help with the others."""
     from scipy.sparse import identity  # heavy
 
@@ -69,7 +69,7 @@ def check_no_row_was_seen(strategy: Chooser) -> None:
     expect(known > unknown / 2, f"random labels have a loss of {known:.3f}: were they learnt by heart?")
 
 
-def check_same_seed_same_losses(strategy: Chooser) -> None:
+def check_same_seed_same_losses(strategy: ModelSelector) -> None:
     """Whoever chooses again chooses the same; chance has a `random_state` parameter."""
     X, y = rows(FOUR_LABELS, each=10, noise=50)
     first, second = (_losses(seeded(strategy), X, y, _bayes) for _ in range(2))
@@ -103,7 +103,7 @@ def _frequency(X: csr_matrix, y: Labels) -> Estimator:
 
 
 def _losses(
-    strategy: Chooser, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]
+    strategy: ModelSelector, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]
 ) -> NDArray[np.floating[Any]]:
     found = np.asarray(strategy.losses(X, y, fit))
     expect(found.shape == y.shape, f"{len(y)} rows need as many losses, not shape {found.shape}")
