@@ -18,12 +18,12 @@ from al_learner.core.artifacts.export import canonical
 from al_learner.core.errors import BusyError, DataError, UntrustedError
 from al_learner.core.storage.records import METRIC_DETAILS
 from al_learner.core.storage.run_lock import hold_run_lock
-from al_learner.core.training.evaluation import N_SAMPLE, in_slice
+from al_learner.core.training.evaluation import N_SAMPLE, in_hold_out_set
 from tests.integration.test_announcing import announced, predictor
 
 N_TEXTS = 60
 WORDS = ("rain", "sun")
-SLICE = (np.flatnonzero(in_slice(np.arange(1, N_TEXTS + 1), "votes")) + 1).tolist()
+SLICE = (np.flatnonzero(in_hold_out_set(np.arange(1, N_TEXTS + 1), "votes")) + 1).tolist()
 
 
 def add_votes(tables, n=N_TEXTS):
