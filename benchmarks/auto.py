@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from al_learner import strategy
 from al_learner.core.registry import candidates
-from al_learner.core.training.candidate_selection import ModelSelector, candidate_losses
+from al_learner.core.training.candidate_selection import CandidateSelector, candidate_losses
 from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, transform
 from benchmarks.common import numbers, say
 from benchmarks.corpus import read
@@ -100,7 +100,7 @@ def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> 
         losses_s[name] = time.perf_counter() - started
     chosen = {}
     for predictor, packages in PREDICTORS.items():
-        selector = ModelSelector(chooser, candidates(chooser, packages=packages))
+        selector = CandidateSelector(chooser, candidates(chooser, packages=packages))
         due = selector.is_due(None, len(rows))
         choice = selector.select(None, len(rows), losses.__getitem__) if due else None
         chosen[predictor] = selector.selected(choice)

@@ -15,9 +15,10 @@ METHODS = {
 """Old methods of `Project`, and their new names."""
 
 
-def warn(old: str, new: str) -> None:
-    """Warn that an old name is used; shown at the line that called the caller's caller."""
-    warnings.warn(f"{old} is deprecated and goes away in version 0.2; use {new}", DeprecationWarning, stacklevel=4)
+def warn(old: str, new: str, *, depth: int = 0) -> None:
+    """Warn that an old name is used, at the line that called the caller, or `depth` calls further up."""
+    message = f"{old} is deprecated and goes away in version 0.2; use {new}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3 + depth)
 
 
 class DeprecatedMethods:
@@ -45,5 +46,5 @@ class DeprecatedMethods:
 
     def _renamed(self, old: str) -> Any:
         new = METHODS[old]
-        warn(f"Project.{old}", f"Project.{new}")
+        warn(f"Project.{old}", f"Project.{new}", depth=1)
         return getattr(self, new)

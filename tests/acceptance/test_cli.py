@@ -89,7 +89,7 @@ def test_what_cannot_be_compared_is_an_error_that_says_why(cli: Cli, project: st
     compared = cli("models", "compare", "1", "2", "--database", project)
 
     assert compared.returncode == EXIT_ERROR
-    assert compared.stderr == ("error: classifier 1 has nothing to be compared by: the labels were drawn at random\n")
+    assert compared.stderr == ("error: classifier 1 cannot be compared: the labels were drawn at random\n")
 
 
 def test_options_of_a_models_command_go_after_it(cli: Cli, project: str) -> None:
@@ -294,4 +294,4 @@ def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project:
     database.close()
 
     assert refused.returncode == EXIT_ERROR
-    assert refused.stderr.startswith(f"error: a run is on, by {OWNER}, since ")
+    assert refused.stderr.startswith(f"error: a run is in progress, by {OWNER}, since ")

@@ -18,7 +18,7 @@ from sklearn.naive_bayes import MultinomialNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, check_plugin, strategy
 from al_learner.core.errors import PluginError
-from al_learner.core.interfaces import Chooser
+from al_learner.core.interfaces import CandidateSelector
 from al_learner.core.registry import INTERFACES, names
 from al_learner.core.testing import checks
 from al_learner.core.training.fitting import transform
@@ -394,74 +394,74 @@ class IgnoresItsSeed(Seeded):
 BROKEN.append((IgnoresItsSeed(random_state=1), "check_same_seed_same_classifier", "that decides it"))
 
 
-# Broken choosers
+# Broken model_selectors
 
 
-class BrokenChooser(Auto):
+class BrokenSelector(Auto):
     how: str = Field(default="", description="What is wrong with it.")
 
     def losses(self, X, y, fit):
         return FAULTS[self.how](X, y, fit, super().losses)
 
 
-BROKEN.append((Auto(candidates=("auto",)), "check_candidates_are_installed", "'auto' chooses itself"))
+BROKEN.append((Auto(candidates=("auto",)), "check_candidates_are_installed", "'auto' is a model selector itself"))
 BROKEN.append((Auto(candidates=("logrg",)), "check_candidates_are_installed", "did you mean 'logreg'?"))
 
 
-@fails(BrokenChooser, "check_one_loss_a_row", "40 rows need as many losses, not shape ()")
+@fails(BrokenSelector, "check_one_loss_a_row", "40 rows need as many losses, not shape ()")
 def one_loss_for_all(X, y, fit, losses):
     return np.nanmean(losses(X, y, fit))
 
 
-@fails(BrokenChooser, "check_one_loss_a_row", "losses are infinite")
+@fails(BrokenSelector, "check_one_loss_a_row", "losses are infinite")
 def infinite_where_it_cannot_tell(X, y, fit, losses):
     del fit, losses
     return np.full(len(y), np.inf) * X.shape[0]
 
 
-@fails(BrokenChooser, "check_one_loss_a_row", "it tells of none")
+@fails(BrokenSelector, "check_one_loss_a_row", "it tells of none")
 def tells_of_no_row(X, y, fit, losses):
     return losses(X, y, fit) * np.nan
 
 
-@fails(BrokenChooser, "check_one_row_a_label", "ValueError")
+@fails(BrokenSelector, "check_one_row_a_label", "ValueError")
 def needs_each_label_twice(X, y, fit, losses):
     if np.unique(y, return_counts=True)[1].min() < 2:
         raise ValueError("a label occurs once")
     return losses(X, y, fit)
 
 
-@fails(BrokenChooser, "check_the_same_rows_for_every_candidate", "it tells of other rows")
+@fails(BrokenSelector, "check_the_same_rows_for_every_candidate", "it tells of other rows")
 def leaves_out_what_is_easy(X, y, fit, losses):
     found = losses(X, y, fit)
     return np.where(found < 0.7, np.nan, found) if len(y) == 20 else found
 
 
-@fails(BrokenChooser, "check_what_learns_is_better_than_what_does_not", "the loss of a classifier that learns is")
+@fails(BrokenSelector, "check_what_learns_is_better_than_what_does_not", "the loss of a classifier that learns is")
 def higher_is_better(X, y, fit, losses):
     return -losses(X, y, fit)
 
 
-@fails(BrokenChooser, "check_no_row_was_seen", "were they learnt by heart?")
+@fails(BrokenSelector, "check_no_row_was_seen", "were they learnt by heart?")
 def predicts_what_it_has_seen(X, y, fit, losses):
     del losses
     model = fit(X, y)
     return -np.log(model.predict_proba(X)[np.arange(len(y)), np.searchsorted(model.classes_, y)])
 
 
-@fails(BrokenChooser, "check_same_seed_same_losses", "chance needs a `random_state` parameter")
+@fails(BrokenSelector, "check_same_seed_same_losses", "chance needs a `random_state` parameter")
 def chance_decides(X, y, fit, losses):
     return losses(X, y, fit) + np.random.default_rng().uniform(0, 0.1, len(y))
 
 
-@fails(BrokenChooser, "check_labelled_data_is_not_changed", "losses changes X")
+@fails(BrokenSelector, "check_labelled_data_is_not_changed", "losses changes X")
 def doubles_the_counts(X, y, fit, losses):
     found = losses(X, y, fit)
     X.data *= 2
     return found
 
 
-@fails(BrokenChooser, "check_labelled_data_is_not_changed", "losses changes y")
+@fails(BrokenSelector, "check_labelled_data_is_not_changed", "losses changes y")
 def sorts_the_labels(X, y, fit, losses):
     found = losses(X, y, fit)
     y.sort()
@@ -771,7 +771,7 @@ def test_a_broken_strategy_fails_the_check_of_what_it_breaks(broken, check, reas
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize("interface", [Chooser, *INTERFACES.values()])
+@pytest.mark.parametrize("interface", [CandidateSelector, *INTERFACES.values()])
 def test_every_check_can_fail(interface):
     assert {check.__name__ for check in checks(interface)} <= {check for _, check, _ in BROKEN}
 

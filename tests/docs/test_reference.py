@@ -175,6 +175,7 @@ def test_the_page_has_every_metric_of_a_score() -> None:
     assert {row[0].strip("`") for row in table(DOCS / "how-to" / "use-the-scores.md", "Read them")} == {
         *metrics,
         "basis",
+        "query",
         "sample",
         "gate",
         "promoted",

@@ -91,7 +91,7 @@ def test_after_a_burst_during_a_run_there_is_one_look_beside_what_is_due(stage):
         worker.wait_for("message.ignored", payload=END)
         before = looks(stage)
         stage.director.order("")
-        worker.wait_for("look.idle")
+        worker.wait_for("reconcile.idle")
         assert looks(stage) - before == 3  # the votes' run, its score, nothing more
         stage.assert_well()
 

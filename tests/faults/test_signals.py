@@ -120,7 +120,7 @@ def test_a_worker_that_waits_for_a_database_ends_when_it_is_told_to(stage, port)
 def test_an_idle_worker_ends_silently(stage):
     stage.director.order("")
     with stage.worker() as worker:
-        worker.wait_for("look.idle")
+        worker.wait_for("reconcile.idle")
         worker.terminate()
         assert worker.wait() == 0
 

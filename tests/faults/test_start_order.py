@@ -42,7 +42,7 @@ def test_a_worker_waits_for_the_second_half_of_the_data(open_stage):
     stage = open_stage().fill(with_labels=False)
     stage.predictor.start()
     with stage.worker() as worker:
-        reason = worker.wait_for("look.idle")["reason"]
+        reason = worker.wait_for("reconcile.idle")["reason"]
         assert "labels is empty" in reason
         assert stage.runs() == []
         stage.add_labels()  # one by one
@@ -56,7 +56,7 @@ def test_prelabelled_data_is_not_trained_on_before_the_labels_are_there(open_sta
     for text, label in [*stage.texts.values()][:12]:
         stage.query("INSERT INTO init_data (text_data, label) VALUES (%s, %s)", text, label)
     with stage.worker() as worker:
-        assert "labels is empty" in worker.wait_for("look.idle")["reason"]
+        assert "labels is empty" in worker.wait_for("reconcile.idle")["reason"]
         stage.voters.publish("init")
         assert worker.wait_for("run.finished", kind="init")["texts"] == 12  # as much as labels that are there
         stage.add_labels()

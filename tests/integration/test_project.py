@@ -122,7 +122,7 @@ def test_texts_without_labels_may_still_be_loading(database, open_project):
     project = open_project(database)
 
     assert project.reconcile().due is None
-    assert project.reconcile(heard_init=True).due == "init"
+    assert project.reconcile(init_received=True).due == "init"
 
 
 def test_votes_train_before_anything_is_drawn_at_random(database, open_project):

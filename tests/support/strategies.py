@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import ComplementNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer
-from al_learner.core.interfaces import Chooser, Codes, Votes
+from al_learner.core.interfaces import CandidateSelector, Codes, Votes
 from tests.support.waiting import DEADLINE_S
 
 
@@ -52,7 +52,7 @@ class Interrupted(Classifier):
         raise KeyboardInterrupt(X.shape, len(y))
 
 
-class Prefers(Chooser):
+class Prefers(CandidateSelector):
     """Finds one estimator perfect, and all others equally bad."""
 
     candidates: tuple[str, ...] = Field(default=("complement-nb", "sgd"), description="Names of classifiers.")
@@ -62,7 +62,7 @@ class Prefers(Chooser):
         return np.full(len(y), float(type(fit(X, y)[-1]).__name__ != self.winner))
 
 
-class DeadlyChooser(Prefers):
+class DeadlySelector(Prefers):
     """Ends the process when it comes to the estimator that it would prefer."""
 
     def losses(self, X: Any, y: Any, fit: Callable[[Any, Any], Any]) -> Any:
@@ -72,7 +72,7 @@ class DeadlyChooser(Prefers):
         return found
 
 
-class InterruptedChooser(Prefers):
+class InterruptedSelector(Prefers):
     """Is interrupted while it compares, as by Ctrl-C."""
 
     def losses(self, X: Any, y: Any, fit: Callable[[Any, Any], Any]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from al_learner.core.artifacts.trusted_models import TrustedModels
+from al_learner.core.deprecated import warn
 from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.project_state import ProjectState
@@ -74,6 +75,12 @@ class Status:
         )
 
     __repr__ = __str__
+
+    @property
+    def advice(self) -> StoppingAdvice:
+        """Old name of `stopping_advice`."""
+        warn("Status.advice", "Status.stopping_advice")
+        return self.stopping_advice
 
 
 def read_status(

@@ -101,7 +101,7 @@ def replay(
         _load(project, [texts[i] for i in pool], names.tolist())
         is_idle_used = score or isinstance(project.settings.strategies.classifier, ModelSelector)
         seconds = _step(project)
-        transformer, classifier = project.pair()
+        transformer, classifier = project.load_model()
         # The vectorizer stays the same, so the features are computed once.
         unseen, seen = (_transform(transformer, [texts[i] for i in rows]) for rows in (held_out, pool))
         waiting = np.arange(len(pool))
@@ -115,7 +115,7 @@ def replay(
                 )
                 waiting = np.setdiff1d(waiting, asked)
                 seconds = _step(project)
-                _, classifier = project.pair()
+                _, classifier = project.load_model()
             while is_idle_used and project.reconcile().due:
                 pass
             accuracy = float(np.mean(classifier.predict(unseen) == names[codes[held_out]]))

@@ -11,7 +11,7 @@ from al_learner.core.interfaces import NgramRange, Transformer, Vectorizer
 
 
 class Hashing(Vectorizer):
-    """Word counts in columns that a hash selects. There is no vocabulary: the corpus is not read, every word is known."""
+    """Word counts in columns that a hash selects. There is no vocabulary, so the corpus is not read."""
 
     n_features: int = Field(default=2**18, ge=2, le=2**24, description="Columns.")
     lowercase: bool = Field(default=True, description="Fold case.")

@@ -94,7 +94,7 @@ def test_a_worker_announces_what_another_could_not(project, voted, redis, open_p
 def test_an_init_with_a_classifier_present_is_answered_with_an_announcement(project, redis):
     with predictor(redis) as heard:
         project.update()
-        assert project.reconcile(heard_init=True).due == "announce"
+        assert project.reconcile(init_received=True).due == "announce"
 
     assert heard == ["update", "update"]
 
@@ -103,7 +103,7 @@ def test_nothing_is_announced_before_there_is_a_classifier(project, voted, redis
     voted.query("UPDATE text_data SET labels = '[]'")
 
     with predictor(redis) as heard:
-        assert project.reconcile(heard_init=True).due is None
+        assert project.reconcile(init_received=True).due is None
 
     assert heard == []
 

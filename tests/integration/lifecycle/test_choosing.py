@@ -10,7 +10,7 @@ from al_learner import Project, strategy
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
 from al_learner.plugins.classifiers.sgd import Sgd
-from tests.support.strategies import DeadlyChooser, InterruptedChooser, Prefers
+from tests.support.strategies import DeadlySelector, InterruptedSelector, Prefers
 from tests.support.tables import ON_BOTH
 from tests.support.waiting import DEADLINE_S
 
@@ -173,7 +173,7 @@ def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
 @ON_BOTH
 def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
     vote(10)
-    settings = Settings(database_url=database.url, classifier=DeadlyChooser(min_labels=10))
+    settings = Settings(database_url=database.url, classifier=DeadlySelector(min_labels=10))
     project = Project.of(settings, trainer=SubprocessTrainer(settings.database, timeout_s=DEADLINE_S))
 
     assert dues(project) == ["update", "score", "choose"]
@@ -185,7 +185,7 @@ def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
 
 def test_choosing_that_is_interrupted_is_made_up_for(database, vote, open_project):
     vote(10)
-    project = open_project(database, classifier=InterruptedChooser(min_labels=10))
+    project = open_project(database, classifier=InterruptedSelector(min_labels=10))
     project.reconcile()
     project.reconcile()
     with pytest.raises(KeyboardInterrupt):

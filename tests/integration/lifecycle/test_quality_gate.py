@@ -130,7 +130,7 @@ def test_a_held_classifier_gives_way_to_a_copy_of_the_former_pair(database, open
     scores = [score for (score,) in database.query("SELECT precision_score FROM classifiers ORDER BY clf_id")]
     assert scores[2] == scores[0] == 1
     assert database.value("SELECT count(*) FROM text_data WHERE taught") == 3 * N_TEXTS
-    assert [(fields["clf_id"], fields["of"]) for fields in logged.named("pair.promoted")] == [(3, 1)]
+    assert [(fields["clf_id"], fields["of"]) for fields in logged.named("model.promoted")] == [(3, 1)]
     assert project.reconcile().due is None  # the votes are taken up, though their classifier is not used
 
 
@@ -187,7 +187,7 @@ def test_whoever_dies_before_the_score_leaves_it_to_the_next_to_hold(listening, 
 
     with predictor(redis) as heard:
         assert listening.announce() == 0  # as a worker does when the app is locked
-        assert listening.read_state(heard_init=True).due == "score"
+        assert listening.read_state(init_received=True).due == "score"
         if by_hand:
             listening.update()
         else:

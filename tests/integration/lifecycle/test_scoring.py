@@ -7,12 +7,12 @@ import pickle
 import numpy as np
 import pytest
 
-from al_learner.core.training.evaluation import in_slice
+from al_learner.core.training.evaluation import in_hold_out_set
 from tests.support.strategies import Gate, Gated
 from tests.support.tables import ON_BOTH
 
 N_TEXTS = 60
-SLICE = np.flatnonzero(in_slice(np.arange(1, N_TEXTS + 1), "votes")) + 1
+SLICE = np.flatnonzero(in_hold_out_set(np.arange(1, N_TEXTS + 1), "votes")) + 1
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_without_votes_the_slice_of_the_prelabelled_data_is_measured(database, o
     assert result.run is not None
     assert result.run.metrics is not None
     assert result.run.metrics["basis"] == "init-data"
-    assert result.run.metrics["size"] == in_slice(np.arange(1, N_TEXTS + 1), "init-data").sum()
+    assert result.run.metrics["size"] == in_hold_out_set(np.arange(1, N_TEXTS + 1), "init-data").sum()
     assert scores(database)[0][1] == result.run.metrics["precision"]
 
 

@@ -18,13 +18,13 @@ from al_learner.core.artifacts.export import canonical
 from al_learner.core.errors import BusyError, DataError, UntrustedError
 from al_learner.core.storage.records import METRIC_DETAILS
 from al_learner.core.storage.run_lock import hold_run_lock
-from al_learner.core.training.evaluation import N_SAMPLE, in_slice
+from al_learner.core.training.evaluation import N_SAMPLE, in_hold_out_set
 from tests.integration.lifecycle.test_announcements import announced, predictor
 from tests.support.tables import ON_BOTH
 
 N_TEXTS = 60
 WORDS = ("rain", "sun")
-SLICE = (np.flatnonzero(in_slice(np.arange(1, N_TEXTS + 1), "votes")) + 1).tolist()
+SLICE = (np.flatnonzero(in_hold_out_set(np.arange(1, N_TEXTS + 1), "votes")) + 1).tolist()
 
 
 @pytest.fixture
@@ -114,17 +114,17 @@ def test_labels_that_are_not_trained_on_are_not_compared(trained, database, open
 
 @ON_BOTH
 def test_status_tells_the_score_and_what_the_last_batches_gained(trained, database):
-    assert trained.status().advice.words == "too little to tell: 3 scored batches; 6 are needed"
+    assert trained.status().stopping_advice.words == "not enough data: 3 scored batches; 6 are needed"
     for _ in range(3):
         trained.update(force=True)
 
     status = trained.status()
 
     assert status.newest.metrics["accuracy"] == 1
-    assert (status.advice.gain, status.advice.kappa) == (0, 1)
-    assert (status.advice.size, status.advice.sample_size) == (len(SLICE), N_TEXTS)
+    assert (status.stopping_advice.gain, status.stopping_advice.kappa) == (0, 1)
+    assert (status.stopping_advice.size, status.stopping_advice.sample_size) == (len(SLICE), N_TEXTS)
     database.query("DELETE FROM text_data")
-    assert trained.status().advice.words.startswith("too little to tell: classifiers 1 and 6 have no slice text")
+    assert trained.status().stopping_advice.words.startswith("not enough data: classifiers 1 and 6 have no slice text")
 
 
 # -- promote ------------------------------------------------------------------------------------------------------

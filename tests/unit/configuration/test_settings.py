@@ -423,7 +423,7 @@ def test_what_the_list_of_candidates_says_goes_before_their_tables():
         ({"classifier_params": {"candidates": ["logrg"]}}, "did you mean 'logreg'?"),
         ({"classifier_params": {"candidates": ["logreg(C=no)"]}}, "C = 'no'"),
         ({"classifier_params": {"candidates": ["logreg(C"]}}, "write NAME, or NAME(parameter=value"),
-        ({"classifier_params": {"candidates": ["auto"]}}, "'auto' chooses itself"),
+        ({"classifier_params": {"candidates": ["auto"]}}, "'auto' is a model selector itself"),
         ({"classifier_params": {"candidates": []}}, "candidates"),
         ({"classifier_params": {"candidates": ["lightgbm"]}}, "can read none of the candidates lightgbm"),
         ({"classifiers": {"sgd": {"alhpa": 1}}}, "no parameter 'alhpa'"),

@@ -32,12 +32,12 @@ def test_what_both_have_predicted_is_compared_with_the_labels_of_now():
 @pytest.mark.parametrize(
     ("second", "because"),
     [
-        (None, "classifier 6 has nothing to be compared by: it has no score"),
-        ({"reason": "no luck"}, "classifier 6 has nothing to be compared by: no luck"),
-        ({"basis": "votes", "precision": 0.5}, "classifier 6 has nothing to be compared by: it was scored by an older"),
+        (None, "classifier 6 cannot be compared: it has no score"),
+        ({"reason": "no luck"}, "classifier 6 cannot be compared: no luck"),
+        ({"basis": "votes", "precision": 0.5}, "classifier 6 cannot be compared: it was scored by an older"),
         (scored({1: "x"}, "init-data"), "classifier 5 was measured on votes, classifier 6 on init-data"),
-        (scored({2: "x"}), "no slice text in common"),
-        (scored({3: "x"}), "no slice text in common that is still labelled"),
+        (scored({2: "x"}), "no hold-out text in common"),
+        (scored({3: "x"}), "no hold-out text in common that still has a label"),
     ],
 )
 def test_what_cannot_be_compared_says_why(second, because):
@@ -81,9 +81,9 @@ def test_the_interval_of_a_gain_covers_it_in_nineteen_of_twenty_samples():
 @pytest.mark.parametrize(
     ("only_a", "only_b", "verdict"),
     [
-        (1, 20, "p = 2.1e-05; classifier 8 is better; chance alone would hardly show such a difference"),
+        (1, 20, "p = 2.1e-05; classifier 8 is significantly better"),
         (20, 1, "classifier 7 is better;"),
-        (4, 5, "classifier 8 did better, but the difference may be chance"),
+        (4, 5, "classifier 8 did better, but the difference is not significant"),
         (5, 5, "p = 1; there is no difference"),
     ],
 )

@@ -22,7 +22,7 @@ def scored(clf_id, n_right, n_changed=0, sample=100):
 def test_a_few_batches_are_too_little_to_tell(n):
     advice = advise([scored(number, 50) for number in range(n)], TRUTH)
 
-    assert advice.words == f"too little to tell: {n} scored batches; 6 are needed"
+    assert advice.words == f"not enough data: {n} scored batches; 6 are needed"
     assert (advice.gain, advice.kappa) == (None, None)
 
 
@@ -67,4 +67,4 @@ def test_the_gain_is_over_five_batches_and_the_agreement_over_three():
 def test_scores_without_a_common_text_say_so():
     advice = advise([scored(number, 50) for number in range(6)], {})
 
-    assert advice.words.startswith("too little to tell: classifiers 5 and 0 have no slice text in common")
+    assert advice.words.startswith("not enough data: classifiers 5 and 0 have no hold-out text in common")

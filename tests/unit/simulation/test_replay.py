@@ -85,7 +85,7 @@ def test_a_classifier_that_chooses_does_so_between_the_rounds_and_the_next_round
 def test_what_is_held_out_is_never_seen(play, tmp_path):
     play()
     project = Project(f"sqlite:///{tmp_path / '1.db'}", classifier="complement-nb")
-    transformer, _ = project.pair()
+    transformer, _ = project.load_model()
     project.close()
     numbers = {str(number) for number in range(10, 120)}  # each stands in one text
     n_seen = len(numbers & {*transformer.vocabulary_})

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from al_learner.core.errors import DatabaseUnavailable, PluginError, SettingsError
 from al_learner.core.registry import candidates, strategy
-from al_learner.core.training.candidate_selection import Choice, ModelSelector, best
+from al_learner.core.training.candidate_selection import CandidateSelector, Choice, best
 
 AUTO = strategy("classifier", "auto", candidates=("logreg(C=3)", "logreg", "sgd"), min_labels=100)
-SELECTOR = ModelSelector(AUTO, candidates(AUTO))
+SELECTOR = CandidateSelector(AUTO, candidates(AUTO))
 PARAMS = {name: spec.model_dump(mode="json") for name, spec in candidates(AUTO).items()}
 
 
@@ -33,7 +33,7 @@ def test_to_choose_is_due(choice, labels, due):
 
 
 def test_where_there_is_one_candidate_there_is_nothing_to_choose():
-    assert not ModelSelector(AUTO, {"sgd": strategy("classifier", "sgd")}).is_due(None, 1000)
+    assert not CandidateSelector(AUTO, {"sgd": strategy("classifier", "sgd")}).is_due(None, 1000)
 
 
 @pytest.mark.parametrize(

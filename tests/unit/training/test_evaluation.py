@@ -11,7 +11,7 @@ from al_learner.core.training.evaluation import (
     calibration_error,
     describe_score,
     fixed_sample,
-    in_slice,
+    in_hold_out_set,
     measure,
     unknown_tokens,
 )
@@ -30,7 +30,7 @@ IDS = st.integers(-(2**63), 2**63 - 1)
 def test_the_slice_is_the_same_for_ever(basis, selected):
     ids = np.arange(1, 112)
 
-    assert ids[in_slice(ids, basis)].tolist()[:10] == selected
+    assert ids[in_hold_out_set(ids, basis)].tolist()[:10] == selected
 
 
 @given(IDS)
@@ -42,15 +42,15 @@ def test_the_slice_is_chosen_by_splitmix64(number):
         return z ^ z >> 31
 
     assert scrambled(1234567) == 6457827717110365317  # as published with the algorithm
-    assert in_slice(np.array([number]), "votes")[0] == (scrambled(number % 2**64) % 10 == 0)
+    assert in_hold_out_set(np.array([number]), "votes")[0] == (scrambled(number % 2**64) % 10 == 0)
 
 
 @pytest.mark.parametrize("basis", BASES)
 @given(ids=st.lists(IDS, max_size=20))
 def test_whether_a_text_is_in_the_slice_depends_on_no_other_text(basis, ids):
-    together = in_slice(np.array(ids, np.int64), basis)
+    together = in_hold_out_set(np.array(ids, np.int64), basis)
 
-    assert together.tolist() == [bool(in_slice(np.array([number]), basis)[0]) for number in ids]
+    assert together.tolist() == [bool(in_hold_out_set(np.array([number]), basis)[0]) for number in ids]
 
 
 @pytest.mark.parametrize("basis", BASES)
@@ -58,13 +58,13 @@ def test_whether_a_text_is_in_the_slice_depends_on_no_other_text(basis, ids):
 def test_the_slice_is_about_a_tenth_however_the_ids_were_given_out(basis, start, step):
     ids = start + step * np.arange(20_000)
 
-    assert in_slice(ids, basis).mean() == pytest.approx(0.1, abs=0.015)
+    assert in_hold_out_set(ids, basis).mean() == pytest.approx(0.1, abs=0.015)
 
 
 def test_the_slices_of_votes_and_of_init_data_are_unrelated():
     ids = np.arange(100_000)
 
-    both = in_slice(ids, "votes") & in_slice(ids, "init-data")
+    both = in_hold_out_set(ids, "votes") & in_hold_out_set(ids, "init-data")
 
     assert both.mean() == pytest.approx(0.01, abs=0.002)
 
