@@ -17,7 +17,7 @@ from tests.support import servers as own
 from tests.support.tables import SCHEMA, WORKER_ROLE, PostgresqlTables, SqliteTables, Tables
 
 TEMPLATE = "labelforward"
-SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT")
+SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT", "ACTIVE_LEARNING")
 
 Servers = tuple[own.Postgres, own.Redis]
 

@@ -73,7 +73,7 @@ def test_classifiers_are_shown_put_back_taken_along_and_removed(cli: Cli, projec
     again = cli("models", "export", "2", "model.pkl", "--database", project)
     assert (again.returncode, again.stderr) == (
         EXIT_ERROR,
-        "error: model.pkl is there already; --force overwrites it\n",
+        "error: model.pkl exists already; --force overwrites it\n",
     )
     pruned = cli("models", "prune", "--keep", "2", "--database", project)
     assert pruned.stdout == "2 classifiers removed: 1-2\n0 vectorizers removed\n"
@@ -130,7 +130,7 @@ def test_status_tells_what_is_there_and_what_is_missing(cli: Cli, project: str) 
 
 
 def test_annotators_are_listed_with_what_they_disagree_on(cli: Cli, project: str, tmp_path: Path) -> None:
-    assert cli("annotators", "--database", project).stdout == "nobody has voted yet\n"
+    assert cli("annotators", "--database", project).stdout == "there are no votes yet\n"
     cli("load", "votes", "votes.csv", "--database", project)
     (tmp_path / "more.csv").write_text("text_id,label,user\n1,fruit,ben\n2,bird,ben\n3,bird,\n", encoding="utf-8")
     cli("load", "votes", "more.csv", "--database", project)

@@ -18,7 +18,7 @@ from sklearn.naive_bayes import MultinomialNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, check_plugin, strategy
 from al_learner.core.errors import PluginError
-from al_learner.core.interfaces import CandidateSelector
+from al_learner.core.interfaces import ModelSelector
 from al_learner.core.registry import INTERFACES, names
 from al_learner.core.testing import checks
 from al_learner.core.training.fitting import transform
@@ -771,7 +771,7 @@ def test_a_broken_strategy_fails_the_check_of_what_it_breaks(broken, check, reas
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize("interface", [CandidateSelector, *INTERFACES.values()])
+@pytest.mark.parametrize("interface", [ModelSelector, *INTERFACES.values()])
 def test_every_check_can_fail(interface):
     assert {check.__name__ for check in checks(interface)} <= {check for _, check, _ in BROKEN}
 

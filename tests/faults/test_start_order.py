@@ -82,7 +82,7 @@ def test_a_predictor_that_starts_at_any_time_is_told(open_stage, is_early):
         stage.predictor.start()
     stage.voters.publish("init")  # to nobody
     with stage.worker() as worker:
-        worker.wait_for("announced", heard=int(is_early))
+        worker.wait_for("announced" if is_early else "announcement.not_received")
         if not is_early:
             stage.predictor.start()
         stage.predictor.wait_for("wrote", clf_id=1)

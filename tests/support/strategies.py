@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import ComplementNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer
-from al_learner.core.interfaces import CandidateSelector, Codes, Votes
+from al_learner.core.interfaces import Codes, ModelSelector, Votes
 from tests.support.waiting import DEADLINE_S
 
 
@@ -52,7 +52,7 @@ class Interrupted(Classifier):
         raise KeyboardInterrupt(X.shape, len(y))
 
 
-class Prefers(CandidateSelector):
+class Prefers(ModelSelector):
     """Finds one estimator perfect, and all others equally bad."""
 
     candidates: tuple[str, ...] = Field(default=("complement-nb", "sgd"), description="Names of classifiers.")

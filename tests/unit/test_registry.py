@@ -168,7 +168,7 @@ def test_a_strategy_inside_a_function_cannot_be_made_again():
     class Inside(AtTheTop):
         pass
 
-    with pytest.raises(PluginError, match="top of a module"):
+    with pytest.raises(PluginError, match="top level of a module"):
         Spec.of("classifier", Inside()).make("classifier")
 
 

@@ -150,7 +150,7 @@ def test_after_a_hold_the_next_batch_is_trained_and_compared_with_the_pair_that_
 def test_by_hand_it_is_held_too(database, open_project, spoilt):
     result = spoilt(open_project(database, gate="hold")).update()
 
-    assert "; held: the former one was put back, under a new id" in str(result)
+    assert "; held back: the former one was restored, with a new id" in str(result)
     assert newest(database)[0] == ("promote", 3, 2)
 
 

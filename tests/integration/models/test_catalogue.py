@@ -87,7 +87,7 @@ def test_what_others_stored_is_shown_without_a_run(trained, database):
     model, run = trained.model(clf_id)
 
     assert (model.clf_id, model.size_bytes, run) == (clf_id, 6, None)
-    with pytest.raises(DataError, match=f"classifier {clf_id} was not stored by al_learner"):
+    with pytest.raises(DataError, match=f"classifier {clf_id} (was not stored by|is not loaded: al_learner did)"):
         trained.compare(1, clf_id)
 
 
@@ -124,7 +124,9 @@ def test_status_tells_the_score_and_what_the_last_batches_gained(trained, databa
     assert (status.stopping_advice.gain, status.stopping_advice.kappa) == (0, 1)
     assert (status.stopping_advice.size, status.stopping_advice.sample_size) == (len(SLICE), N_TEXTS)
     database.query("DELETE FROM text_data")
-    assert trained.status().stopping_advice.words.startswith("not enough data: classifiers 1 and 6 have no slice text")
+    assert trained.status().stopping_advice.words.startswith(
+        "not enough data: classifiers 1 and 6 have no hold-out text"
+    )
 
 
 # -- promote ------------------------------------------------------------------------------------------------------
@@ -240,14 +242,14 @@ def test_what_others_stored_is_not_promoted(trained, database):
     clf_id = database.add_clf(b"theirs")
     trained.update(force=True)
 
-    with pytest.raises(UntrustedError, match=f"classifier {clf_id} was not stored by al_learner"):
+    with pytest.raises(UntrustedError, match=f"classifier {clf_id} (was not stored by|is not loaded: al_learner did)"):
         trained.promote(clf_id)
 
 
 @pytest.mark.usefixtures("trained")
 def test_with_a_key_only_what_it_signed_is_promoted(database, open_project):
     keeper = open_project(database, signing_key="secret")
-    with pytest.raises(UntrustedError, match="classifier 1 is not signed"):
+    with pytest.raises(UntrustedError, match="classifier 1 is not loaded: it is not signed"):
         keeper.promote(1)
     signed = next(keeper.update(force=True).run.clf_id for _ in range(2))
 
@@ -398,7 +400,7 @@ def test_an_export_is_not_overwritten_unless_that_is_asked_for(trained, tmp_path
     file = tmp_path / "model.pkl"
     (tmp_path / "model.pkl.json").write_text("mine")
 
-    with pytest.raises(DataError, match=r"model.pkl.json is there already; --force overwrites it"):
+    with pytest.raises(DataError, match=r"model.pkl.json exists already; --force overwrites it"):
         trained.export(1, file)
     assert not file.exists()
     trained.export(1, file, force=True)

@@ -385,11 +385,11 @@ def test_only_waiting_runs_are_marked_as_announced(runs):
     with hold_run_lock(runs._database) as lock:
         lock.give_up(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("init", **BEGIN, samples=[]), trained(), [], **FINISH)
-        runs.announced(2)
+        runs.mark_announced(2)
         first = runs.recent()
         for _ in range(2):
             lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
-        runs.announced(3)
+        runs.mark_announced(3)
 
     later, newest, older, failed = runs.recent()
     assert later.announced is None

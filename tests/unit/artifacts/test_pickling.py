@@ -62,7 +62,7 @@ def test_no_changed_byte_goes_unnoticed(data, value):
 @pytest.mark.parametrize(
     ("digest", "reason"),
     [
-        pytest.param(None, "not stored by al_learner", id="no record of ours"),
+        pytest.param(None, "al_learner did not store it", id="no record of ours"),
         pytest.param(pickling.sha256(b"another"), "changed", id="another's digest"),
         pytest.param("", "changed", id="an empty digest"),
     ],

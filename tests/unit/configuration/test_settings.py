@@ -63,6 +63,7 @@ ELSEWHERE = {
     "REDIS_TLS": ("true", True),
     "REDIS_CA_FILE": ("secret", "secret"),
     "BATCH_SIZE": ("7", 7),
+    "ACTIVE_LEARNING": ("false", False),
     "AL_LEARNER_GATE": ("hold", "hold"),
     "MIN_LABEL_COUNT": ("3", 3),
     "AL_LEARNER_CLASSIFIER": ("sgd", "sgd"),
@@ -99,6 +100,19 @@ ELSEWHERE = {
 
 def test_every_variable_that_is_listed_is_known_here():
     assert {*variables()} == ELSEWHERE.keys() | {"AL_LEARNER_CONFIG"}
+
+
+@pytest.mark.parametrize(
+    ("given", "query"),
+    [
+        ({}, None),
+        ({"redis_host": "redis"}, "least-confidence"),
+        ({"redis_host": "redis", "active_learning": False}, "most-confidence"),
+        ({"active_learning": True}, "least-confidence"),
+    ],
+)
+def test_it_is_known_how_the_app_picks_texts_only_where_it_is_said_or_there_is_an_app(given, query):
+    assert Settings(**given).query == query
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
@@ -381,7 +395,7 @@ def test_what_the_predictor_cannot_read_is_refused_with_the_remedy(by):
 
     [problem] = refused(classifier=lightgbm)
 
-    assert "only a predictor with lightgbm can read" in problem
+    assert "needs lightgbm in the predictor and the download manager" in problem
     assert "AL_LEARNER_PREDICTOR_PACKAGES = scikit-learn,numpy,scipy " in problem
     assert Settings(classifier=lightgbm, predictor_packages=listed).strategies.classifier.num_leaves
 

@@ -38,8 +38,8 @@ BLOCKED = {"blocked": "the last run failed"}
         pytest.param(replace(AT_REST, new_samples=9), None, "1 more are needed", id="a vote short"),
         pytest.param(replace(AT_REST, new_samples=10), "update", "10 new samples", id="a batch"),
         pytest.param(replace(AT_REST, new_samples=10, classes=1), None, "there is one", id="a batch of one label"),
-        pytest.param(EMPTY, None, "loading may not be over", id="nothing loaded"),
-        pytest.param(replace(EMPTY, is_loaded=True), None, "neither two classes", id="nothing to start from"),
+        pytest.param(EMPTY, None, "data may still be loading", id="nothing loaded"),
+        pytest.param(replace(EMPTY, is_loaded=True), None, "it needs two classes", id="nothing to start from"),
         pytest.param(
             replace(EMPTY, is_loaded=True, can_start_from_init_data=True, can_start_at_random=True),
             "init",
@@ -49,7 +49,7 @@ BLOCKED = {"blocked": "the last run failed"}
         pytest.param(
             replace(EMPTY, is_loaded=True, can_start_at_random=True), "init", "random", id="two labels and a text"
         ),
-        pytest.param(replace(EMPTY, can_start_from_init_data=True), None, "loading may not be over", id="half loaded"),
+        pytest.param(replace(EMPTY, can_start_from_init_data=True), None, "still be loading", id="half loaded"),
         pytest.param(
             replace(AT_REST, has_classifier=False, new_samples=10), "update", "10 new", id="update goes before init"
         ),

@@ -31,7 +31,7 @@ def test_nothing_gained_and_nothing_changed_advises_that_more_changes_little():
 
     assert (advice.gain, advice.kappa, advice.size, advice.sample_size) == (0, 1, 100, 100)
     assert (
-        "the last 5 batches changed accuracy by +0.0 points (95%: -1.9 to +1.9), measured on 100 of the texts"
+        "the last 5 batches changed accuracy by +0.0 points (95%: -1.9 to +1.9), measured on 100 texts with votes"
         in advice.words
     )
     assert "on 100 fixed texts agree with kappa 1.000. " in advice.words
@@ -52,7 +52,7 @@ def test_accuracy_that_grew_under_stable_predictions_is_said():
     advice = advise([scored(number, 80 if number == 0 else 50) for number in range(9)], TRUTH)
 
     assert advice.gain == pytest.approx(0.3)
-    assert "yet accuracy still grew: more votes may help. You decide." in advice.words
+    assert "but accuracy still grew: more votes may help. You decide." in advice.words
 
 
 def test_the_gain_is_over_five_batches_and_the_agreement_over_three():

@@ -156,13 +156,19 @@ PRELABELLED = {"precision": 1.0, "accuracy": 1.0, "accuracy_interval": [0.8, 1],
     [
         (None, "none yet"),
         ({"reason": "the labels were drawn at random"}, "none: the labels were drawn at random"),
-        (VOTED, "50.0% right (95%: 25.0% to 75.0%), measured on 12 of the texts chosen by active learning, therefore "),
-        (VOTED, "harder than the corpus: the number is pessimistic"),
-        (PRELABELLED, "measured on 1,200 of the prelabelled texts: the number holds for texts like those"),
+        (VOTED, "50.0% right (95%: 25.0% to 75.0%), measured on 12 texts with votes"),
+        (VOTED | {"query": "least-confidence"}, "harder than the corpus, so the number is pessimistic"),
+        (VOTED | {"query": "most-confidence"}, "easier than the corpus, so the number is optimistic"),
+        (PRELABELLED, "measured on 1,200 prelabelled texts"),
     ],
 )
 def test_a_score_is_told_in_words_with_what_it_was_measured_on(metrics, words):
     assert words in describe_score(metrics)
+
+
+@pytest.mark.parametrize("metrics", [VOTED, PRELABELLED])
+def test_where_nobody_knows_how_texts_were_picked_nothing_is_said_of_a_bias(metrics):
+    assert "corpus" not in describe_score(metrics)
 
 
 def test_a_label_that_the_classifier_does_not_know_counts_as_wrong_with_a_finite_loss():
