@@ -1,6 +1,6 @@
 """The life of a project's classifiers.
 
-Here live: the project state, the decision what is due, the run in its steps, the gate, announcements, and how a project
-stands. `run_steps` is the one place where training, announcing, scoring and choosing are put in order. `decide` is pure:
-what it imports does not know SQLAlchemy. No SQL stands here; that is `storage`.
+Here live: the project state, the decision what is due, the steps of a run, the quality gate, announcements, and the
+status of a project. `run_steps` is the one place where training, announcing, scoring and choosing are put in order.
+`decide` is pure: nothing that it imports knows SQLAlchemy. No SQL stands here; that is `storage`.
 """
