@@ -76,7 +76,7 @@ def test_classifiers_are_shown_put_back_taken_along_and_removed(cli: Cli, projec
         "error: model.pkl exists already; --force overwrites it\n",
     )
     pruned = cli("models", "prune", "--keep", "2", "--database", project)
-    assert pruned.stdout == "2 classifiers removed: 1-2\n0 vectorizers removed\n"
+    assert pruned.stdout == "2 classifiers deleted: 1-2\n0 vectorizers deleted\n"
     left = json.loads(cli("models", "list", "--json", "--database", project).stdout)
     assert [model["clf_id"] for model in left] == [4, 3]
     assert left[0]["run"]["metrics"]["promoted"]["clf_id"] == 1

@@ -17,7 +17,7 @@ from al_learner.worker import EXIT_ERROR
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
-WELL = {"database": True, "subscribed": True, "looked": True}
+WELL = {"database": True, "subscribed": True, "reconciled": True, "looked": True}  # looked: its name until 0.2
 
 
 class Probe:
