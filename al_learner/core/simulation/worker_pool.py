@@ -22,6 +22,9 @@ from al_learner.core.simulation.grid import Trial, TrialResult
 from al_learner.core.simulation.replay import Round, replay
 from al_learner.core.training.child_process import SupervisedProcess, how_it_ended
 
+TICK_S = 0.5
+"""How long the parent waits for rounds at a time. Ctrl-C may come to another thread, which does not end the wait."""
+
 BASICS = frozenset({"al-learner", "scikit-learn", "numpy", "scipy"})
 """Packages whose versions may change every result."""
 
@@ -100,9 +103,9 @@ class _WorkerPool:
         pipe.send(result.trial)
 
     def receive(self) -> list[TrialResult]:
-        """Wait for rounds and ends of trials. Return the trials that have ended."""
+        """Wait a short time for rounds and ends of trials. Return the trials that have ended."""
         ended = []
-        for pipe in cast("list[Connection]", wait(list(self.busy))):
+        for pipe in cast("list[Connection]", wait(list(self.busy), TICK_S)):
             try:
                 said = pipe.recv()
             except (EOFError, OSError):
