@@ -111,10 +111,13 @@ def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A simulation that would take long, as the leader of a group of processes."""
     command = [AL_LEARNER, "simulate", *FAST, "--rounds", "200", "--texts", "2000", "--seeds", "50", "--workers", "2"]
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    # Where the tests run in the background, a shell ignores SIGINT, and what they start would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     yield process
     process.kill()
     process.communicate()
