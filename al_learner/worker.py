@@ -132,19 +132,14 @@ class Worker:
         from al_learner.core.errors import AlLearnerError, BusyError, DatabaseUnavailable
         from al_learner.core.events import event
 
-        if (
-            not self._notifications
-            and self._idle_token is not None
-            and self._idle_token == self._project.change_token()
-        ):
+        is_idle = self._idle_token is not None and not self._notifications
+        if is_idle and self._idle_token == self._project.change_token():
             return None
         self._idle_token = None
         may_announce = True
         while not self._signals.stopping:
-            notifications, self._notifications = (
-                self._notifications,
-                set(),
-            )  # one statement: the listener adds to the set
+            # Swapped in one statement, because the listener's thread adds to the set.
+            notifications, self._notifications = self._notifications, set()
             self._init_received |= "init" in notifications
             token = self._project.change_token()
             try:

@@ -77,14 +77,14 @@ class Project(DeprecatedMethods):
         self._trainer = trainer or InProcessTrainer(storage.tables)
         self._models = TrustedModels(storage, key=settings.signing_secret)
         self._catalogue = Catalogue(storage, self._models, key=settings.signing_secret)
-        self._jobs = JobBuilder(settings, storage, self._models)
+        jobs = JobBuilder(settings, storage, self._models)
         gate = Gate(settings.gate, storage.runs, self._models)
         selector = CandidateSelector(settings.strategies.classifier, settings.candidates)
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
         self._reader = StateReader(settings, storage, **parts)
         self._lifecycle = Lifecycle(
-            storage, reader=self._reader, jobs=self._jobs, trainer=self._trainer, models=self._models, **parts
+            storage, reader=self._reader, jobs=jobs, trainer=self._trainer, models=self._models, **parts
         )
         self._is_prepared = False
 
@@ -219,7 +219,7 @@ class Project(DeprecatedMethods):
         return self._catalogue.shown(clf_id)
 
     def compare(self, a: int, b: int) -> Comparison:
-        """Compare two classifiers on the hold-out texts that both have, against the labels of now.
+        """Compare two classifiers on the hold-out texts that both have predicted, against the labels of now.
 
         Raises
         ------
@@ -322,7 +322,7 @@ class Project(DeprecatedMethods):
         ----------
         source : path, or iterable of str
         **options
-            Of `files.read`, for a file: ``columns``, ``progress``.
+            Of `file_formats.read`, for a file: ``columns``, ``progress``.
 
         Raises
         ------

@@ -123,6 +123,7 @@ def test_status_tells_what_is_there_and_what_is_missing(cli: Cli, project: str) 
     cli("load", "votes", "votes.csv", "--database", project)
 
     status = json.loads(cli("status", "--database", project, "--json", BATCH_SIZE="20").stdout)
+    assert status["stopping_advice"] == status["advice"]
 
     counts = {name: status[name] for name in ("texts", "votes", "countable_texts", "new_samples", "missing")}
     assert counts == {"texts": 30, "votes": 12, "countable_texts": 12, "new_samples": 12, "missing": 8}

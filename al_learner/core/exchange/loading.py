@@ -26,19 +26,7 @@ class Loaded:
 
 
 def load_texts(tables: LabelForwardTables, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-    """Append texts; all or none. Missing tables are created.
-
-    Parameters
-    ----------
-    source : path, or iterable of str
-    **options
-        Of `files.read`, for a file: ``columns``, ``progress``.
-
-    Raises
-    ------
-    DataError
-        Names the file, the first wrong line and the reason.
-    """
+    """Append texts; see `Project.load_texts`."""
     longest = 0
 
     def texts() -> Iterator[str]:
@@ -57,7 +45,7 @@ def load_texts(tables: LabelForwardTables, source: Path | str | Iterable[str], *
 
 
 def load_labels(tables: LabelForwardTables, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-    """Append label names, each once; like `load_texts`."""
+    """Append label names, each once; see `Project.load_labels`."""
     rows = _rows(source, ("label",), max_label_length=MAX_LABEL_LENGTH, **options)
     return Loaded(tables.load_labels(dict.fromkeys(row["label"] for row in rows)))
 
@@ -65,7 +53,7 @@ def load_labels(tables: LabelForwardTables, source: Path | str | Iterable[str], 
 def load_init_data(
     tables: LabelForwardTables, source: Path | str | Iterable[tuple[str, str]], **options: Any
 ) -> Loaded:
-    """Append prelabelled texts, in memory pairs of text and label; like `load_texts`."""
+    """Append prelabelled texts; see `Project.load_init_data`."""
     rows = _rows(source, ("text", "label"), **options)
     return Loaded(tables.load_init_data((row["text"], row["label"]) for row in rows))
 
@@ -73,7 +61,7 @@ def load_init_data(
 def load_votes(
     tables: LabelForwardTables, source: Path | str | Iterable[tuple[int, str, str]], **options: Any
 ) -> Loaded:
-    """Append votes, in memory triples of text_id, label and annotator; like `load_texts`."""
+    """Append votes; see `Project.load_votes`."""
     rows = _rows(source, ("text_id", "label", "user"), max_label_length=MAX_LABEL_LENGTH, **options)
     votes = ((int(row["text_id"]), row["label"], row["user"], row.where) for row in rows)
     return Loaded(tables.load_votes(votes))

@@ -48,9 +48,8 @@ class Announcements:
         self._well_at = time.monotonic()
         if self._channels is None:
             return 0
-        newest = self._runs.last(
-            status=RunStatus.SUCCEEDED
-        )  # read first: a run that is stored later is not announced by this message
+        # Read before the message is sent: it does not announce a run that is stored later.
+        newest = self._runs.last(status=RunStatus.SUCCEEDED)
         if self._gate.must_wait(newest):
             return 0
         try:

@@ -80,16 +80,13 @@ class StateReader:
         gate: Gate,
         announcements: Announcements,
     ) -> None:
-        self._settings, self._database, self._tables, self._runs = (
-            settings,
-            storage.database,
-            storage.tables,
-            storage.runs,
-        )
+        self._settings = settings
+        self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
         self._selector, self._gate, self._announcements = selector, gate, announcements
         self._warned: set[str] = set()
         strategies = settings.strategies
-        self._specs = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in INTERFACES}
+        others = [kind for kind in INTERFACES if kind != "classifier"]  # that one is recorded by the selector
+        self._specs: dict[str, Any] = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in others}
 
     def read(self, *, init_received: bool = False, may_announce: bool = True) -> ProjectState:
         """Read what is stored and decide what is due; parameters as in `Project.reconcile`."""
@@ -106,8 +103,7 @@ class StateReader:
         newest_text, has_classifier = self._tables.newest_text_id(), self._tables.newest_clf_id() > 0
         newest = self._runs.last(status=RunStatus.SUCCEEDED)
         choice = self._last_choice()
-        # In the form that al_runs returns: JSON has no tuples.
-        specs = json.loads(json.dumps(self._specs | {"classifier": self._selector.record(choice)}))
+        specs = {"classifier": self._selector.record(choice), **self._specs}
         digest = self._digest(
             [aggregated.n_votes, newest_text, aggregated.text_ids.tolist(), aggregated.labels.tolist()],
             [init_ids.tolist(), init_labels.tolist(), names],

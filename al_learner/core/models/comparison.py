@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from al_learner.core.errors import DataError
-from al_learner.core.training.evaluation import TEXTS, Basis
+from al_learner.core.training.evaluation import Basis, describe_size
 
 SIGNIFICANT = 0.05
 """With a p-value below this a difference is called significant."""
@@ -28,7 +28,7 @@ class Comparison:
     basis : str
         ``votes`` or ``init-data``: which texts.
     size : int
-        Texts that both have.
+        Texts that both have predicted.
     both_right, only_a_right, only_b_right : int
         Of these texts.
     """
@@ -90,7 +90,7 @@ class Comparison:
         else:
             verdict = f"classifier {better} did better, but the difference is not significant"
         return (
-            f"measured on {self.size:,} {TEXTS[self.basis]} that both have\n"
+            f"measured on {describe_size(self.size, self.basis)} that both have predicted\n"
             f"classifier {self.a}: {first:.1%} right, {self.only_a_right:,} of them where {self.b} is wrong\n"
             f"classifier {self.b}: {second:.1%} right, {self.only_b_right:,} of them where {self.a} is wrong\n"
             f"exact McNemar test: p = {self.p_value:.3g}; {verdict}"

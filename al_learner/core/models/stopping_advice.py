@@ -11,7 +11,7 @@ import numpy as np
 
 from al_learner.core.errors import DataError
 from al_learner.core.models.comparison import Comparison, compare, predictions
-from al_learner.core.training.evaluation import TEXTS
+from al_learner.core.training.evaluation import describe_size
 
 BATCHES = 5
 """The gain is computed over so many batches."""
@@ -84,7 +84,7 @@ def _words(gain: Comparison, kappa: float, sample_size: int) -> str:
     points, low, high = (100 * part for part in gain.gain)
     told = (
         f"the last {BATCHES} batches changed accuracy by {points:+.1f} points (95%: {low:+.1f} to {high:+.1f}), "
-        f"measured on {gain.size:,} {TEXTS[gain.basis]}; the predictions of successive classifiers on "
+        f"measured on {describe_size(gain.size, gain.basis)}; the predictions of successive classifiers on "
         f"{sample_size:,} fixed texts agree with kappa {kappa:.3f}"
     )
     if kappa < STABLE:

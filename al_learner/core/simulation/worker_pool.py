@@ -20,7 +20,7 @@ from al_learner.core.errors import AlLearnerError, DataError
 from al_learner.core.exchange.corpus import checked
 from al_learner.core.simulation.grid import Trial, TrialResult
 from al_learner.core.simulation.replay import Round, replay
-from al_learner.core.training.child_process import SupervisedProcess, how_it_ended
+from al_learner.core.training.child_process import ChildProcess, how_it_ended
 
 TICK_S = 0.5
 """How long the parent waits for rounds at a time. Ctrl-C may come to another thread, which does not end the wait."""
@@ -85,7 +85,7 @@ class _WorkerPool:
 
     def __init__(self, corpus: Corpus, scratch: str) -> None:
         self._corpus, self._scratch = corpus, scratch
-        self._processes: dict[Connection, SupervisedProcess] = {}
+        self._processes: dict[Connection, ChildProcess] = {}
         self.busy: dict[Connection, TrialResult] = {}
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class _WorkerPool:
         return ended
 
     def _spawned(self) -> Connection:
-        process = SupervisedProcess(_serve, self._corpus, self._scratch, name="simulation")
+        process = ChildProcess(_serve, self._corpus, self._scratch, name="simulation")
         self._processes[process.pipe] = process
         return process.pipe
 

@@ -54,7 +54,6 @@ class Database:
             parsed = sa.make_url(url)
         except SQLAlchemyError as exc:
             raise SettingsError(["the database URL cannot be read; write postgresql://… or sqlite:///FILE"]) from exc
-        self.url = url
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         self._pause = pause
         if self.is_postgresql:

@@ -245,8 +245,8 @@ class NonEmptyTexts(Sequence[str]):
         The text_id at each position.
     """
 
-    def __init__(self, store: LabelForwardTables, ids: Ids) -> None:
-        self._store = store
+    def __init__(self, tables: LabelForwardTables, ids: Ids) -> None:
+        self._tables = tables
         self.ids = ids
 
     def __len__(self) -> int:
@@ -259,7 +259,7 @@ class NonEmptyTexts(Sequence[str]):
     def __getitem__(self, position: int | slice) -> str | list[str]:
         chosen = self.ids[position if isinstance(position, slice) else operator.index(position)]
         ids = np.atleast_1d(chosen).tolist()
-        found = self._store.texts("text_data", ids)
+        found = self._tables.texts("text_data", ids)
         return [found[i] for i in ids] if isinstance(position, slice) else found[ids[0]]
 
     def __iter__(self) -> Iterator[str]:

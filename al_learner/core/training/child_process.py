@@ -23,7 +23,7 @@ PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal that comes when the parent ends."""
 
 
-class SupervisedProcess:
+class ChildProcess:
     """Spawns a process, without waiting for it.
 
     Parameters

@@ -13,7 +13,7 @@ from al_learner.core.storage.records import Ids
 from al_learner.core.training.job import ColdStart
 
 
-def pick(store: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels]:
+def pick(tables: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels]:
     """Let the init sampler pick texts and give them labels.
 
     Returns
@@ -29,7 +29,7 @@ def pick(store: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels]
         The init sampler raised, or returned something else.
     """
     sampler = cast(InitSampler, cold_start.init_sampler.make("init_sampler"))
-    texts = store.non_empty_texts()
+    texts = tables.non_empty_texts()
     if not len(texts):
         raise DataError("all texts are empty")
     rng = np.random.default_rng(sampler.random_state)

@@ -21,9 +21,6 @@ N_SAMPLE = 500
 N_BINS = 15
 """Bins of the calibration error, as in the paper."""
 
-TEXTS: Mapping[Basis, str] = {"votes": "texts with votes", "init-data": "prelabelled texts"}
-"""What the texts are called that a score was measured on."""
-
 BIAS: Mapping[str, str] = {
     "least-confidence": "The app hands out the texts that the classifier is least sure of. They are harder than the "
     "corpus, so the number is pessimistic.",
@@ -152,9 +149,15 @@ def describe_score(metrics: Mapping[str, Any] | None) -> str:
     low, high = metrics["accuracy_interval"]
     bias = BIAS.get(metrics.get("query", ""), "")
     return (
-        f"{metrics['accuracy']:.1%} right (95%: {low:.1%} to {high:.1%}), measured on {metrics['size']:,} "
-        f"{TEXTS[metrics['basis']]}{bias and f'. {bias}'}"
+        f"{metrics['accuracy']:.1%} right (95%: {low:.1%} to {high:.1%}), measured on "
+        f"{describe_size(metrics['size'], metrics['basis'])}{bias and f'. {bias}'}"
     )
+
+
+def describe_size(size: int, basis: Basis) -> str:
+    """Return in words how many texts a score was measured on."""
+    texts = "text" if size == 1 else "texts"
+    return f"{size:,} {texts} with votes" if basis == "votes" else f"{size:,} prelabelled {texts}"
 
 
 def unknown_tokens(transformer: Any, texts: Iterable[str]) -> float | None:

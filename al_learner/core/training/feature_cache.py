@@ -20,8 +20,8 @@ Table = Literal["text_data", "init_data"]
 class Features:
     """The features of a table's texts, by id, so that a run vectorizes only new texts."""
 
-    def __init__(self, store: LabelForwardTables, table: Table, transformer: Transformer) -> None:
-        self._store, self._table, self._transformer = store, table, transformer
+    def __init__(self, tables: LabelForwardTables, table: Table, transformer: Transformer) -> None:
+        self._tables, self._table, self._transformer = tables, table, transformer
         self._row_of: dict[int, int] = {}
         self._blank: list[bool] = []
         self._X: csr_matrix | None = None
@@ -35,7 +35,7 @@ class Features:
         wanted = ids.tolist()
         new = sorted({i for i in wanted if i not in self._row_of})
         if new or self._X is None:
-            texts = self._store.texts(self._table, new)
+            texts = self._tables.texts(self._table, new)
             fresh = transform(self._transformer, [texts.get(i, "") for i in new])
             self._row_of.update((i, len(self._blank) + n) for n, i in enumerate(new))
             self._blank += [not texts.get(i, "").strip() for i in new]

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class InProcessTrainer:
     """A `Trainer` in this process; keeps the vectorizer and the features of labelled texts between jobs."""
 
-    def __init__(self, store: LabelForwardTables) -> None:
-        self._store = store
+    def __init__(self, tables: LabelForwardTables) -> None:
+        self._tables = tables
         self._transformer: Transformer | None = None
         self._digest: str | None = None
         self._features: dict[Table, Features] = {}
@@ -69,19 +69,18 @@ class InProcessTrainer:
             return Score(None, {"reason": "the labels were drawn at random"})
         self._vectorize_with(job)
         X, y, kept = self._rows(job)
-        voted = np.concatenate([in_hold_out_set(job.text_ids, "votes"), np.zeros(len(job.init_ids), bool)])[kept]
-        prelabelled = np.concatenate([np.zeros(len(job.text_ids), bool), in_hold_out_set(job.init_ids, "init-data")])[
-            kept
-        ]
+        is_vote = (np.arange(len(kept)) < len(job.text_ids))[kept]
+        held_out = [in_hold_out_set(job.text_ids, "votes"), in_hold_out_set(job.init_ids, "init-data")]
+        is_held_out = np.concatenate(held_out)[kept]
+        voted, prelabelled = is_held_out & is_vote, is_held_out & ~is_vote
         basis: Basis = "votes" if voted.sum() >= prelabelled.sum() else "init-data"
         measured = voted if basis == "votes" else prelabelled
-        training = ~(voted | prelabelled)
+        training = ~is_held_out
         if not measured.any():
             return Score(None, {"basis": basis, "size": 0, "reason": "no labelled text is in the hold-out set yet"})
         if len(np.unique(y[training])) < 2:
-            return Score(
-                None, {"basis": basis, "size": 0, "reason": "the texts outside the hold-out set have only one class"}
-            )
+            reason = "the texts outside the hold-out set have only one class"
+            return Score(None, {"basis": basis, "size": 0, "reason": reason})
         # A hold-out model may start from the one before it, never from a model that was trained on the hold-out set.
         kind = f"{job.classifier} {self._digest}"
         last = self._hold_out_model[1] if self._hold_out_model and self._hold_out_model[0] == kind else None
@@ -104,9 +103,9 @@ class InProcessTrainer:
 
     def _sampled(self) -> tuple[Ids, csr_matrix]:
         """Return ids and features of the texts of the fixed sample that are not blank."""
-        newest = self._store.newest_text_id()
+        newest = self._tables.newest_text_id()
         if self._sample is None or self._sample[0] != newest:
-            self._sample = newest, fixed_sample(self._store.text_ids())
+            self._sample = newest, fixed_sample(self._tables.text_ids())
         X, kept = self._features["text_data"].of(self._sample[1])
         return self._sample[1][kept], X[kept]
 
@@ -118,7 +117,7 @@ class InProcessTrainer:
         if self._trained is not None and self._trained[0] == digest:
             return self._trained[1], ()
         try:
-            return pickling.load(self._store.clf(clf_id), digest), ()
+            return pickling.load(self._tables.clf(clf_id), digest), ()
         except (UntrustedError, DataError) as exc:
             return None, (f"classifier {clf_id} cannot be the start of this fit: {exc}",)
 
@@ -127,11 +126,11 @@ class InProcessTrainer:
 
         if job.countvec is not None:
             countvec_id, digest = job.countvec
-            if digest != self._digest or not self._store.is_countvec(countvec_id, digest):
-                self._use(pickling.load(self._store.countvec(countvec_id), digest), digest)
+            if digest != self._digest or not self._tables.is_countvec(countvec_id, digest):
+                self._use(pickling.load(self._tables.countvec(countvec_id), digest), digest)
             return None
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
-        transformer = fit_vectorizer(vectorizer, self._store.corpus())
+        transformer = fit_vectorizer(vectorizer, self._tables.corpus())
         blob = _dumped("vectorizer", job.vectorizer, transformer, {*vectorizer.requires}, job)
         self._use(transformer, pickling.sha256(blob))
         return blob
@@ -139,8 +138,8 @@ class InProcessTrainer:
     def _use(self, transformer: Transformer, digest: str) -> None:
         self._transformer, self._digest = transformer, digest
         self._features = {
-            "text_data": Features(self._store, "text_data", transformer),
-            "init_data": Features(self._store, "init_data", transformer),
+            "text_data": Features(self._tables, "text_data", transformer),
+            "init_data": Features(self._tables, "init_data", transformer),
         }
 
     def _rows(self, job: Job) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
@@ -153,7 +152,7 @@ class InProcessTrainer:
         return X[kept], job.labels[kept].astype(str), kept
 
     def _cold(self, cold_start: ColdStart) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
-        ids, labels = pick(self._store, cold_start)
+        ids, labels = pick(self._tables, cold_start)
         X, kept = self._features["text_data"].of(ids)
         return X[kept], labels[kept], kept
 

@@ -12,7 +12,7 @@ from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Trained
-from al_learner.core.training.child_process import SupervisedProcess, how_it_ended, limit_memory
+from al_learner.core.training.child_process import ChildProcess, how_it_ended, limit_memory
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Job, Losses, Score
 
@@ -43,7 +43,7 @@ class SubprocessTrainer:
         tick: Callable[[], object] = lambda: None,
     ) -> None:
         self._database_url, self._timeout_s, self._memory_mib, self._tick = database_url, timeout_s, memory_mib, tick
-        self._process: SupervisedProcess | None = None
+        self._process: ChildProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -72,10 +72,10 @@ class SubprocessTrainer:
             self._process.kill()
         self._process = None
 
-    def _started(self) -> SupervisedProcess:
+    def _started(self) -> ChildProcess:
         if self._process is None or not self._process.is_alive:
             self.close()
-            self._process = SupervisedProcess(_serve, self._database_url, self._memory_mib, name="trainer")
+            self._process = ChildProcess(_serve, self._database_url, self._memory_mib, name="trainer")
         return self._process
 
     def _ask(self, task: Literal["train", "score", "losses"], job: Job) -> object:

@@ -10,6 +10,7 @@ from al_learner import Project, strategy
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
 from al_learner.plugins.classifiers.sgd import Sgd
+from tests.support.corpora import add_weather
 from tests.support.strategies import DeadlySelector, InterruptedSelector, Prefers
 from tests.support.tables import ON_BOTH
 from tests.support.waiting import DEADLINE_S
@@ -28,8 +29,7 @@ def vote(database):
     """Return a function that adds texts with a vote each, of labels a and b."""
 
     def add(n_texts):
-        for number in range(n_texts):
-            database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+        add_weather(database, n_texts)
 
     return add
 
@@ -208,7 +208,7 @@ def test_an_update_does_the_same_job_as_with_the_winner_alone(database, vote, op
     dues(project)
     vote(1)
     look = project.read_state()
-    job = project._jobs.new("update", look)
+    job = project._lifecycle._jobs.new("update", look)
 
     alone = open_project(database, classifier="logreg", batch_size=1).read_state()
     assert job.classifier.name == "logreg"

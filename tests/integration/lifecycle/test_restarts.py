@@ -10,6 +10,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from al_learner import Classifier
+from tests.support.corpora import add_weather
 from tests.support.strategies import Prefers
 
 N_TEXTS = 200
@@ -32,8 +33,7 @@ class CountsRows(Prefers):
 
 @pytest.fixture
 def voted(database):
-    for number in range(N_TEXTS):
-        database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+    add_weather(database, N_TEXTS)
     return database
 
 
@@ -56,8 +56,7 @@ def test_after_a_restart_a_classifier_is_scored_by_the_strategies_that_trained_i
 
 def test_after_a_restart_the_gate_judges_what_is_stored_not_what_is_configured(voted, open_project):
     open_project(voted).update()
-    for number in range(N_TEXTS, 2 * N_TEXTS):
-        voted.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+    add_weather(voted, N_TEXTS, first=N_TEXTS)
     assert open_project(voted).reconcile().due == "update"
 
     restarted = open_project(voted, classifier=MostFrequent())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from al_learner.core.training.evaluation import in_hold_out_set
+from tests.support.corpora import add_weather
 from tests.support.strategies import Gate, Gated
 from tests.support.tables import ON_BOTH
 
@@ -23,8 +24,7 @@ def database(request):
 
 @pytest.fixture
 def voted(database):
-    for number in range(N_TEXTS):
-        database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+    add_weather(database, N_TEXTS)
     return database
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.corpora import add_weather
+
 
 @pytest.fixture
 def voted(database):
-    for number in range(12):
-        database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+    add_weather(database, 12)
     return database
 
 

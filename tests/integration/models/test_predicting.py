@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from al_learner.core.errors import DataError
+from tests.support.corpora import add_weather
 
 
 def test_a_classifier_with_the_id_0_is_not_the_newest(database, open_project):
-    for number in range(12):
-        database.add_text(f"text {number} {'sun' if number % 2 else 'rain'}", labels=["ab"[number % 2]])
+    add_weather(database, 12)
     project = open_project(database)
     project.update()
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from al_learner.core.training.child_process import SupervisedProcess, how_it_ended
+from al_learner.core.training.child_process import ChildProcess, how_it_ended
 
 FIRST_OF_ALL = """
 from pathlib import Path
-from al_learner.core.training.child_process import SupervisedProcess
-process = SupervisedProcess(print, name="first")
+from al_learner.core.training.child_process import ChildProcess
+process = ChildProcess(print, name="first")
 print(Path(f"/proc/{process.pid}/status").read_text())
 process.kill()
 """
@@ -33,7 +33,7 @@ def exit_with(pipe, code):
 
 @pytest.fixture
 def process():
-    process = SupervisedProcess(answer, "a", "b", name="test")
+    process = ChildProcess(answer, "a", "b", name="test")
     yield process
     process.kill()
 
@@ -52,7 +52,7 @@ def test_whoever_waits_for_an_answer_is_woken_by_its_end(process):
 
 
 def test_an_exit_code_is_told():
-    process = SupervisedProcess(exit_with, 3, name="test")
+    process = ChildProcess(exit_with, 3, name="test")
     code = process.join()
     process.kill()
     assert how_it_ended(code) == "ended by itself, with exit code 3"
