@@ -62,13 +62,13 @@ def al_learner(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """From annotators' votes to a served text classifier."""
+    """Train a text classifier on the votes of annotators, and tell the predictor to use it."""
     del version
 
 
 @app.command()
 def init(
-    force: Annotated[bool, typer.Option("--force", help="Also if there is a classifier already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train one even if there is a classifier already.")] = False,
     wait: Wait = 10,
     database: Database = None,
     as_json: Json = False,
@@ -80,9 +80,9 @@ def init(
 
 @app.command()
 def train(
-    force: Annotated[bool, typer.Option("--force", help="Also with fewer new samples than BATCH_SIZE.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train even with fewer new samples than BATCH_SIZE.")] = False,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Fit a new vectorizer; older classifiers can no longer be downloaded then.")
+        bool, typer.Option("--refit", help="Fit a new vectorizer; then older classifiers can no longer be downloaded.")
     ] = False,
     wait: Wait = 10,
     database: Database = None,
@@ -95,7 +95,7 @@ def train(
 
 @app.command()
 def worker() -> None:
-    """Run the worker: train whenever it is due, until SIGTERM. Settings come from environment and file."""
+    """Run the worker: train whenever that is due, until SIGTERM. The settings come from environment and file."""
     from al_learner.worker import main as work
 
     raise typer.Exit(work())
@@ -124,7 +124,7 @@ def health() -> None:
 @app.command()
 def status(database: Database = None, as_json: Json = False) -> None:
     """Show the status of the project: votes, new samples, the last run, and what is due and why."""
-    from al_learner.core.lifecycle.quality_gate import describe_gate as worse_in_words
+    from al_learner.core.lifecycle.quality_gate import describe_gate
     from al_learner.core.training.evaluation import describe_score
 
     with open_project(database) as project:
@@ -138,7 +138,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         ("texts", f"{found.texts:,}"),
         ("votes", f"{found.votes:,}"),
         ("countable texts", f"{found.countable_texts:,}"),
-        ("new samples", f"{found.new_samples:,} of {found.batch_size:,}, {found.missing:,} missing"),
+        ("new samples", f"{found.new_samples:,} of {found.batch_size:,}; {found.missing:,} more needed"),
         ("newest classifier", str(found.clf_id or "none")),
         *([("its score", describe_score(newest.metrics))] if newest else []),
         *(
@@ -146,9 +146,9 @@ def status(database: Database = None, as_json: Json = False) -> None:
             if (promoted := metrics.get("promoted"))
             else []
         ),
-        *([("gate", warning)] if (warning := worse_in_words(found.clf_id, metrics.get("gate"))) else []),
+        *([("gate", warning)] if (warning := describe_gate(found.clf_id, metrics.get("gate"))) else []),
         ("strategy", found.classifier),
-        *([("chosen", str(found.choice))] if found.choice else []),
+        *([("selected candidate", str(found.choice))] if found.choice else []),
         ("unknown tokens", unknown),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
         *([("its error", last.error)] if last and last.error else []),
@@ -164,7 +164,8 @@ def predict(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="As for `load texts`; - reads a text a line. Default: the project's texts."
+            metavar="[FILE]",
+            help="As for `load texts`; - reads one text per line of standard input. Default: the project's texts.",
         ),
     ] = None,
     clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
@@ -239,7 +240,7 @@ def demo(
     rows = [
         (str(r.number), str(r.labels), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s" if r.seconds else "-") for r in done
     ]
-    print_table(("round", "texts voted on", "accuracy on texts held out", "vote to classifier"), rows)
+    print_table(("round", "texts voted on", "accuracy on held-out texts", "vote to classifier"), rows)
     try:
         plot(done, folder / "learning-curve.png")
         say(f"the learning curve: {folder / 'learning-curve.png'}")

@@ -115,7 +115,7 @@ class Worker:
                 self._until_available(self._project.repeat_announcement)
                 self._sleep()
         except Stopped:
-            event("worker.gave_up", level=logging.WARNING, grace_s=self._settings.grace_s)
+            event("worker.aborted", level=logging.WARNING, grace_s=self._settings.grace_s)
         except MigrationError as exc:
             event("worker.failed", level=logging.ERROR, error=str(exc))
             return EXIT_ERROR

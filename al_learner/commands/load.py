@@ -12,7 +12,7 @@ import typer
 
 from al_learner.commands.shared import Database, Json, named_columns, open_project, print_json, progress_bar, say
 
-app = typer.Typer(help="Load texts, labels, prelabelled data or votes from a file; all of it or nothing.")
+app = typer.Typer(help="Load texts, labels, prelabelled data or votes from a file. A file with an error loads nothing.")
 
 File = Annotated[
     Path,
@@ -25,7 +25,7 @@ File = Annotated[
 ]
 Column = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="FIELD=NAME", help="Which column of the file holds a field, e.g. text=body."),
+    typer.Option("--column", metavar="FIELD=NAME", help="The column that holds a field, e.g. text=body."),
 ]
 
 

@@ -88,8 +88,8 @@ def models_show(clf_id: Id, database: Database = None, as_json: Json = False) ->
 
 @app.command("compare")
 def models_compare(
-    a: Annotated[int, typer.Argument(metavar="A", help="clf_id of one.")],
-    b: Annotated[int, typer.Argument(metavar="B", help="clf_id of the other.")],
+    a: Annotated[int, typer.Argument(metavar="A", help="clf_id of a classifier.")],
+    b: Annotated[int, typer.Argument(metavar="B", help="clf_id of another classifier.")],
     database: Database = None,
     as_json: Json = False,
 ) -> None:
@@ -157,7 +157,9 @@ def _row(model: StoredClassifier, run: Run | None) -> tuple[str, ...]:
         local_time(model.created_at),
         "-" if model.precision_score is None else f"{model.precision_score:.3f}",
         metrics.get("basis", "-"),
-        f"{title(run.strategies['classifier'])} + {run.strategies['vectorizer']['name']}" if run else "not ours",
+        f"{title(run.strategies['classifier'])} + {run.strategies['vectorizer']['name']}"
+        if run
+        else "from another program",
         f"{run.texts:,}" if run and run.texts else "-",
         str(run.classes) if run and run.classes else "-",
         f"{model.size_bytes / 1024:,.0f} KiB",

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
-STRATEGIES = "Names, separated by commas; NAME(parameter=value) sets parameters."
+STRATEGIES = "Names, separated by commas; NAME(parameter=value) sets parameters. Default: the project's default."
+ONE_OR_MORE = "One or several, as for --classifiers. Default: the project's default."
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - its options
@@ -33,15 +34,15 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", metavar="FIELD=NAME", help="Which column holds a field, e.g. text=body."),
+        typer.Option("--column", metavar="FIELD=NAME", help="The column that holds a field, e.g. text=body."),
     ] = None,
     texts: Annotated[
-        int | None, typer.Option(min=10, help="Use so many random texts; they differ with each seed.")
+        int | None, typer.Option(min=10, help="Use this many random texts; they differ with each seed.")
     ] = None,
-    classifiers: Annotated[str | None, typer.Option(help=f"{STRATEGIES} Default: the project's default.")] = None,
-    vectorizers: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    init_samplers: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    aggregators: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    classifiers: Annotated[str | None, typer.Option(help=STRATEGIES)] = None,
+    vectorizers: Annotated[str | None, typer.Option(help=ONE_OR_MORE)] = None,
+    init_samplers: Annotated[str | None, typer.Option(help=ONE_OR_MORE)] = None,
+    aggregators: Annotated[str | None, typer.Option(help=ONE_OR_MORE)] = None,
     query: Annotated[
         str, typer.Option(help="Which texts are voted on next: least-confidence, margin, random; one or several.")
     ] = "least-confidence",
@@ -64,9 +65,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     ] = "uniform:0",
     target: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Accuracy to count the labels to. Default: 95 % of the best at the end."),
+        typer.Option(
+            min=0, max=1, help="Report the number of labels needed for this accuracy. Default: 95% of the best."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one per core.")] = None,
     folder: Annotated[
         Path,
         typer.Option(help="Folder for the report, the numbers and finished projects, which are found again there."),

@@ -291,7 +291,7 @@ def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project:
     with hold_run_lock(database) as lock:
         lock.begin("update", forced=False, state="", strategies={}, samples=[])
         refused = cli(*arguments, "--wait", "0.2", "--database", project)
-        lock.give_up(2, "abandoned", "the test is over")
+        lock.end(2, "abandoned", "the test is over")
     database.close()
 
     assert refused.returncode == EXIT_ERROR

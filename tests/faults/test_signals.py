@@ -96,7 +96,7 @@ def test_a_run_that_waits_for_the_predictors_write_is_given_up_when_the_grace_is
             assert worker.wait() == 0
 
     assert stage.runs() == []
-    assert worker.logged("worker.gave_up")
+    assert worker.logged("worker.aborted")
     go_on(stage)
 
 

@@ -58,7 +58,7 @@ class Announcements:
             event("announcement.failed", level=logging.WARNING, error=str(exc))
             return 0
         if not receivers:
-            event("announcement.not_received", level=logging.WARNING, then="it is repeated")
+            event("announcement.not_received", level=logging.WARNING, then="the announcement is repeated")
             return 0
         if newest is not None:
             self._runs.mark_announced(newest.run_id)
@@ -70,7 +70,7 @@ class Announcements:
         if not self._is_locked():
             self._well_at, self._pause_s = time.monotonic(), self._first_pause_s
         elif time.monotonic() - self._well_at >= self._pause_s and self._tables.newest_clf_id():
-            event("app.locked", level=logging.WARNING, seconds=self._pause_s, then="announced again")
+            event("app.locked", level=logging.WARNING, seconds=self._pause_s, then="it is announced again")
             self.announce()
             self._pause_s = min(2 * self._pause_s, REANNOUNCE_MAX_S)
 

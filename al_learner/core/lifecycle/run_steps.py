@@ -164,11 +164,11 @@ class Lifecycle:
             raise  # nothing can be recorded; the next holder of the lock marks the run as died
         except Exception as exc:
             error = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
-            lock.give_up(run_id, RunStatus.FAILED, error)
+            lock.end(run_id, RunStatus.FAILED, error)
             event("run.failed", level=logging.ERROR, run_id=run_id, kind=kind, error=error)
             raise
         except BaseException as exc:
-            lock.give_up(run_id, RunStatus.ABANDONED, f"interrupted: {type(exc).__name__}")
+            lock.end(run_id, RunStatus.ABANDONED, f"interrupted: {type(exc).__name__}")
             event("run.abandoned", level=logging.WARNING, run_id=run_id, kind=kind)
             raise
         event(

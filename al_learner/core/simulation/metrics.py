@@ -95,7 +95,7 @@ def curves(played: Sequence[TrialResult]) -> list[Curve]:
 
 
 def default_target(found: Sequence[Curve]) -> float | None:
-    """Return 95 % of the best accuracy that any curve ends at; None if there is none."""
+    """Return 95% of the best accuracy that any curve ends at; None if there is none."""
     ends = [float(curve.accuracy[:, -1].mean()) for curve in found if len(curve.accuracy)]
     return round(TARGET_SHARE * max(ends), 3) if ends else None
 

@@ -104,7 +104,7 @@ class Curves(pd.DataFrame):
         Parameters
         ----------
         target : float, optional
-            Accuracy to count the labels to; by default 95 % of the best at the end.
+            The report says how many labels each combination needs for this accuracy; by default 95% of the best.
         """
         found = metrics.curves(self.played)
         header, rows = metrics.table(found, metrics.default_target(found) if target is None else target)

@@ -20,6 +20,8 @@ from al_learner.core.storage.schema import classifiers, countvecs, init_data, la
 CHUNK = 5_000
 """Rows that are sent at a time."""
 
+_NAMES = {"clf_id": "classifier", "countvec_id": "vectorizer"}
+
 BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 """Every character that str.strip() strips."""
 
@@ -232,7 +234,7 @@ class LabelForwardTables:
         with self._database.reading() as connection:
             blob = connection.scalar(sa.select(column).where(key == value))
         if blob is None:
-            raise DataError(f"there is no {key.name} {value}")
+            raise DataError(f"there is no {_NAMES[key.name]} {value}: `al-learner models` lists what is stored")
         return bytes(blob)
 
 

@@ -150,7 +150,7 @@ class RunTransactions:
         update = al_runs.update().where(al_runs.c.run_id == run_id).values(choice=choice)
         self._database.write_on(self._connection, lambda connection: connection.execute(update))
 
-    def give_up(self, run_id: int, status: RunStatus, error: str) -> None:
+    def end(self, run_id: int, status: RunStatus, error: str) -> None:
         """Record that a run ended without a classifier, and the reason."""
         self._close(al_runs.c.run_id == run_id, status, error)
 

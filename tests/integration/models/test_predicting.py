@@ -14,5 +14,5 @@ def test_a_classifier_with_the_id_0_is_not_the_newest(database, open_project):
     project.update()
 
     assert len([*project.predict()]) == 12
-    with pytest.raises(DataError, match="there is no clf_id 0"):
+    with pytest.raises(DataError, match="there is no classifier 0: `al-learner models`"):
         next(project.predict(clf_id=0))

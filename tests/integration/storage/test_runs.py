@@ -232,9 +232,9 @@ def test_a_row_that_is_still_running_has_died_when_the_next_comes(runs, others):
 
 def test_runs_that_ended_are_not_buried(runs, others):
     with hold_run_lock(runs._database) as lock:
-        lock.give_up(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
+        lock.end(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
-        lock.give_up(lock.begin("update", **BEGIN, samples=[]), "abandoned", "another")
+        lock.end(lock.begin("update", **BEGIN, samples=[]), "abandoned", "another")
 
     with hold_run_lock(others._database):
         pass
@@ -383,7 +383,7 @@ def test_the_third_commit_stores_the_score(runs, database):
 
 def test_only_waiting_runs_are_marked_as_announced(runs):
     with hold_run_lock(runs._database) as lock:
-        lock.give_up(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
+        lock.end(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("init", **BEGIN, samples=[]), trained(), [], **FINISH)
         runs.mark_announced(2)
         first = runs.recent()
@@ -405,7 +405,7 @@ STEPS = {
     "begin": lambda lock, _: lock.begin("update", **BEGIN, samples=[(1, "b")]),
     "finish": lambda lock, run_id: lock.finish(run_id, trained(), [1], **FINISH),
     "score": lambda lock, run_id: lock.score(run_id, 1, 1.0, {}),
-    "give_up": lambda lock, run_id: lock.give_up(run_id, "failed", "a reason"),
+    "end": lambda lock, run_id: lock.end(run_id, "failed", "a reason"),
 }
 
 
