@@ -69,13 +69,16 @@ def al_learner(
 @app.command()
 def init(
     force: Annotated[bool, typer.Option("--force", help="Train one even if there is a classifier already.")] = False,
+    discard_votes: Annotated[
+        bool, typer.Option("--discard-votes", help="Train one even if there are votes to train on. They stay stored.")
+    ] = False,
     wait: Wait = 10,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Train the first classifier: on prelabelled data, or on random texts with random labels."""
     with open_project(database) as project:
-        finish(project.init(force=force, wait_s=wait), as_json)
+        finish(project.init(force=force, discard_votes=discard_votes, wait_s=wait), as_json)
 
 
 @app.command()

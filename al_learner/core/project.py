@@ -152,10 +152,13 @@ class Project(DeprecatedMethods):
         self.prepare()
         return self._lifecycle.update(force=force, refit=refit, wait_s=wait_s)
 
-    def init(self, *, force: bool = False, wait_s: float = 0) -> Result:
-        """Train the first classifier, on init_data or on random texts with random labels; parameters as in `update`."""
+    def init(self, *, force: bool = False, discard_votes: bool = False, wait_s: float = 0) -> Result:
+        """Train the first classifier, on init_data or on random texts with random labels.
+
+        `force`: even if there is a classifier. `discard_votes`: even if there are votes to train on; they stay stored.
+        """
         self.prepare()
-        return self._lifecycle.init(force=force, wait_s=wait_s)
+        return self._lifecycle.init(force=force, discard_votes=discard_votes, wait_s=wait_s)
 
     def announce(self) -> int:
         """Tell the predictor of the newest classifier. Return the number of subscribers; 0 also if Redis failed."""
@@ -265,10 +268,7 @@ class Project(DeprecatedMethods):
     def annotators(self, *, n_disputed: int = 10) -> Agreement:
         """Return how annotators agree with the aggregated labels, and the texts with most disagreement.
 
-        Parameters
-        ----------
-        n_disputed : int
-            How many texts to return, at most.
+        At most `n_disputed` texts are returned.
         """
         self.prepare()
         found = agreement(
@@ -301,8 +301,7 @@ class Project(DeprecatedMethods):
         self.prepare()
         if clf_id is None and not (clf_id := self._storage.tables.newest_clf_id()):
             raise DataError("there is no classifier yet: run `al-learner init`")
-        transformer, classifier = self._models.load(clf_id)
-        return transformer, classifier
+        return self._models.load(clf_id)
 
     def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
         """Predict labels with a stored classifier, by default the newest; raises like `load_model`.

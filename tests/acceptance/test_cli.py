@@ -109,6 +109,17 @@ def test_init_with_a_classifier_has_nothing_to_do_unless_forced(command: Cli, pr
     assert command("init", "--force", "--database", project).returncode == 0
 
 
+def test_init_over_votes_asks_for_an_option_that_discards_them(cli: Cli, project: str) -> None:
+    cli("load", "votes", "votes.csv", "--database", project)
+    cli("train", "--force", "--database", project)
+
+    refused = cli("init", "--force", "--database", project)
+
+    assert refused.returncode == EXIT_NOTHING_TO_DO
+    assert refused.stdout.startswith("init: there are votes on 12 texts, which a first classifier does not use;")
+    assert cli("init", "--force", "--discard-votes", "--database", project).returncode == 0
+
+
 def test_train_below_the_batch_size_says_how_many_are_missing(cli: Cli, project: str) -> None:
     cli("load", "votes", "votes.csv", "--database", project)
 
@@ -127,7 +138,7 @@ def test_status_tells_what_is_there_and_what_is_missing(cli: Cli, project: str) 
 
     counts = {name: status[name] for name in ("texts", "votes", "countable_texts", "new_samples", "missing")}
     assert counts == {"texts": 30, "votes": 12, "countable_texts": 12, "new_samples": 12, "missing": 8}
-    assert "8 missing" in cli("status", "--database", project, BATCH_SIZE="20").stdout
+    assert "12 of 20; 8 more needed" in cli("status", "--database", project, BATCH_SIZE="20").stdout
 
 
 def test_annotators_are_listed_with_what_they_disagree_on(cli: Cli, project: str, tmp_path: Path) -> None:

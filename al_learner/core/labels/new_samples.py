@@ -26,6 +26,8 @@ class AggregatedLabels:
         Their labels.
     is_new : ndarray of shape (n_labelled,), bool
         The new samples: countable texts that the last classifier was not trained on, or with another label.
+    any_taught : bool
+        Whether a classifier was trained on one of the labels.
     n_votes, n_countable : int
         Votes that count, and texts with enough of them.
     too_long : tuple of str
@@ -35,6 +37,7 @@ class AggregatedLabels:
     text_ids: NDArray[np.int64]
     labels: NDArray[np.object_]
     is_new: NDArray[np.bool_]
+    any_taught: bool
     n_votes: int
     n_countable: int
     too_long: tuple[str, ...]
@@ -61,6 +64,7 @@ def aggregate_votes(
         text_ids=np.array([row.text_id for row in chain(countable, kept)], np.int64)[order],
         labels=np.array([*majors, *(row.major_label for row in kept)], object)[order],
         is_new=np.array([*is_new, *repeat(False, len(kept))], bool)[order],
+        any_taught=any(row.taught for row in chain(countable, kept)),
         n_votes=counted.n_votes,
         n_countable=len(countable),
         too_long=counted.too_long,

@@ -31,6 +31,8 @@ class Facts:
         There are rows in table labels, or an `init` message was received. db_helper writes labels last.
     can_start_from_init_data, can_start_at_random : bool
         There are two classes in init_data; there are two labels and a text.
+    lacks_votes : bool
+        A classifier was trained on votes before, but the newest one does not come from that training.
     announcement_pending : bool
         No subscriber has received the announcement of the newest classifier.
     is_unscored : bool
@@ -50,6 +52,7 @@ class Facts:
     is_loaded: bool
     can_start_from_init_data: bool
     can_start_at_random: bool
+    lacks_votes: bool = False
     announcement_pending: bool = False
     is_unscored: bool = False
     is_choice_due: bool = False
@@ -89,12 +92,18 @@ def decide(facts: Facts) -> tuple[Due | None, str]:
 
 
 def may_update(facts: Facts, *, forced: bool = False) -> tuple[bool, str]:
-    """Whether an update may run, and the reason. `forced` ignores only the batch size."""
+    """Whether an update may run, and the reason. `forced` ignores only the batch size.
+
+    Where the newest classifier does not know the votes, no new samples are needed: a database may have been restored
+    without the classifier, or somebody has deleted it.
+    """
     missing = facts.batch_size - facts.new_samples
-    if missing > 0 and not forced:
+    if missing > 0 and not forced and not facts.lacks_votes:
         return False, f"{facts.new_samples} new samples; {missing} more are needed"
     if facts.classes < 2:
         return False, "two different labels are needed; there is " + ("one" if facts.classes else "none")
+    if facts.lacks_votes:
+        return True, "the newest classifier was not trained on the votes"
     return True, f"{facts.new_samples} new samples"
 
 

@@ -100,7 +100,7 @@ class StateReader:
         self._warn_of_long_labels(aggregated)
         init_ids, init_labels = self._tables.init_labels()
         names = tuple(self._tables.label_names())
-        newest_text, has_classifier = self._tables.newest_text_id(), self._tables.newest_clf_id() > 0
+        newest_text, newest_clf = self._tables.newest_text_id(), self._tables.newest_clf_id()
         newest = self._runs.last(status=RunStatus.SUCCEEDED)
         choice = self._last_choice()
         specs = {"classifier": self._selector.record(choice), **self._specs}
@@ -120,12 +120,13 @@ class StateReader:
             new_samples=aggregated.n_new,
             batch_size=settings.batch_size,
             classes=len({*aggregated.labels, *init_labels} - excluded),
-            has_classifier=has_classifier,
+            has_classifier=newest_clf > 0,
             is_loaded=bool(names) or init_received,
             can_start_from_init_data=can_start_from_init_data,
             can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
+            lacks_votes=self._lacks_votes(aggregated, newest_clf),
             announcement_pending=may_announce
-            and self._announcements.is_pending(newest, asked_for=init_received and has_classifier),
+            and self._announcements.is_pending(newest, asked_for=init_received and newest_clf > 0),
             is_unscored=newest is not None and newest.metrics is None,
             is_choice_due=is_choice_due,
             holds=self._gate.holds,
@@ -146,6 +147,20 @@ class StateReader:
             choice=choice,
             excluded=settings.exclude_labels,
         )
+
+    def _lacks_votes(self, aggregated: AggregatedLabels, newest_clf: int) -> bool:
+        """Whether votes were trained on, but the newest classifier comes neither from that training nor from a person.
+
+        A former classifier that was promoted or restored after that training counts, and so does a first classifier
+        that a person asked for by hand: both stay until there are enough new samples.
+        """
+        update = self._runs.last(kind="update", status=RunStatus.SUCCEEDED)
+        if update is None and not aggregated.any_taught:
+            return False
+        run = self._runs.last(clf_id=newest_clf, status=RunStatus.SUCCEEDED)
+        if run is None or (run.kind == "init" and not run.forced):
+            return True
+        return update is not None and run.run_id < update.run_id
 
     def _digest(self, *parts: Any) -> str:
         settings = self._settings

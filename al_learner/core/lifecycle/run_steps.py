@@ -71,13 +71,20 @@ class Lifecycle:
             run, job = self._train("update", state, lock, forced=True, refit=refit)
             return self._finish_by_hand(run, job, state, lock, reason)
 
-    def init(self, *, force: bool, wait_s: float) -> Result:
+    def init(self, *, force: bool, discard_votes: bool, wait_s: float) -> Result:
         """Train the first classifier, and do all that follows."""
         with hold_run_lock(self._database, wait_s=wait_s) as lock:
             state = self._scored_state(lock, init_received=True)
             if state.facts.has_classifier and not force:
                 clf_id = self._tables.newest_clf_id()
                 return Result("init", f"there is a classifier already ({clf_id}); --force trains a new one")
+            voted = state.aggregated.n_countable
+            if voted and (force or may_update(state.facts)[0]) and not discard_votes:
+                return Result(
+                    "init",
+                    f"there are votes on {voted:,} texts, which a first classifier does not use; "
+                    "`al-learner train` trains on them, --discard-votes ignores them",
+                )
             due, reason = may_init(state.facts)
             if not due:
                 return Result("init", reason)

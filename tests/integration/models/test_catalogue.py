@@ -162,7 +162,7 @@ def test_the_newest_need_not_be_promoted(trained, database):
 
 
 def test_votes_that_a_promoted_classifier_has_not_seen_train_nothing_until_a_batch_is_new(trained, database):
-    """Were they new samples, the next look would train, and take back at once what somebody has asked for."""
+    """Were they new samples, the next reconciliation would train, and take back at once what somebody has asked for."""
     add_votes(database, 20)
     trained.update()
     trained.promote(1)
@@ -198,16 +198,16 @@ def test_of_a_promoted_cold_start_no_training_starts(database, open_project):
     add_votes(database)
     database.add_labels("a", "b")
     project = open_project(database)
-    project.init()
+    project.init(discard_votes=True)
     project.update()
     project.promote(1)
 
-    look = project.read_state()
+    state = project.read_state()
 
-    assert (look.newest.kind, look.newest.origin) == ("promote", "init")
-    countvec, _ = project._models.usable_countvec(look.specs["vectorizer"])
+    assert (state.newest.kind, state.newest.origin) == ("promote", "init")
+    countvec, _ = project._models.usable_countvec(state.specs["vectorizer"])
     assert countvec is not None
-    assert project._models.startable(look.newest, look.specs["classifier"], countvec) is None
+    assert project._models.startable(state.newest, state.specs["classifier"], countvec) is None
 
 
 def test_a_copy_of_a_copy_remembers_what_it_was(database, open_project):

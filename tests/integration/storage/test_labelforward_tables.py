@@ -221,7 +221,7 @@ def test_stored_bytes_come_back_as_they_are(store, database):
 
 
 def test_a_missing_classifier_is_named(store):
-    with pytest.raises(DataError, match="clf_id 7"):
+    with pytest.raises(DataError, match="no classifier 7"):
         store.clf(7)
 
 

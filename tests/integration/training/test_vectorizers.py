@@ -237,7 +237,7 @@ def test_a_classifier_that_is_not_there_is_named(voted, open_project):
         list(project.predict())
     project.update(force=True)
 
-    with pytest.raises(DataError, match="clf_id 7"):
+    with pytest.raises(DataError, match="no classifier 7"):
         list(project.predict(clf_id=7))
 
 
