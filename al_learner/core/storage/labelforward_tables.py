@@ -20,6 +20,9 @@ from al_learner.core.storage.schema import classifiers, countvecs, init_data, la
 CHUNK = 5_000
 """Rows that are sent at a time."""
 
+TextTable = Literal["text_data", "init_data"]
+"""A table of texts."""
+
 _NAMES = {"clf_id": "classifier", "countvec_id": "vectorizer"}
 
 BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
@@ -105,15 +108,24 @@ class LabelForwardTables:
         with self._database.reading() as connection:
             return np.fromiter(connection.scalars(sa.select(text_data.c.text_id)), np.int64)
 
-    def texts(self, table: Literal["text_data", "init_data"], ids: Sequence[int]) -> dict[int, str]:
+    def texts(self, table: TextTable, ids: Sequence[int]) -> dict[int, str]:
         """Return texts by id, those that exist."""
-        source, key = (text_data, text_data.c.text_id) if table == "text_data" else (init_data, init_data.c.init_id)
+        source, key = _source(table)
         found: dict[int, str] = {}
         with self._database.reading() as connection:
             for chunk in chunked(ids, CHUNK):
                 query = sa.select(key, source.c.text_data).where(self._database.among(key, chunk))
                 found.update((row[0], row[1]) for row in connection.execute(query))
         return found
+
+    def digests(self, table: TextTable, ids: Sequence[int]) -> dict[int, int]:
+        """Return a 64-bit digest of each text by id, of those that exist. PostgreSQL computes it."""
+        if not self._database.is_postgresql:
+            return {i: hash(text) for i, text in self.texts(table, ids).items()}
+        source, key = _source(table)
+        query = sa.select(key, sa.func.hashtextextended(source.c.text_data, 0))
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.where(self._database.among(key, ids)))}
 
     def corpus(self) -> Iterator[str]:
         """Yield every text of text_data, then of init_data; not all are in memory at a time."""
@@ -236,6 +248,10 @@ class LabelForwardTables:
         if blob is None:
             raise DataError(f"there is no {_NAMES[key.name]} {value}: `al-learner models` lists what is stored")
         return bytes(blob)
+
+
+def _source(table: TextTable) -> tuple[sa.Table, sa.Column[int]]:
+    return (text_data, text_data.c.text_id) if table == "text_data" else (init_data, init_data.c.init_id)
 
 
 class NonEmptyTexts(Sequence[str]):

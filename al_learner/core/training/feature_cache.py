@@ -1,28 +1,33 @@
-"""The features of labelled texts, kept between runs."""
+"""The features of labelled texts, kept between runs as long as the texts stay the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.interfaces import Transformer
-from al_learner.core.storage.labelforward_tables import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables, TextTable
 from al_learner.core.storage.records import Ids
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Table = Literal["text_data", "init_data"]
-
 
 class Features:
-    """The features of a table's texts, by id, so that a run vectorizes only new texts."""
+    """The features of a table's texts, by id, so that a run vectorizes only new texts.
 
-    def __init__(self, tables: LabelForwardTables, table: Table, transformer: Transformer) -> None:
+    If a text was changed or deleted since, for example by a restore, all features are computed again.
+    """
+
+    def __init__(self, tables: LabelForwardTables, table: TextTable, transformer: Transformer) -> None:
         self._tables, self._table, self._transformer = tables, table, transformer
+        self._forget()
+
+    def _forget(self) -> None:
         self._row_of: dict[int, int] = {}
+        self._digest_of: dict[int, int | None] = {}
         self._blank: list[bool] = []
         self._X: csr_matrix | None = None
 
@@ -33,11 +38,15 @@ class Features:
         from al_learner.core.training.fitting import transform
 
         wanted = ids.tolist()
+        digests = self._tables.digests(self._table, wanted)
+        if any(self._digest_of.get(i, digests.get(i)) != digests.get(i) for i in wanted):
+            self._forget()
         new = sorted({i for i in wanted if i not in self._row_of})
         if new or self._X is None:
             texts = self._tables.texts(self._table, new)
             fresh = transform(self._transformer, [texts.get(i, "") for i in new])
             self._row_of.update((i, len(self._blank) + n) for n, i in enumerate(new))
+            self._digest_of.update((i, digests.get(i)) for i in new)
             self._blank += [not texts.get(i, "").strip() for i in new]
             self._X = fresh if self._X is None else vstack([self._X, fresh], format="csr")
         rows = np.array([self._row_of[i] for i in wanted], np.intp)

@@ -11,12 +11,12 @@ from al_learner.core.artifacts import pickling
 from al_learner.core.errors import ArtifactError, DataError, UntrustedError
 from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Transformer, Vectorizer
 from al_learner.core.registry import Spec
-from al_learner.core.storage.labelforward_tables import LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables, TextTable
 from al_learner.core.storage.records import Ids, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
 from al_learner.core.training.cold_start import pick
 from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure
-from al_learner.core.training.feature_cache import Features, Table
+from al_learner.core.training.feature_cache import Features
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class InProcessTrainer:
         self._tables = tables
         self._transformer: Transformer | None = None
         self._digest: str | None = None
-        self._features: dict[Table, Features] = {}
+        self._features: dict[TextTable, Features] = {}
         self._trained: tuple[str, Pipeline] | None = None
         self._hold_out_model: tuple[str, Pipeline] | None = None
         self._sample: tuple[int, Ids] | None = None

@@ -1,0 +1,75 @@
+"""A trainer keeps features between runs, but never those of a text that was changed, deleted or replaced."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.corpora import add_weather
+from tests.support.tables import ON_BOTH
+
+N_TEXTS = 60
+
+
+@pytest.fixture
+def trained(database, open_project):
+    """A project that has learned from texts about rain and sun: a is rain, b is sun; it keeps their features."""
+    add_weather(database, N_TEXTS)
+    project = open_project(database, vectorizer="count")
+    project.update()
+    assert labels(project, "rain", "sun") == ["a", "b"]
+    return project
+
+
+def labels(project, *texts: str) -> list[str]:
+    return [prediction.label for prediction in project.predict(texts)]
+
+
+@ON_BOTH
+def test_texts_that_were_changed_are_vectorized_again(trained, database):
+    database.query("UPDATE text_data SET text_data = replace(text_data, 'rain', 'snow')")
+    database.query("UPDATE text_data SET text_data = replace(text_data, 'sun', 'rain')")
+
+    trained.update(force=True)
+
+    assert labels(trained, "rain") == ["b"]
+
+
+@ON_BOTH
+def test_other_texts_under_the_same_ids_are_vectorized_anew(trained, database):
+    """As after a restore of another backup."""
+    rows = database.query("SELECT text_id, major_label FROM text_data ORDER BY text_id")
+    database.query("DELETE FROM text_data")
+    for text_id, label in rows:
+        database.query(
+            "INSERT INTO text_data (text_id, text_data, labeled, selected, taught, labels, users, major_label)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            text_id, {"a": "sun", "b": "rain"}[label], True, False, True,
+            database.array([label]), database.array(["anna"]), label,
+        )  # fmt: skip
+
+    trained.update(force=True)
+
+    assert labels(trained, "rain", "sun") == ["b", "a"]
+
+
+@ON_BOTH
+def test_prelabelled_texts_that_were_loaded_again_are_vectorized_anew(database, open_project):
+    database.add_init_data(*[("rain", "a"), ("sun", "b")] * 10)
+    project = open_project(database, vectorizer="count")
+    project.init()
+    database.query("UPDATE init_data SET text_data = CASE text_data WHEN 'sun' THEN 'rain' ELSE 'sun' END")
+
+    project.init(force=True)
+
+    assert labels(project, "rain", "sun") == ["b", "a"]
+
+
+def test_a_text_that_is_there_again_is_trained_on(trained, database):
+    texts = database.query("SELECT text_id, text_data FROM text_data WHERE text_id <= 30")
+    database.query("UPDATE text_data SET text_data = '' WHERE text_id <= 30")
+    assert trained.update(force=True).run.texts == N_TEXTS - 30
+
+    for text_id, text in texts:
+        database.query("UPDATE text_data SET text_data = ? WHERE text_id = ?", text, text_id)
+
+    assert trained.update(force=True).run.texts == N_TEXTS
