@@ -153,6 +153,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         ("strategy", found.classifier),
         *([("selected candidate", str(found.choice))] if found.choice else []),
         ("unknown tokens", unknown),
+        *([("locked rows", str(found.row_locks))] if found.row_locks else []),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
         *([("its error", last.error)] if last and last.error else []),
         ("due", found.due or "nothing"),

@@ -17,7 +17,8 @@ from al_learner.worker import EXIT_ERROR
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
-WELL = {"database": True, "subscribed": True, "reconciled": True, "looked": True}  # looked: its name until 0.2
+WELL = {"database": True, "subscribed": True, "reconciled": True, "rows_free": True}
+WELL["looked"] = True  # the name of reconciled until 0.2
 
 
 class Probe:

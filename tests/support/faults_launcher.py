@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,16 +45,19 @@ def arrange(owner: type, method: str, when: When, die: Callable[[], None]) -> No
         if when == "before":
             die()
         if when == "inside":
-            write_on = Database.write_on
+            writing = Database.writing
 
-            def write_and_die(self: Database, connection: Any, work: Callable[[Any], Any]) -> Any:
-                return write_on(self, connection, lambda transaction: (work(transaction), die()))
+            @contextmanager
+            def write_and_die(self: Database, connection: Any) -> Iterator[None]:
+                with writing(self, connection):
+                    yield
+                    die()
 
-            Database.write_on = write_and_die  # type: ignore[method-assign, assignment]
+            Database.writing = write_and_die  # type: ignore[method-assign]  # the hook of the scenario
             try:
                 return original(*arguments, **named)
             finally:
-                Database.write_on = write_on  # type: ignore[method-assign]  # the hook of the scenario
+                Database.writing = writing  # type: ignore[method-assign]
         result = original(*arguments, **named)
         if when == "after":
             die()

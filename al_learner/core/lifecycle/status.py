@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.stopping_advice import StoppingAdvice
 from al_learner.core.service.http import Vitals
-from al_learner.core.storage.records import Run, RunStatus
+from al_learner.core.storage.records import RowLocks, Run, RunStatus
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import Choice, title
 from al_learner.core.training.evaluation import unknown_tokens
@@ -38,6 +39,8 @@ class Status:
         The last choice, if the classifier is a model selector.
     unknown_tokens : float or None
         Share of the tokens of up to 2,000 texts that the vectorizer does not know; None if unknown.
+    row_locks : RowLocks or None
+        New samples that other sessions keep a run from writing, and these sessions.
     due : str or None
         What a worker would do now: update, init, announce, score or choose.
     reason : str
@@ -59,6 +62,7 @@ class Status:
     choice: Choice | None
     clf_id: int | None
     unknown_tokens: float | None
+    row_locks: RowLocks | None
     last_run: Run | None
     due: str | None
     reason: str
@@ -99,6 +103,7 @@ def read_status(
         classifier=title(state.specs["classifier"]),
         choice=state.choice,
         clf_id=storage.tables.newest_clf_id() or None,
+        row_locks=storage.tables.row_locks(state.aggregated.text_ids[state.aggregated.is_new]),
         unknown_tokens=_unknown_tokens(state.newest, storage, models),
         last_run=storage.runs.last(),
         due=state.due,
@@ -117,6 +122,7 @@ def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed
         The database does not answer.
     """
     newest, now = storage.runs.last(status=RunStatus.SUCCEEDED), storage.database.now()
+    waiting_since = storage.database.waiting_since
     finished = newest.finished if newest else None
     return Vitals(
         runs=storage.runs.by_status(),
@@ -124,6 +130,7 @@ def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed
         last_success=finished,
         unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_pending(newest) else 0.0,
         is_subscribed=is_subscribed,
+        rows_locked_s=0.0 if waiting_since is None else time.monotonic() - waiting_since,
     )
 
 

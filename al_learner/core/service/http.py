@@ -14,6 +14,9 @@ from al_learner.core.errors import AlLearnerError, SettingsError
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
+LOCKED_S = 60
+"""A run that has waited so long for rows that other sessions lock makes the worker unhealthy."""
+
 
 @dataclass(frozen=True)
 class Vitals:
@@ -30,6 +33,8 @@ class Vitals:
         For how many seconds the announcement of the newest classifier has been pending.
     is_subscribed : bool or None
         None without Redis.
+    rows_locked_s : float
+        For how many seconds a run of this worker has waited for rows that other sessions lock; 0 below 10 s.
     """
 
     runs: Mapping[str, int]
@@ -37,6 +42,7 @@ class Vitals:
     last_success: datetime | None
     unacknowledged_s: float
     is_subscribed: bool | None
+    rows_locked_s: float
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,12 @@ class Health:
     database: bool
     subscribed: bool | None
     reconciled: bool
+    rows_free: bool = True
 
     @property
     def is_well(self) -> bool:
         """Whether the worker is healthy."""
-        return self.database and self.subscribed is not False and self.reconciled
+        return self.database and self.subscribed is not False and self.reconciled and self.rows_free
 
 
 def serve(
@@ -110,7 +117,9 @@ def serve(
 
 def _health(vitals: Callable[[], Vitals], is_alive: Callable[[], bool]) -> Health:
     try:
-        return Health(database=True, subscribed=vitals().is_subscribed, reconciled=is_alive())
+        found = vitals()
+        rows_free = found.rows_locked_s < LOCKED_S
+        return Health(database=True, subscribed=found.is_subscribed, reconciled=is_alive(), rows_free=rows_free)
     except AlLearnerError:
         return Health(database=False, subscribed=None, reconciled=is_alive())
 
@@ -151,6 +160,11 @@ class _Collector:
             "al_learner_announcement_lag_seconds",
             "For how long the newest announcement has been pending.",
             vitals.unacknowledged_s,
+        )
+        yield GaugeMetricFamily(
+            "al_learner_rows_locked_seconds",
+            "For how long a run has waited for rows that other sessions lock.",
+            vitals.rows_locked_s,
         )
         if vitals.last_run_s is not None:
             yield GaugeMetricFamily(

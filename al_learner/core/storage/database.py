@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import socket
@@ -18,18 +19,29 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
+from al_learner.core.events import event
+from al_learner.core.storage.records import RowLocks
 from al_learner.core.storage.schema import Timestamp
 
 LOCK_TIMEOUT_MS = 200
 """How long a write waits for a row. It is below PostgreSQL's deadlock_timeout, so that the other side never fails."""
 
-LOCK_PAUSE_S = (0.05, 0.25)
-"""Shortest and longest pause before a write is tried again that waited for a lock in vain."""
+LOCK_PAUSE_S = (0.1, 1.0)
+"""Shortest and longest pause before a write is tried again that waited for a lock in vain; it doubles each time."""
+
+LONG_WAIT_S = 10
+"""A write that has waited so long for the locks of others is logged."""
+
+TABLE_LOCKS = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
+"""Locks on a table that keep others from writing to it."""
 
 CONNECT_TIMEOUT_S = 5
 BUSY_TIMEOUT_S = 10
 
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
+
+_LOCKS = ("pid", "granted", "mode", "relation", "transactionid")
+_ACTIVITY = ("pid", "application_name", "usename", "xact_start")
 
 T = TypeVar("T")
 
@@ -47,6 +59,11 @@ class Database:
         ``postgresql+psycopg://…`` (empty parts: libpq's own variables say) or ``sqlite:///FILE``.
     pause : callable, default=time.sleep
         Called with seconds before a write is tried again. When it raises, no more attempts are made.
+
+    Attributes
+    ----------
+    waiting_since : float or None
+        When the write began that has waited for longer than `LONG_WAIT_S`, by `time.monotonic`; None if there is none.
     """
 
     def __init__(self, url: str, *, pause: Callable[[float], object] = time.sleep) -> None:
@@ -56,6 +73,7 @@ class Database:
             raise SettingsError(["the database URL cannot be read; write postgresql://… or sqlite:///FILE"]) from exc
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         self._pause = pause
+        self.waiting_since: float | None = None
         if self.is_postgresql:
             self.engine = _postgresql(parsed)
         elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
@@ -94,17 +112,86 @@ class Database:
 
     def write_on(self, connection: sa.Connection, work: Callable[[sa.Connection], T]) -> T:
         """Like `write`, on a given connection, which is never replaced by a new one."""
-        while True:
-            if connection.invalidated:
-                raise DatabaseUnavailable("the connection that held the run lock broke; the run has ended")
-            connection.execution_options(al_learner_writes=True)
-            try:
-                with translated(), connection.begin():
-                    if self.is_postgresql:
-                        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
-                    return work(connection)
-            except RowsLocked:
-                self._pause(random.uniform(*LOCK_PAUSE_S))  # noqa: S311 - jitter, not a secret
+        with self.writing(connection):
+            return self.when_free(connection, lambda: work(connection))
+
+    @contextmanager
+    def writing(self, connection: sa.Connection) -> Iterator[None]:
+        """Open a transaction on a given connection. Statements that wait for other writers belong into `when_free`."""
+        if connection.invalidated:
+            raise DatabaseUnavailable("the connection that held the run lock broke; the run has ended")
+        connection.execution_options(al_learner_writes=True)
+        with translated(), self._until_free(connection.begin, lambda: None):  # SQLite locks the file as it begins
+            if self.is_postgresql:
+                timeouts = ("lock_timeout", f"{LOCK_TIMEOUT_MS}ms"), ("idle_in_transaction_session_timeout", "0")
+                connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in timeouts)))
+            yield
+
+    def when_free(
+        self,
+        connection: sa.Connection,
+        work: Callable[[], T],
+        *,
+        column: sa.Column[int] | None = None,
+        ids: Sequence[int] = (),
+    ) -> T:
+        """Run `work` in a savepoint of the transaction; roll back to it and repeat while other writers hold its rows.
+
+        Parameters
+        ----------
+        column, ids
+            The rows that `work` locks, for the log.
+        """
+
+        def attempt() -> T:
+            with connection.begin_nested():
+                return work()
+
+        return self._until_free(attempt, lambda: None if column is None else self.row_locks(connection, column, ids))
+
+    def row_locks(self, connection: sa.Connection, column: sa.Column[int], ids: Sequence[int]) -> RowLocks | None:
+        """Return which rows other sessions keep us from writing now, and these sessions; None if there are none.
+
+        It waits for no lock. On SQLite, where a writer locks the whole file, it finds nothing.
+        """
+        if not self.is_postgresql or not ids:
+            return None
+        locks, sessions = (
+            sa.table("pg_locks", *map(sa.column, _LOCKS)),
+            sa.table("pg_stat_activity", *map(sa.column, _ACTIVITY)),
+        )
+        of_others = sa.select(*sessions.c).join_from(sessions, locks, sessions.c.pid == locks.c.pid)
+        of_others = of_others.where(locks.c.granted, locks.c.pid != sa.func.pg_backend_pid())
+        on_table = of_others.where(
+            locks.c.relation == sa.literal_column(f"'{column.table.name}'::regclass"), locks.c.mode.in_(TABLE_LOCKS)
+        )
+        if holders := connection.execute(on_table).all():
+            return RowLocks.of(column.table.name, ids, holders)
+        # A row's xmax is the transaction that locked it last; while it runs, it holds a lock on its own number.
+        xmax: sa.ColumnElement[Any] = sa.literal_column(f"{column.table.name}.xmax")
+        on_rows = of_others.add_columns(column).join(column.table, xmax == locks.c.transactionid)
+        on_rows = on_rows.where(self.among(column, ids))
+        rows = connection.execute(on_rows).all()
+        return RowLocks.of(column.table.name, sorted({row[-1] for row in rows}), rows) if rows else None
+
+    def _until_free(self, attempt: Callable[[], T], locks: Callable[[], RowLocks | None]) -> T:
+        """Repeat an attempt to write while others hold locks. After `LONG_WAIT_S` a warning says which."""
+        pause_s, since = LOCK_PAUSE_S[0], time.monotonic()
+        try:
+            while True:
+                try:
+                    with translated():
+                        return attempt()
+                except RowsLocked as exc:
+                    if self.waiting_since is None and time.monotonic() - since >= LONG_WAIT_S:
+                        self.waiting_since = since
+                        event("rows.locked", level=logging.WARNING, seconds=LONG_WAIT_S, locks=str(locks() or exc))
+                    self._pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
+                    pause_s = min(2 * pause_s, LOCK_PAUSE_S[1])
+        finally:
+            if self.waiting_since is not None:
+                event("rows.unlocked", seconds=time.monotonic() - since)
+            self.waiting_since = None
 
     def among(self, column: sa.Column[int], ids: Sequence[int]) -> sa.ColumnElement[bool]:
         """Return ``column IN ids`` for any number of ids, as one bound parameter."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.labels.votes import VotedText
 from al_learner.core.storage.database import Database, chunked
-from al_learner.core.storage.records import Ids, StoredClassifier
+from al_learner.core.storage.records import Ids, RowLocks, StoredClassifier
 from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
 
 CHUNK = 5_000
@@ -126,6 +126,11 @@ class LabelForwardTables:
         query = sa.select(key, sa.func.hashtextextended(source.c.text_data, 0))
         with self._database.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query.where(self._database.among(key, ids)))}
+
+    def row_locks(self, ids: Ids) -> RowLocks | None:
+        """Return which of these rows of text_data other sessions keep us from writing now; None if they do not."""
+        with self._database.reading() as connection:
+            return self._database.row_locks(connection, text_data.c.text_id, ids.tolist())
 
     def corpus(self) -> Iterator[str]:
         """Yield every text of text_data, then of init_data; not all are in memory at a time."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ Ids = NDArray[np.int64]
 
 MAX_LABEL_LENGTH = 50
 """Length of text_data.major_label. A longer label does not count as a vote."""
+
+N_SHOWN = 5
+"""How many rows are named that are locked."""
 
 METRIC_DETAILS = ("labels", "per_class", "confusion", "predictions", "sample")
 """The large parts of a score. They are read only where they are needed."""
@@ -111,6 +114,39 @@ class Trained:
     classes: int
     versions: Mapping[str, str]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowLocks:
+    """Rows that other sessions keep us from writing.
+
+    Attributes
+    ----------
+    table : str
+    ids : tuple of int
+        Primary keys, in order.
+    sessions : tuple of str
+        The sessions of the server that hold the locks, with what this user may see of them.
+    """
+
+    table: str
+    ids: tuple[int, ...]
+    sessions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: str, ids: Sequence[int], holders: Iterable[Sequence[Any]]) -> Self:
+        """Describe `holders`: rows that begin with pid, application, user, and start of the transaction."""
+        sessions = {
+            f"session {pid} ({application or 'no name'}, user {user})"
+            + (f", in a transaction since {since:%Y-%m-%d %H:%M:%S %Z}" if since else "")
+            for pid, application, user, since, *_ in holders
+        }
+        return cls(table, tuple(ids), tuple(sorted(sessions)))
+
+    def __str__(self) -> str:
+        first = ", ".join(map(str, self.ids[:N_SHOWN]))
+        more = f" and {len(self.ids) - N_SHOWN:,} more" if len(self.ids) > N_SHOWN else ""
+        return f"{self.table} {first}{more}: {'; '.join(self.sessions)}"
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,10 @@ def _wait(take: Callable[[], bool], database: Database, wait_s: float) -> None:
         if time.monotonic() >= deadline:
             running = Runs(database).last(status=RunStatus.RUNNING)
             holder = f"{running.owner}, since {running.started:%Y-%m-%d %H:%M:%S %Z}" if running else "another process"
-            raise BusyError(f"a run is in progress, by {holder}; try again when it has ended")
+            raise BusyError(
+                f"a run is in progress, by {holder}; try again when it has ended. "
+                "`al-learner status` says if it waits for locked rows"
+            )
         time.sleep(POLL_S)
 
 

@@ -39,40 +39,41 @@ class RunTransactions:
         samples : sequence of (text_id, label)
             They stay new samples until `finish`, so a run that dies loses none.
         """
+        connection, ids = self._connection, [text_id for text_id, _ in samples]
+        run = {
+            "kind": kind,
+            "status": RunStatus.RUNNING,
+            "forced": forced,
+            "owner": OWNER,
+            "state": state,
+            "new_samples": len(samples),
+            "strategies": strategies,
+        }
 
-        def write(connection: sa.Connection) -> int:
-            self._take_rows(connection, [text_id for text_id, _ in samples])
-            self._write_labels(connection, samples)
-            values = {
-                "kind": kind,
-                "status": RunStatus.RUNNING,
-                "forced": forced,
-                "owner": OWNER,
-                "state": state,
-                "new_samples": len(samples),
-                "strategies": strategies,
-            }
-            return int(connection.execute(al_runs.insert().returning(al_runs.c.run_id), values).scalar_one())
+        def write() -> int:
+            self._take_rows(ids)
+            self._write_labels(samples)
+            return int(connection.execute(al_runs.insert().returning(al_runs.c.run_id), run).scalar_one())
 
-        return self._database.write_on(self._connection, write)
+        with self._database.writing(connection):
+            return self._database.when_free(connection, write, column=text_data.c.text_id, ids=ids)
 
     def finish(
         self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
     ) -> Run:
-        """Second commit: store the model and the run's success, and mark `text_ids` as taught. Return the run."""
+        """Second commit: store the model and the run's success, and mark `text_ids` as taught. Return the run.
 
-        def write(connection: sa.Connection) -> Run:
+        The model is sent before rows are locked, and once. So annotators never wait for it.
+        """
+        connection = self._connection
+        with self._database.writing(connection):
+            countvec_id = trained.countvec_id
             if trained.countvec is not None:
-                insert = countvecs.insert().returning(countvecs.c.countvec_id)
-                countvec_id = connection.execute(insert, {"countvec": trained.countvec}).scalar_one()
-            else:
-                countvec_id = trained.countvec_id
-            insert = classifiers.insert().returning(classifiers.c.clf_id)
-            clf_id = connection.execute(insert, {"clf": trained.clf, "download": 0}).scalar_one()
+                countvec_id = _insert(connection, countvecs, countvec=trained.countvec)
             values = {
                 "status": RunStatus.SUCCEEDED,
                 "finished": sa.func.now(),
-                "clf_id": clf_id,
+                "clf_id": _insert(connection, classifiers, clf=trained.clf, download=0),
                 "countvec_id": countvec_id,
                 "texts": trained.texts,
                 "classes": trained.classes,
@@ -83,15 +84,16 @@ class RunTransactions:
                 "seconds": seconds,
             }
             update = al_runs.update().where(al_runs.c.run_id == run_id).values(values).returning(al_runs)
-            run = Run(**connection.execute(update).mappings().one())
             untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
             ids = list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
-            self._take_rows(connection, ids)
-            taken = self._database.among(text_data.c.text_id, ids)
-            connection.execute(text_data.update().where(taken).values(taught=True))
-            return run
 
-        return self._database.write_on(self._connection, write)
+            def write() -> Run:
+                self._take_rows(ids)
+                taken = self._database.among(text_data.c.text_id, ids)
+                connection.execute(text_data.update().where(taken).values(taught=True))
+                return Run(**connection.execute(update).mappings().one())
+
+            return self._database.when_free(connection, write, column=text_data.c.text_id, ids=ids)
 
     def score(
         self,
@@ -104,18 +106,22 @@ class RunTransactions:
         because: str = "",
     ) -> Run | None:
         """Third commit: store the score. With `restored`, store that model as the newest too, and return its run."""
+        connection = self._connection
 
-        def write(connection: sa.Connection) -> Run | None:
+        def write() -> None:
             clf = classifiers.update().where(classifiers.c.clf_id == clf_id)
             connection.execute(clf.values(precision_score=precision))
             connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
-            return None if restored is None else _promote(connection, restored, forced=False, because=because)
 
-        return self._database.write_on(self._connection, write)
+        with self._database.writing(connection):
+            run = None if restored is None else _promote(connection, restored, forced=False, because=because)
+            self._database.when_free(connection, write, column=classifiers.c.clf_id, ids=[clf_id])
+            return run
 
     def promote(self, model: StoredModel, *, because: str) -> Run:
         """Store a copy of a model as the newest, with a run of its own. Return that run."""
-        return self._database.write_on(self._connection, lambda c: _promote(c, model, forced=True, because=because))
+        with self._database.writing(self._connection):
+            return _promote(self._connection, model, forced=True, because=because)
 
     def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
         """Delete all but the newest `keep` of our classifiers, and the vectorizers that no other classifier needs.
@@ -158,15 +164,16 @@ class RunTransactions:
         values = {"status": status, "finished": sa.func.now(), "error": error}
         self._database.write_on(self._connection, lambda c: c.execute(al_runs.update().where(which).values(values)))
 
-    def _take_rows(self, connection: sa.Connection, ids: Sequence[int]) -> None:
+    def _take_rows(self, ids: Sequence[int]) -> None:
         # Rows are locked in the order of their ids, so that two writers never deadlock.
         if self._database.is_postgresql and ids:
             wanted = sa.select(text_data.c.text_id).where(self._database.among(text_data.c.text_id, ids))
-            connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True)).all()
+            self._connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True)).all()
 
-    def _write_labels(self, connection: sa.Connection, samples: Sequence[tuple[int, str]]) -> None:
+    def _write_labels(self, samples: Sequence[tuple[int, str]]) -> None:
         if not samples:
             return
+        connection = self._connection
         if self._database.is_postgresql:
             ids, names = (list(column) for column in zip(*samples, strict=True))
             new = (
@@ -182,6 +189,11 @@ class RunTransactions:
             connection.execute(values, [{"sample": text_id, "aggregated": name} for text_id, name in samples])
 
 
+def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
+    key = next(iter(table.primary_key))
+    return int(connection.execute(table.insert().returning(key), values).scalar_one())
+
+
 def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, because: str) -> Run:
     run = model.run
     score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
@@ -195,10 +207,8 @@ def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, bec
         "owner": OWNER,
         "state": run.state,
         "finished": sa.func.now(),
-        "clf_id": connection.execute(classifiers.insert().returning(classifiers.c.clf_id), clf).scalar_one(),
-        "countvec_id": connection.execute(
-            countvecs.insert().returning(countvecs.c.countvec_id), {"countvec": model.countvec}
-        ).scalar_one(),
+        "clf_id": _insert(connection, classifiers, **clf),
+        "countvec_id": _insert(connection, countvecs, countvec=model.countvec),
         "new_samples": 0,
         "texts": run.texts,
         "classes": run.classes,
