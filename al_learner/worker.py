@@ -31,6 +31,9 @@ LISTENER_END_S = 2.0
 BEAT_S = 2.0
 """The heartbeat is renewed at least so often."""
 
+FULL_READ_S = 600
+"""The project state is read at least so often, even if nothing seems to have been written."""
+
 RETRY_S = (0.5, 30.0)
 """Shortest and longest pause before a database that cannot be reached is tried again."""
 
@@ -85,10 +88,12 @@ class Worker:
         self._notifications: set[str] = set()
         self._init_received = False
         self._idle_token: str | None = None
+        self._read_at = 0.0
         self._has_heart = True
         self._idle_reason: str | None = None
         self._beat_at = time.monotonic()
         self._new_samples = 0
+        self._is_superseded = False
 
     def run(self) -> int:
         """Work until a signal comes. Return the exit code."""
@@ -103,16 +108,18 @@ class Worker:
                 vitals=self._project.vitals,
                 new_samples=lambda: self._new_samples,
                 is_alive=self._is_alive,
+                is_superseded=lambda: self._is_superseded,
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._trainer.pid)
         ended = threading.Event()
         listener = threading.Thread(target=self._project.listen, args=(self._on_message, ended), daemon=True)
         listener.start()
         try:
-            self._until_available(self._project.prepare)
+            self._until_available(self._project.register_worker)
             while not self._signals.stopping:
                 self._until_available(self._work)
-                self._until_available(self._project.repeat_announcement)
+                if not self._is_superseded:
+                    self._until_available(self._project.repeat_announcement)
                 self._sleep()
         except Stopped:
             event("worker.aborted", level=logging.WARNING, grace_s=self._settings.grace_s)
@@ -133,7 +140,8 @@ class Worker:
         from al_learner.core.events import event
 
         is_idle = self._idle_token is not None and not self._notifications
-        if is_idle and self._idle_token == self._project.change_token():
+        is_recent = time.monotonic() - self._read_at < FULL_READ_S
+        if is_idle and is_recent and self._idle_token == self._project.change_token():
             return None
         self._idle_token = None
         may_announce = True
@@ -142,6 +150,7 @@ class Worker:
             notifications, self._notifications = self._notifications, set()
             self._init_received |= "init" in notifications
             token = self._project.change_token()
+            self._read_at = time.monotonic()
             try:
                 state = self._project.reconcile(init_received=self._init_received, may_announce=may_announce)
             except DatabaseUnavailable:
@@ -152,10 +161,15 @@ class Worker:
                 event("reconcile.failed", level=logging.ERROR, error=str(exc))
                 return None
             self._new_samples = state.facts.new_samples
+            if state.facts.superseded and not self._is_superseded:
+                event("worker.superseded", level=logging.WARNING, reason=state.facts.superseded)
+            self._is_superseded = state.facts.superseded is not None
             if state.facts.has_classifier:
                 self._init_received = False
             if state.due is None:
-                if not state.facts.blocked and not self._project.is_announcement_pending(state.newest):
+                # Votes do not change when a pause is over or another worker ends.
+                may_rest = not state.facts.blocked and not self._is_superseded
+                if may_rest and not self._project.is_announcement_pending(state.newest):
                     self._idle_token = token
                 return self._idle(state.reason)
             may_announce = state.due == "score"

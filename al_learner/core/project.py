@@ -12,15 +12,14 @@ from typing import Any, Self
 from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.deprecated import DeprecatedMethods
-from al_learner.core.errors import DataError
+from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.events import event
-from al_learner.core.exchange import loading
-from al_learner.core.exchange.loading import Loaded
+from al_learner.core.exchange.loading import LoadingMethods
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.job_builder import JobBuilder
-from al_learner.core.lifecycle.project_state import ProjectState, StateReader
+from al_learner.core.lifecycle.project_state import ProjectState, StateReader, deciding_settings
 from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
 from al_learner.core.lifecycle.run_steps import Lifecycle
@@ -29,15 +28,16 @@ from al_learner.core.models.catalogue import Catalogue, Prediction
 from al_learner.core.models.comparison import Comparison
 from al_learner.core.service.http import Vitals
 from al_learner.core.service.redis_channels import Channels
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Pruned, Run, StoredClassifier
 from al_learner.core.storage.storage import Storage
-from al_learner.core.storage.upgrade import upgrade_runs
+from al_learner.core.storage.workers import Workers
 from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Trainer
 
 
-class Project(DeprecatedMethods):
+class Project(LoadingMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters
@@ -81,8 +81,9 @@ class Project(DeprecatedMethods):
         gate = Gate(settings.gate, storage.runs, self._models)
         selector = CandidateSelector(settings.strategies.classifier, settings.candidates)
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
+        self._workers = Workers(storage.database, deciding_settings(settings))
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
-        self._reader = StateReader(settings, storage, **parts)
+        self._reader = StateReader(settings, storage, workers=self._workers, **parts)
         self._lifecycle = Lifecycle(
             storage, reader=self._reader, jobs=jobs, trainer=self._trainer, models=self._models, **parts
         )
@@ -109,6 +110,11 @@ class Project(DeprecatedMethods):
             event("al_runs.upgraded")
         return upgraded
 
+    def register_worker(self) -> None:
+        """Say that a worker with these settings is alive, until `close`; see `Workers`."""
+        self.prepare()
+        self._workers.register()
+
     def read_state(self, *, init_received: bool = False) -> ProjectState:
         """Read what is stored and decide what is due. `init_received`: db_helper has loaded all data."""
         self.prepare()
@@ -130,7 +136,11 @@ class Project(DeprecatedMethods):
             Another run is in progress.
         """
         self.prepare()
-        return self._lifecycle.reconcile(init_received=init_received, may_announce=may_announce)
+        try:
+            return self._lifecycle.reconcile(init_received=init_received, may_announce=may_announce)
+        except SchemaError:
+            self._is_prepared = False  # somebody has dropped a table
+            raise
 
     def update(self, *, force: bool = False, refit: bool = False, wait_s: float = 0) -> Result:
         """Train on the votes, if enough new samples are there.
@@ -314,36 +324,9 @@ class Project(DeprecatedMethods):
         """
         yield from self._catalogue.predict(texts, *self.load_model(clf_id))
 
-    def load_texts(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-        """Append texts from a file or from memory; all or none. Missing tables of LabelForward are created.
-
-        Parameters
-        ----------
-        source : path, or iterable of str
-        **options
-            Of `file_formats.read`, for a file: ``columns``, ``progress``.
-
-        Raises
-        ------
-        DataError
-            Names the file, the first wrong line and the reason.
-        """
-        return loading.load_texts(self._storage.tables, source, **options)
-
-    def load_labels(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-        """Append label names, each once; like `load_texts`."""
-        return loading.load_labels(self._storage.tables, source, **options)
-
-    def load_init_data(self, source: Path | str | Iterable[tuple[str, str]], **options: Any) -> Loaded:
-        """Append prelabelled texts, in memory pairs of text and label; like `load_texts`."""
-        return loading.load_init_data(self._storage.tables, source, **options)
-
-    def load_votes(self, source: Path | str | Iterable[tuple[int, str, str]], **options: Any) -> Loaded:
-        """Append votes, in memory triples of text_id, label and annotator; like `load_texts`."""
-        return loading.load_votes(self._storage.tables, source, **options)
-
     def close(self) -> None:
         """Close every connection. A trainer that was passed in stays open."""
+        self._workers.close()
         self._storage.database.close()
         if self._channels is not None:
             self._channels.close()

@@ -17,7 +17,7 @@ from al_learner.worker import EXIT_ERROR
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
-WELL = {"database": True, "subscribed": True, "reconciled": True, "rows_free": True}
+WELL = {"database": True, "subscribed": True, "reconciled": True, "rows_free": True, "superseded": False}
 WELL["looked"] = True  # the name of reconciled until 0.2
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
+
 import pytest
 
+from al_learner.core.storage.database import Database
 from tests.support.faults_servers import LOCKED, WORKERS, full_disk, heal, terminate
+from tests.support.waiting import wait_until
 
 OF_THE_CHILD = "application_name LIKE 'al-learner %%:' || %s"
 
@@ -90,3 +95,69 @@ def test_a_disk_too_full_for_the_record_of_a_run_is_waited_for(stage):
             stage.vote()
             worker.wait_for("reconcile.failed")
         stage.assert_well()
+
+
+@pytest.fixture
+def database(stage):
+    """A connection to a project on which nobody writes."""
+    with closing(Database(stage.postgres.url(stage.database).replace("postgresql:", "postgresql+psycopg:"))) as found:
+        yield found
+
+
+def test_the_change_token_of_a_restarted_server_is_another_one(stage, database):
+    """As after a failover: the transaction ids of the other server may be the same."""
+    before = database.change_token()
+    assert database.change_token() == before
+    stage.postgres.stop()
+    heal(stage.postgres, stage.redis)
+
+    after = database.change_token()
+
+    assert _snapshot(after) == _snapshot(before)
+    assert after != before
+
+
+def test_the_change_token_after_a_lost_connection_is_another_one(stage, database):
+    before = database.change_token()
+    terminate(stage.postgres, stage.database)
+
+    after = database.change_token()
+
+    assert _snapshot(after) == _snapshot(before)
+    assert after != before
+
+
+def _snapshot(token):
+    return re.search(r"\d+:\d+:[\d,]*", token)[0]
+
+
+def test_the_state_is_read_again_after_a_while_even_if_nothing_seems_to_change(stage, tmp_path):
+    program = tmp_path / "worker.py"
+    program.write_text(
+        "from al_learner import worker\n"
+        "from al_learner.core.storage.database import Database\n"
+        "Database.change_token = lambda self: 'always the same'\n"
+        "worker.FULL_READ_S = 1\n"
+        "if __name__ == '__main__':\n    raise SystemExit(worker.main())\n",
+        encoding="utf-8",
+    )
+    stage.director.order("")
+    settings = {"AL_LEARNER_RECONCILE_S": 1, "REDIS_HOST": ""}
+    with stage.worker(started=(stage.python, program), **settings) as worker:
+        worker.wait_for("run.scored")
+        worker.wait_for("reconcile.idle")
+        stage.vote()
+        wait_until(lambda: len(stage.runs()) == 2, "the second run")
+
+
+@pytest.mark.parametrize("table", ["al_runs", "al_workers"])
+def test_a_dropped_table_of_ours_is_made_again_by_the_worker(stage, table):
+    stage.director.order("")
+    with stage.worker() as worker:
+        worker.wait_for("run.scored")
+        before = stage.value("SELECT max(clf_id) FROM classifiers")
+        stage.query(f"DROP TABLE {table}")
+        stage.vote()
+        newest = "SELECT max(clf_id) FROM classifiers"
+        wait_until(lambda: stage.value(newest) > before and stage.new_samples() == 0, "the votes to be trained on")
+        assert worker.process.poll() is None

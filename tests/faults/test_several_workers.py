@@ -8,9 +8,9 @@ import pytest
 
 from al_learner import Project
 from al_learner.core.storage.database import Database
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
-from al_learner.core.storage.upgrade import upgrade_runs
 from tests.support.faults_servers import LOCKED, terminate
 from tests.support.waiting import wait_until
 
@@ -89,3 +89,23 @@ def succeeded(stage):
 
 def is_scored(stage):
     return stage.has_runs() and stage.query("SELECT run_id FROM al_runs WHERE metrics IS NOT NULL")
+
+
+def test_of_two_workers_with_different_settings_the_older_one_rests(open_stage):
+    """As in a rolling update: both run for a while, then the older one is stopped."""
+    stage = open_stage(n_texts=200).fill()
+    stage.predictor.start()
+    stage.vote(20)
+    with stage.worker(BATCH_SIZE=20) as older:
+        older.wait_for("run.scored")
+        with stage.worker(BATCH_SIZE=5, AL_LEARNER_GATE="off") as newer:
+            newer.wait_for("worker.started")
+            stage.vote(60)
+            reason = older.wait_for("worker.superseded")["reason"]
+            newer.wait_for("run.scored")
+            assert 'batch_size is 20 here and 5 there; gate is "warn" here and "off" there' in reason
+            owners = stage.query("SELECT owner FROM al_runs WHERE run_id > 1")
+            assert {owner.endswith(f":{newer.process.pid}") for (owner,) in owners} == {True}
+            older.process.terminate()
+            assert older.wait() == 0
+    assert stage.value("SELECT count(*) FROM al_runs") <= 3

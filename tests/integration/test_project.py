@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ from tests.support.strategies import (
     Interrupted,
     OwnCode,
 )
-from tests.support.tables import ON_BOTH
+from tests.support.tables import ON_BOTH, WORKER_ROLE
 
 LONGEST = "x" * 50
 TOO_LONG = "x" * 51
@@ -728,19 +730,15 @@ def test_votes_during_training_are_the_next_runs(database, open_project, monkeyp
 
 def test_the_documented_rights_are_enough(postgresql, open_project):
     open_project(postgresql)  # makes al_runs
-    postgresql.query(
-        """
-        GRANT SELECT ON text_data, labels, init_data, classifiers, countvecs, al_learner_version TO al_learner_worker;
-        GRANT UPDATE (major_label, taught) ON text_data TO al_learner_worker;
-        GRANT INSERT ON classifiers, countvecs TO al_learner_worker;
-        GRANT UPDATE (precision_score) ON classifiers TO al_learner_worker;
-        GRANT ALL ON al_runs TO al_learner_worker;
-        GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO al_learner_worker;
-        """
-    )
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "limit-privileges.md"
+    [statements] = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    create_role, _, grants = statements.partition("\n")
+    assert create_role.startswith("CREATE ROLE al_learner ")
+    postgresql.query(grants.replace("TO al_learner", f"TO {WORKER_ROLE}"))
     vote_on(postgresql, "ab" * 10)
-    url = postgresql.url.replace("postgres@", "al_learner_worker@")
+    url = postgresql.url.replace("postgres@", f"{WORKER_ROLE}@")
     project = open_project(postgresql, database_url=url)
 
+    project.register_worker()
     assert project.update().run is not None
     assert stored(postgresql) == (1, 1, 20)

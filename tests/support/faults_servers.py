@@ -10,7 +10,9 @@ from typing import Any
 from tests.support.servers import Postgres, Redis
 from tests.support.waiting import wait_until
 
-LOCKED = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
+LOCKED = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted)"
+"""Of pg_stat_activity, the session that holds the run lock. Workers also hold locks of two numbers: objsubid 2."""
+
 WORKERS = "application_name LIKE 'al-learner %%'"
 
 

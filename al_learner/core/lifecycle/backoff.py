@@ -37,7 +37,7 @@ def blocked(runs: Sequence[Run], state: str, now: datetime) -> str | None:
     exponent = in_a_row - (1 if runs[0].status == RunStatus.FAILED else 2)
     pause_s = min(first_s * 2**exponent, longest_s) if exponent >= 0 else 0
     until = runs[0].finished + timedelta(seconds=pause_s)
-    if now >= until:
+    if not runs[0].finished <= now < until:  # before it ended: the database's clock was set back
         return None
     times = "" if in_a_row == 1 else f", {in_a_row} times in a row"
     what = f"the last run {runs[0].status}{times} ({runs[0].error})"

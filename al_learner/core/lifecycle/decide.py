@@ -43,6 +43,8 @@ class Facts:
         The gate may hold a classifier back, so the newest must be scored before anything else.
     blocked : str or None
         Why no run starts now, although one may be due.
+    superseded : str or None
+        Why this worker does nothing: another one with other settings has started later.
     """
 
     new_samples: int
@@ -58,6 +60,7 @@ class Facts:
     is_choice_due: bool = False
     holds: bool = False
     blocked: str | None = None
+    superseded: str | None = None
 
     @property
     def must_score(self) -> bool:
@@ -76,6 +79,8 @@ def steps_after_training(*, holds: bool) -> tuple[Step, ...]:
 
 def decide(facts: Facts) -> tuple[Due | None, str]:
     """Return the most urgent step that is due, or None; and the reason."""
+    if facts.superseded is not None:
+        return None, facts.superseded
     update, why_update = may_update(facts)
     init, why_init = may_init(facts)
     if facts.blocked is None and not facts.must_score:

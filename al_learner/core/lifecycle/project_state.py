@@ -22,11 +22,19 @@ from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.registry import INTERFACES, Spec
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run, RunStatus
 from al_learner.core.storage.storage import Storage
+from al_learner.core.storage.workers import Workers
 from al_learner.core.training.candidate_selection import CandidateSelector, Choice
 from al_learner.core.training.evaluation import Basis
 
 N_RECENT = 50
 """Runs that are searched for repeated failures."""
+
+
+def deciding_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that decide what is trained and served. Workers of one database must have the same."""
+    strategies = {kind: str(Spec.of(kind, getattr(settings.strategies, kind))) for kind in INTERFACES}
+    names = ("batch_size", "min_label_count", "exclude_labels", "predictor_packages", "gate")
+    return strategies | {name: getattr(settings, name) for name in names} | {"candidates": [*settings.candidates]}
 
 
 @dataclass(frozen=True)
@@ -79,8 +87,9 @@ class StateReader:
         selector: CandidateSelector,
         gate: Gate,
         announcements: Announcements,
+        workers: Workers,
     ) -> None:
-        self._settings = settings
+        self._settings, self._workers = settings, workers
         self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
         self._selector, self._gate, self._announcements = selector, gate, announcements
         self._warned: set[str] = set()
@@ -131,6 +140,7 @@ class StateReader:
             is_choice_due=is_choice_due,
             holds=self._gate.holds,
             blocked=blocked(self._runs.recent(limit=N_RECENT, after=newest), digest, self._database.now()),
+            superseded=self._superseded(),
         )
         due, reason = decide(facts)
         return ProjectState(
@@ -162,11 +172,25 @@ class StateReader:
             return True
         return update is not None and run.run_id < update.run_id
 
+    def warn_of_worker(self) -> None:
+        """Warn a person whose settings are not those of the worker, which will train with its own again."""
+        if other := self._workers.superseding():
+            differences = self._workers.differences(other)
+            event("settings.differ", level=logging.WARNING, worker=other.owner, differences=differences)
+
+    def _superseded(self) -> str | None:
+        other = self._workers.superseding() if self._workers.is_registered else None
+        if other is None:
+            return None
+        differences = self._workers.differences(other)
+        return f"superseded by {other.owner}, a worker that started later with other settings: {differences}"
+
     def _digest(self, *parts: Any) -> str:
         settings = self._settings
         counted = [settings.batch_size, settings.min_label_count]
         trained_for = [settings.exclude_labels, settings.predictor_packages]
-        return hashlib.sha256(json.dumps([*parts, counted, trained_for]).encode()).hexdigest()
+        limits = [settings.train_timeout_s, settings.train_memory_mib]
+        return hashlib.sha256(json.dumps([*parts, counted, trained_for, limits]).encode()).hexdigest()
 
     def _last_choice(self) -> Choice | None:
         found = self._runs.newest_choice() if self._selector.chooses else None

@@ -103,7 +103,8 @@ class Lifecycle:
             return Result("promote", reason, self._runs.last(clf_id=run.clf_id))
 
     def _scored_state(self, lock: RunTransactions, *, init_received: bool = False) -> ProjectState:
-        """Read the state. Where the gate may hold the newest classifier back, score that first."""
+        """Read the state for a person. Where the gate may hold the newest classifier back, score that first."""
+        self._reader.warn_of_worker()
         state = self._reader.read(init_received=init_received)
         if state.facts.must_score:
             self._do("score", state.newest, state, lock)

@@ -61,7 +61,12 @@ class Health:
 
 
 def serve(
-    port: int, *, vitals: Callable[[], Vitals], new_samples: Callable[[], int], is_alive: Callable[[], bool]
+    port: int,
+    *,
+    vitals: Callable[[], Vitals],
+    new_samples: Callable[[], int],
+    is_alive: Callable[[], bool],
+    is_superseded: Callable[[], bool],
 ) -> threading.Thread:
     """Answer on a port, in a daemon thread.
 
@@ -73,6 +78,8 @@ def serve(
         Number of new samples at the last reconciliation.
     is_alive : callable
         Whether the worker's loop has run a short time ago.
+    is_superseded : callable
+        Whether a worker that started later has other settings, so that this one does nothing.
 
     Raises
     ------
@@ -90,7 +97,7 @@ def serve(
     except ImportError as exc:
         raise SettingsError(["AL_LEARNER_HTTP_PORT needs the extra: pip install 'al-learner[metrics]'"]) from exc
     registry = CollectorRegistry()
-    registry.register(_Collector(vitals, new_samples))
+    registry.register(_Collector(vitals, new_samples, is_superseded))
     metrics = make_wsgi_app(registry)
 
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -104,7 +111,7 @@ def serve(
         status = "200 OK" if is_well else "503 Service Unavailable"
         start_response(status, [("Content-Type", "application/json")])
         looked = {"looked": health.reconciled}  # its name until version 0.2
-        return [json.dumps(asdict(health) | looked).encode()]
+        return [json.dumps(asdict(health) | looked | {"superseded": is_superseded()}).encode()]
 
     try:
         server = make_server("", port, answer, handler_class=Silent)
@@ -127,8 +134,10 @@ def _health(vitals: Callable[[], Vitals], is_alive: Callable[[], bool]) -> Healt
 class _Collector:
     """Reads the figures at each scrape, so that they survive a restart and are the same for several workers."""
 
-    def __init__(self, vitals: Callable[[], Vitals], new_samples: Callable[[], int]) -> None:
-        self._vitals, self._new_samples = vitals, new_samples
+    def __init__(
+        self, vitals: Callable[[], Vitals], new_samples: Callable[[], int], is_superseded: Callable[[], bool]
+    ) -> None:
+        self._vitals, self._new_samples, self._is_superseded = vitals, new_samples, is_superseded
 
     def describe(self) -> list[Metric]:
         """Return nothing in advance: the database may not be available yet."""
@@ -155,6 +164,11 @@ class _Collector:
         yield runs
         yield GaugeMetricFamily(
             "al_learner_new_samples", "New samples at the last reconciliation.", self._new_samples()
+        )
+        yield GaugeMetricFamily(
+            "al_learner_superseded",
+            "Whether a worker that started later has other settings, so that this one does nothing.",
+            float(self._is_superseded()),
         )
         yield GaugeMetricFamily(
             "al_learner_announcement_lag_seconds",

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
 from al_learner.core.events import event
 from al_learner.core.storage.records import RowLocks
-from al_learner.core.storage.schema import Timestamp
+from al_learner.core.storage.schema import Timestamp, ours
 
 LOCK_TIMEOUT_MS = 200
 """How long a write waits for a row. It is below PostgreSQL's deadlock_timeout, so that the other side never fails."""
@@ -74,8 +74,10 @@ class Database:
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         self._pause = pause
         self.waiting_since: float | None = None
+        self._n_lost = 0
         if self.is_postgresql:
             self.engine = _postgresql(parsed)
+            sa.event.listen(self.engine, "invalidate", self._lost)
         elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             self.path = Path(str(parsed.database))
             self.engine = _sqlite(parsed)
@@ -229,12 +231,17 @@ class Database:
         """Return a token that stays the same as long as no transaction writes; None on SQLite, which has no such token.
 
         It costs the same for any number of rows. Writes to other databases of the server change it too. So a new token
-        means only that the state must be read again.
+        means only that the state must be read again. The token of another server, or of a server that was restarted, is
+        another one, and so is every token after a lost connection: another server may have the same transaction ids.
         """
         if not self.is_postgresql:
             return None
         with self.reading() as connection:
-            return str(connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one())
+            snapshot = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text"
+            return f"{tuple(connection.exec_driver_sql(snapshot).one())} {self._n_lost}"
+
+    def _lost(self, *_: object) -> None:
+        self._n_lost += 1
 
 
 def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -264,6 +271,8 @@ def _translation(exc: DBAPIError) -> DatabaseError | SchemaError:
     if state in {"55P03", "40P01", "40001"} or "database is locked" in said:
         return RowsLocked(said)
     if state in {"42P01", "42703"} or "no such table" in said or "no such column" in said:
+        if any(name in said for name in ours.tables):
+            return SchemaError(f"{said}; the worker or `al-learner db upgrade` creates al_learner's own tables")
         return SchemaError(f"{said}; db_helper or `al-learner load` creates LabelForward's tables")
     lost = exc.connection_invalidated or state[:2] == "08" or state[:4] == "57P0" or state == "53300"
     if lost or (not state and isinstance(exc, sa.exc.OperationalError) and _is_psycopg(exc)):

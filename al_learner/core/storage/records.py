@@ -117,6 +117,16 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class LiveWorker:
+    """A row of al_workers."""
+
+    worker_id: int
+    owner: str
+    started: datetime
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class RowLocks:
     """Rows that other sessions keep us from writing.
 

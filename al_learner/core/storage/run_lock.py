@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +22,9 @@ LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
 
 POLL_S = 0.1
 """Pause between two attempts to take a lock that another process holds."""
+
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -43,15 +47,11 @@ def hold_run_lock(database: Database, *, wait_s: float = 0) -> Iterator[RunTrans
 
 @contextmanager
 def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[sa.Connection]:
-    with translated(), database.engine.connect() as connection:
-        connection.detach()  # closed at the end: in the pool it would keep the lock
-        with connection.begin():  # it is idle during a training; the setting is new in PostgreSQL 14
-            never = sa.func.set_config("idle_session_timeout", "0", False)
-            connection.execute(sa.select(never).where(_has_setting("idle_session_timeout")))
+    with translated(), detached(database) as connection:
 
-        def take() -> bool:
+        def take() -> bool | None:
             with connection.begin():
-                return bool(connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY))))
+                return connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY))) or None
 
         _wait(take, database, wait_s)
         try:
@@ -64,28 +64,43 @@ def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[sa.Connec
 
 @contextmanager
 def _hold_on_sqlite(database: Database, wait_s: float) -> Iterator[sa.Connection]:
-    sidecar = sqlite3.connect(Path(f"{database.path}.lock"), isolation_level=None, timeout=0)
+    found = _wait(lambda: file_lock(Path(f"{database.path}.lock")), database, wait_s)
+    with closing(found), translated(), database.engine.connect() as connection:
+        yield connection
 
-    def take() -> bool:
-        try:
-            sidecar.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as exc:
-            if "locked" in str(exc):
-                return False
-            raise DatabaseError(f"{database.path}.lock: {exc}") from exc
-        return True
 
+def detached(database: Database) -> sa.Connection:
+    """Return a connection outside of the pool, in which it would keep its lock; the server never ends it as idle."""
+    connection = database.engine.connect()
+    connection.detach()
+    with connection.begin():  # the setting is new in PostgreSQL 14
+        never = sa.func.set_config("idle_session_timeout", "0", False)
+        connection.execute(sa.select(never).where(_has_setting("idle_session_timeout")))
+    return connection
+
+
+def file_lock(path: Path) -> sqlite3.Connection | None:
+    """Lock a file, for SQLite, until the returned connection is closed; None if another process holds it.
+
+    Raises
+    ------
+    DatabaseError
+        The file cannot be written.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
-        _wait(take, database, wait_s)
-        with translated(), database.engine.connect() as connection:
-            yield connection
-    finally:
-        sidecar.close()
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as exc:
+        connection.close()
+        if "locked" in str(exc):
+            return None
+        raise DatabaseError(f"{path}: {exc}") from exc
+    return connection
 
 
-def _wait(take: Callable[[], bool], database: Database, wait_s: float) -> None:
+def _wait(take: Callable[[], T | None], database: Database, wait_s: float) -> T:
     deadline = time.monotonic() + wait_s
-    while not take():
+    while (taken := take()) is None:
         if time.monotonic() >= deadline:
             running = Runs(database).last(status=RunStatus.RUNNING)
             holder = f"{running.owner}, since {running.started:%Y-%m-%d %H:%M:%S %Z}" if running else "another process"
@@ -94,6 +109,7 @@ def _wait(take: Callable[[], bool], database: Database, wait_s: float) -> None:
                 "`al-learner status` says if it waits for locked rows"
             )
         time.sleep(POLL_S)
+    return taken
 
 
 def _has_setting(name: str) -> sa.ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""The tables, for SQLAlchemy Core: LabelForward's, and al_runs, which is ours.
+"""The tables, for SQLAlchemy Core: LabelForward's, and al_runs and al_workers, which are ours.
 
 LabelForward's tables belong to its services; their names and types are fixed. al_learner creates them only when it
 loads data into an empty database, and never changes them. Arrays are JSON on SQLite, which has none.
@@ -92,6 +92,15 @@ countvecs = sa.Table(
     labelforward,
     sa.Column("countvec_id", sa.Integer, primary_key=True),
     sa.Column("countvec", sa.LargeBinary, nullable=False),  # a pickled vectorizer; all read the newest
+)
+
+al_workers = sa.Table(
+    "al_workers",
+    ours,
+    sa.Column("worker_id", sa.Integer, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),  # host:pid
+    sa.Column("started", Timestamp, nullable=False),  # by the database's clock; the latest wins
+    sa.Column("settings", Json, nullable=False),  # those that decide what is trained
 )
 
 al_runs = sa.Table(

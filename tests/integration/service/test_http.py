@@ -18,7 +18,7 @@ def test_a_run_that_waits_long_for_locked_rows_makes_the_worker_unhealthy(locked
     vitals = Vitals(
         runs={}, last_run_s=None, last_success=None, unacknowledged_s=0, is_subscribed=None, rows_locked_s=locked_s
     )
-    serve(port, vitals=lambda: vitals, new_samples=lambda: 0, is_alive=lambda: True)
+    serve(port, vitals=lambda: vitals, new_samples=lambda: 0, is_alive=lambda: True, is_superseded=lambda: False)
 
     def get(path):
         try:

@@ -12,10 +12,10 @@ from alembic.config import Config
 from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.errors import BusyError, DatabaseError, DatabaseUnavailable, MigrationError
 from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.records import Trained
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
-from al_learner.core.storage.upgrade import upgrade_runs
 from tests.support.tables import WORKER_ROLE
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -115,7 +115,7 @@ def test_two_workers_may_upgrade_at_the_same_time(connect, database):
         upgrades = [pool.submit(upgrade, Runs(connect(database))) for _ in range(2)]
         assert any(done.result(DEADLINE_S) for done in upgrades)
 
-    assert database.query("SELECT version_num FROM al_learner_version") == [("0002",)]
+    assert database.query("SELECT version_num FROM al_learner_version") == [("0003",)]
     assert database.count("al_runs") == 0
 
 

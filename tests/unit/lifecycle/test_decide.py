@@ -187,3 +187,13 @@ def test_counting_bad_runs_stops_at(older):
 
     assert blocked(runs, "same", NOW) is not None
     assert blocked(runs, "same", NOW + timedelta(seconds=30)) is None
+
+
+def test_a_clock_that_was_set_back_does_not_make_the_pause_longer():
+    assert blocked([a_run("failed")], "same", NOW - timedelta(hours=5)) is None
+
+
+def test_a_superseded_worker_does_nothing():
+    facts = replace(AT_REST, new_samples=10, announcement_pending=True, is_unscored=True, superseded="by another")
+
+    assert decide(facts) == (None, "by another")

@@ -1,0 +1,78 @@
+"""Creates and migrates al_learner's own tables: al_runs and al_workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from al_learner.core.errors import DatabaseError, MigrationError
+from al_learner.core.storage.database import Database
+from al_learner.core.storage.run_lock import LOCK_KEY
+
+VERSION = "0003"
+"""The newest migration."""
+
+REPEATED_FROM = {"al_runs": "base", "al_workers": "0002"}
+"""The migrations after this one are repeated if a table was dropped."""
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+UPGRADE_KEY = LOCK_KEY + 1
+
+
+def upgrade_runs(database: Database) -> bool:
+    """Create al_learner's own tables, or migrate them to this version. Return whether there was something to do.
+
+    A table that somebody has dropped is created again.
+
+    Raises
+    ------
+    MigrationError
+        It is of a newer version, or may not be changed by this user.
+    """
+    found, missing = _version(database)
+    if found == VERSION and not missing:
+        return False
+    if found is not None and found > VERSION:
+        raise MigrationError(f"al_runs has version {found}; this al_learner knows {VERSION}: install a newer one")
+    try:
+        database.write(lambda connection: _migrate(database, connection, _repeated_from(found, missing)))
+    except DatabaseError as exc:
+        if exc.sqlstate == INSUFFICIENT_PRIVILEGE:
+            raise MigrationError(
+                f"al_runs must be created or migrated, but this user may not: run `al-learner db upgrade` as the "
+                f"owner of the database ({exc})"
+            ) from exc
+        raise
+    return True
+
+
+def _version(database: Database) -> tuple[str | None, list[str]]:
+    """Return the version of the tables, None if there are none; and the tables that are missing."""
+    with database.reading() as connection:
+        tables = database.columns(connection)
+        missing = [name for name in REPEATED_FROM if name not in tables]
+        if "al_learner_version" not in tables:
+            return None, missing
+        return connection.exec_driver_sql("SELECT version_num FROM al_learner_version").scalar(), missing
+
+
+def _repeated_from(found: str | None, missing: Sequence[str]) -> str | None:
+    """Return from where the migrations must be repeated because a table was dropped; None if none was."""
+    dropped = [name for name in missing if found == VERSION or (found is not None and name == "al_runs")]
+    return REPEATED_FROM[dropped[0]] if dropped else None
+
+
+def _migrate(database: Database, connection: sa.Connection, repeated_from: str | None) -> None:
+    from alembic import command  # heavy, and needed once in a project's life
+    from alembic.config import Config
+
+    if database.is_postgresql:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_KEY)))
+    config = Config()
+    config.set_main_option("script_location", "al_learner.core.storage:migrations")
+    config.attributes["connection"] = connection
+    if repeated_from is not None:
+        command.stamp(config, repeated_from)
+    command.upgrade(config, "head")
