@@ -91,6 +91,11 @@ def _type(schema: Mapping[str, Any]) -> str:
         return " or ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array" and "prefixItems" in schema:
         return f"[{', '.join(_type(part) for part in schema['prefixItems'])}]"
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
-    return " ".join([schema.get("type", "anything"), *limits])
+    words = {
+        "minimum": "of at least",
+        "exclusiveMinimum": "above",
+        "maximum": "of at most",
+        "exclusiveMaximum": "below",
+    }
+    limits = " and ".join(f"{word} {schema[key]:,}" for key, word in words.items() if key in schema)
+    return " ".join(filter(None, [schema.get("type", "anything"), limits]))

@@ -1,6 +1,6 @@
-"""The conformance suite: what the interfaces promise, checked; built-ins pass it, and third parties run it too.
+"""The conformance suite: it checks what the interfaces promise. The built-in plug-ins pass it; others run it too.
 
-Here live: the checks of each kind of plug-in. Nothing here needs a test runner, a database or a file.
+There is one module for each kind of plug-in. No check needs a test runner, a database or a file.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def check_plugin(strategy: Strategy) -> None:
     Parameters
     ----------
     strategy : Classifier, Vectorizer, InitSampler or LabelAggregator
-        An object, with the parameters under which it is to be checked.
+        An object with the parameters that are checked.
 
     Raises
     ------
     PluginError
-        At the first broken promise: names the strategy, the check and the reason.
+        A promise is broken. The message names the strategy, the check and the reason.
 
     Examples
     --------
@@ -48,16 +48,19 @@ def check_plugin(strategy: Strategy) -> None:
         try:
             before = strategy.model_copy(deep=True)
             check(strategy)
-            expect(strategy == before, "it changed the strategy: what is learnt belongs into the artifact")
+            expect(
+                strategy == before,
+                "the strategy was changed; store what is learned in the artifact, not in the strategy",
+            )
         except Exception as exc:  # whatever a third party's code raises
             reason = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
             raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason}") from exc
 
 
 def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
-    """Return the checks that strategies of a class have to pass, in the order in which they are made."""
+    """Return the checks for strategies of a class, in their order."""
     promises: dict[type[Strategy], tuple[Callable[[Any], None], ...]] = {
-        ModelSelector: model_selectors.CHECKS,  # before what it is a kind of: it trains nothing itself
+        ModelSelector: model_selectors.CHECKS,  # before Classifier, which it is too: it trains nothing itself
         Classifier: classifiers.CHECKS,
         Vectorizer: vectorizers.CHECKS,
         InitSampler: init_samplers.CHECKS,

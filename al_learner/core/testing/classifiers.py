@@ -31,12 +31,12 @@ def check_integer_labels(strategy: Classifier) -> None:
 
 
 def check_fewer_rows_than_columns(strategy: Classifier) -> None:
-    """Hundreds of words in a few texts: the first runs of every project."""
+    """Hundreds of words in a few texts, as in the first runs of every project."""
     _fitted(strategy, *rows(FOUR_LABELS, each=3, noise=300))
 
 
 def check_one_row_a_label(strategy: Classifier) -> None:
-    """A label that was voted once; cross-validation inside a classifier has nothing to split there."""
+    """A label with one vote. Cross-validation inside a classifier cannot split it."""
     _fitted(strategy, *rows(FOUR_LABELS, each=1, noise=5))
 
 
@@ -60,32 +60,32 @@ def check_training_data_is_not_changed(strategy: Classifier) -> None:
 def check_labels_are_not_mixed_up(strategy: Classifier) -> None:
     """A column of predict_proba belongs to the label at its place in classes_.
 
-    Each label has words of its own, so mixed-up labels are wrong nearly always; a classifier that has learnt nothing
-    is right once in four.
+    Each label has its own words. So a classifier that mixes the labels up is nearly always wrong. A classifier that has
+    learned nothing is right once in four times.
     """
     X, y = rows(FOUR_LABELS, each=20, noise=5)
     share = float((_fitted(strategy, X, y).predict(X) == y).mean())
-    expect(share > 1 / 8, f"{share:.0%} of its own training rows are predicted right: are the labels mixed up?")
+    expect(share > 1 / 8, f"only {share:.0%} of its own training rows are predicted right; check the order of classes_")
 
 
 def check_same_seed_same_classifier(strategy: Classifier) -> None:
-    """Whoever trains again gets the same classifier; chance has a `random_state` parameter."""
+    """The same rows give the same classifier. Random numbers depend on the parameter `random_state`."""
     X, y = rows(FOUR_LABELS, each=10, noise=50)
     first, second = (_fitted(seeded(strategy), X, y).predict_proba(X) for _ in range(2))
     expect(np.allclose(first, second, rtol=0, atol=1e-6), CHANCE)
 
 
 def check_stored_classifier_is_the_same(strategy: Classifier) -> None:
-    """A reader that has the required packages alone predicts the same."""
+    """A program that has only the required packages predicts the same."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     fitted = _fitted(strategy, X, y)
     read = as_read(fitted, strategy)
     same = np.array_equal(_probabilities(read, X), _probabilities(fitted, X))
-    expect(same, "the stored classifier predicts something else")
+    expect(same, "the stored classifier predicts something else than the fitted one")
 
 
 def check_start_does_not_change_the_result(strategy: Classifier) -> None:
-    """Wherever `fit_from` begins, at zeros or at another model, it ends where `fit` does."""
+    """`fit_from` gives the result of `fit`, whether it starts at zeros or at another model."""
     if type(strategy).fit_from is Classifier.fit_from:
         return
     rng = np.random.default_rng(0)
@@ -116,9 +116,9 @@ CHECKS = (
 
 
 def rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, Labels]:
-    """Return `each` rows a label: every label has two words of its own, `noise` words mean nothing, all words occur.
+    """Return `each` rows for each label. A label has two words of its own; `noise` words mean nothing; all words occur.
 
-    Labels come in descending order, so that to number them as they appear is wrong for every one.
+    The labels come in descending order, so a classifier that numbers them as they appear is wrong for each of them.
     """
     from scipy.sparse import csr_matrix  # heavy
 
@@ -131,7 +131,7 @@ def rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, L
 
 
 def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
-    """Train as the core does, and check what comes out on the same rows."""
+    """Train as the core does, and check the predictions for the same rows."""
     from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
     pipeline = fit_classifier(strategy, X, y)
@@ -150,5 +150,5 @@ def _probabilities(estimator: Any, X: csr_matrix) -> NDArray[np.floating[Any]]:
     expect(bool(np.isin(predicted, estimator.classes_).all()), "predict gives labels that are not in classes_")
     given = probabilities[np.arange(len(predicted)), np.searchsorted(estimator.classes_, predicted)]
     is_first = bool((given >= probabilities.max(axis=1) - 1e-6).all())
-    expect(is_first, "predict gives labels that predict_proba does not find the most probable")
+    expect(is_first, "predict gives other labels than the most probable ones of predict_proba")
     return probabilities

@@ -1,4 +1,4 @@
-"""What every strategy promises: its parameters, and how it travels."""
+"""What every strategy promises: about its parameters, and about copies of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from al_learner.core.testing.expect import expect
 def check_comes_back_from_a_copy(strategy: Strategy) -> None:
     """scikit-learn clones strategies, and pickles them for its own processes."""
     expect(copy.deepcopy(strategy) == strategy, "a deep copy differs")
-    expect(pickle.loads(pickle.dumps(strategy)) == strategy, "it is another one once unpickled")  # noqa: S301 - ours
+    expect(
+        pickle.loads(pickle.dumps(strategy)) == strategy, "a pickled and unpickled strategy differs from the original"
+    )  # noqa: S301 - ours
 
 
 def check_parameters_have_defaults(strategy: Strategy) -> None:
@@ -27,37 +29,39 @@ def check_parameters_have_defaults(strategy: Strategy) -> None:
 
 
 def check_parameters_are_described(strategy: Strategy) -> None:
-    """Whoever lists the plug-ins reads what each parameter does."""
+    """`al-learner plugins` shows the description of each parameter."""
     bare = [name for name, field in type(strategy).model_fields.items() if not field.description]
     expect(not bare, f"parameters without a description: {', '.join(bare)}; write Field(description=…)")
 
 
 def check_unknown_parameters_are_refused(strategy: Strategy) -> None:
-    """A misspelt parameter is an error, never ignored."""
+    """A misspelt parameter is an error. It is never ignored."""
     try:
         type(strategy)(**{**dict(strategy), "no_such_parameter": 1})
     except ValidationError:
         return
-    raise PluginError("it takes a parameter that it does not have; leave extra='forbid' in model_config")
+    raise PluginError("an unknown parameter is accepted; keep extra='forbid' in model_config")
 
 
 def check_parameters_cannot_be_changed(strategy: Strategy) -> None:
-    """What was checked when it was made stays true."""
-    expect(bool(strategy.model_config.get("frozen")), "leave frozen=True in model_config")
+    """Parameters are checked when the strategy is made. They cannot be changed later."""
+    expect(
+        bool(strategy.model_config.get("frozen")), "parameters can be changed later; keep frozen=True in model_config"
+    )
 
 
 def check_comes_back_from_json(strategy: Strategy) -> None:
-    """Parameters are written to and read from JSON; so are the defaults, which pydantic itself does not check."""
+    """Parameters can be written to JSON and read again, also the defaults, which pydantic does not check."""
     for made in (strategy, type(strategy)()):
         text = made.model_dump_json()
-        expect(type(made).model_validate_json(text) == made, f"another strategy comes back from {text}")
+        expect(type(made).model_validate_json(text) == made, f"the JSON {text} gives another strategy")
 
 
 def check_comes_back_from_a_record(strategy: Strategy) -> None:
     """The training process gets a name and parameters, and makes the strategy from them."""
     kind = next(kind for kind, interface in INTERFACES.items() if isinstance(strategy, interface))
     spec = Spec.of(kind, strategy)
-    expect(spec.make(kind) == strategy, f"another strategy is made from {spec}")
+    expect(spec.make(kind) == strategy, f"the record {spec} gives another strategy")
 
 
 def check_required_packages_are_installed(strategy: Strategy) -> None:

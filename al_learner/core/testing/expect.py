@@ -1,4 +1,4 @@
-"""What the checks of every kind share: how a broken promise is told, and what they are made with."""
+"""What all checks share: the error for a broken promise, and the test data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CORPUS = tuple(
     for subject in ("news", "שלום", "日本 weather")
     for quality in ("good", "bad", "no", "old") * 3
 )
-"""A few words that recur, so that a vectorizer that drops the rarest and the most frequent ones keeps some."""
+"""A few words that are repeated. A vectorizer that drops the rarest and the most frequent ones keeps some."""
 
-CHANCE = "the same input gives another result; chance needs a `random_state` parameter that decides it"
+CHANCE = "the same input gives another result; random numbers must depend only on a parameter `random_state`"
 
 
 def expect(kept: bool, broken: str) -> None:  # noqa: FBT001 - reads like an assert
-    """Raise PluginError, saying what is broken, unless the promise was kept."""
+    """Raise PluginError with the message `broken`, unless the promise was kept."""
     if not kept:
         raise PluginError(broken)
 
@@ -36,5 +36,5 @@ def seeded(strategy: StrategyT) -> StrategyT:
 
 
 def as_read(artifact: object, strategy: Strategy) -> Any:
-    """Return an artifact as those get it who have the packages that the strategy requires, and no others."""
-    return pickle.loads(dump(artifact, strategy.requires))  # noqa: S301 - pickled this very moment
+    """Return the artifact as a program reads it that has only the packages that the strategy requires."""
+    return pickle.loads(dump(artifact, strategy.requires))  # noqa: S301 - it was pickled in the same line

@@ -19,7 +19,7 @@ def check_sample_of_many_texts(strategy: InitSampler) -> None:
 
 
 def check_sample_with_two_labels(strategy: InitSampler) -> None:
-    """Two texts and two labels: both are given, whatever chance says."""
+    """Two texts and two labels: both labels are used, with every seed."""
     for seed in range(20):
         _sampled(strategy, _Texts(50), TWO_LABELS, 2, seed)
 
@@ -31,7 +31,7 @@ def check_sample_of_one_text(strategy: InitSampler) -> None:
 
 
 def check_sample_of_identical_texts(strategy: InitSampler) -> None:
-    """Texts that say the same are different texts all the same."""
+    """Texts with the same words count as different texts."""
     _sampled(strategy, _Texts(20, "good news"), FOUR_LABELS, 10)
 
 
@@ -41,15 +41,15 @@ def check_sample_larger_than_the_texts(strategy: InitSampler) -> None:
 
 
 def check_sample_smaller_than_the_labels(strategy: InitSampler) -> None:
-    """Not every label can be given."""
+    """There are more labels than texts to pick, so some labels are left out."""
     _sampled(strategy, _Texts(50), [f"label {i}" for i in range(30)], 2)
 
 
 def check_same_rng_same_sample(strategy: InitSampler) -> None:
-    """All chance comes from `rng`."""
+    """All random numbers come from `rng`."""
     (rows, names), (rows_again, names_again) = (_sampled(strategy, _Texts(50), FOUR_LABELS, 10) for _ in range(2))
     same = np.array_equal(rows, rows_again) and names == names_again
-    expect(same, "the same rng gives another sample; draw from rng alone")
+    expect(same, "the same rng gives another sample; use no other random numbers")
 
 
 CHECKS = (
@@ -92,5 +92,5 @@ def _sampled(
     different, possible = len({*rows.tolist()}), min(size, len(texts))
     expect(different == possible, f"{different} different texts instead of {possible}")
     expect({*names} <= {*labels}, f"labels that are not among the given ones: {sorted({*names} - {*labels})}")
-    expect(len({*names}) >= 2, f"only one label, {names[0]!r}: nothing can be learnt from that")
+    expect(len({*names}) >= 2, f"only one label, {names[0]!r}; at least two are needed")
     return rows, list(names)

@@ -13,19 +13,19 @@ from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, expect, seeded
 
 def check_one_label_a_text(strategy: LabelAggregator) -> None:
     """Texts with few and many votes, named and anonymous ones, with and without a stored label."""
-    _settled(strategy, *_random_votes())
+    _aggregated(strategy, *_random_votes())
 
 
 def check_no_votes(strategy: LabelAggregator) -> None:
     """A project in which nobody has voted yet."""
-    _settled(strategy, [], [])
+    _aggregated(strategy, [], [])
 
 
 def check_unanimous_votes(strategy: LabelAggregator) -> None:
-    """What everybody says is so, whatever label the text had before."""
+    """If all votes are for one label, that is the label, whatever label the text had before."""
     voted = [label for label in range(4) for _ in range(5)]
     for stored in (-1, 0):
-        won = _settled(strategy, [[(0, label), (1, label), (-1, label)] for label in voted], [stored] * len(voted))
+        won = _aggregated(strategy, [[(0, label), (1, label), (-1, label)] for label in voted], [stored] * len(voted))
         expect(won.tolist() == voted, f"texts with three votes for {voted} get the labels {won.tolist()}")
 
 
@@ -40,16 +40,16 @@ def check_ties(strategy: LabelAggregator) -> None:
         ([1, 2, 2, 1], 2, 2),
     ]
     for labels, stored, expected in ties:
-        (won,) = _settled(strategy, [[(-1, label) for label in labels]], [stored])
+        (won,) = _aggregated(strategy, [[(-1, label) for label in labels]], [stored])
         expect(
             won == expected,
-            f"votes for {labels}, the stored label being {stored} (-1: none), must come to {expected}, not {won}",
+            f"votes for {labels}, the stored label being {stored} (-1: none), must aggregate to {expected}, not {won}",
         )
 
 
 def check_same_votes_same_labels(strategy: LabelAggregator) -> None:
-    """Whoever looks again sees the same; chance has a `random_state` parameter."""
-    first, second = (_settled(seeded(strategy), *_random_votes()) for _ in range(2))
+    """The same votes give the same labels. Random numbers depend on the parameter `random_state`."""
+    first, second = (_aggregated(seeded(strategy), *_random_votes()) for _ in range(2))
     expect(np.array_equal(first, second), CHANCE)
 
 
@@ -57,13 +57,13 @@ def check_order_of_texts_does_not_matter(strategy: LabelAggregator) -> None:
     """The database returns rows in any order."""
     votes, stored = _random_votes()
     order = np.random.default_rng(1).permutation(len(votes))
-    won = _settled(seeded(strategy), votes, stored)
-    reordered = _settled(seeded(strategy), [votes[text] for text in order], [stored[text] for text in order])
+    won = _aggregated(seeded(strategy), votes, stored)
+    reordered = _aggregated(seeded(strategy), [votes[text] for text in order], [stored[text] for text in order])
     expect(np.array_equal(reordered, won[order]), "the same texts in another order get other labels")
 
 
 def check_votes_are_not_changed(strategy: LabelAggregator) -> None:
-    """The caller's arrays are the caller's."""
+    """The arrays of the caller stay as they are."""
     votes = _votes(*_random_votes())
     kept = copy.deepcopy(votes)
     strategy.aggregate(votes)
@@ -73,7 +73,7 @@ def check_votes_are_not_changed(strategy: LabelAggregator) -> None:
 
 
 def check_accuracies(strategy: LabelAggregator) -> None:
-    """None; or for each annotator a share from 0 to 1, or NaN where there is nothing to tell from."""
+    """None; or one number for each annotator: a share from 0 to 1, or NaN if it is unknown."""
     for texts, stored in (_random_votes(), ([], []), ([[(-1, 0)], [(-1, 1)]], [-1, -1])):
         votes = _votes(texts, stored)
         n_annotators = int(votes.annotator.max(initial=-1)) + 1
@@ -104,7 +104,7 @@ _Text = list[tuple[int, int]]
 
 
 def _random_votes() -> tuple[list[_Text], list[int]]:
-    """Return votes for many texts, some by nobody named, and stored labels, some of them none; ties among them."""
+    """Return votes on many texts, some of them anonymous, and stored labels, some of them missing. There are ties."""
     rng = np.random.default_rng(0)
     texts = [
         [(int(rng.integers(-1, 6)), int(rng.integers(4))) for _ in range(n_votes)] for n_votes in rng.integers(1, 6, 60)
@@ -126,7 +126,7 @@ def _codes(values: Iterable[int]) -> Codes:
     return np.fromiter(values, np.intp)
 
 
-def _settled(strategy: LabelAggregator, texts: Sequence[_Text], stored: Sequence[int]) -> Codes:
+def _aggregated(strategy: LabelAggregator, texts: Sequence[_Text], stored: Sequence[int]) -> Codes:
     votes = _votes(texts, stored)
     won = np.asarray(strategy.aggregate(votes))
     integers = won.shape == votes.stored.shape and (won.dtype.kind in "iu" or not len(won))

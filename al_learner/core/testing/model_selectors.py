@@ -1,4 +1,4 @@
-"""What classifiers that choose among others promise."""
+"""What model selectors promise."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def check_candidates_are_installed(strategy: ModelSelector) -> None:
-    """Every candidate is a classifier that is installed, and not a chooser itself."""
+    """Every candidate is an installed classifier, and no model selector."""
     candidates(strategy)
 
 
 def check_one_loss_a_row(strategy: ModelSelector) -> None:
-    """Two labels and many, also numbers; with some texts a label there is something to tell."""
+    """Two labels and many, also numbers. With some texts for each label, some losses are known."""
     for labels in (TWO_LABELS, [f"{label} {i}" for label in FOUR_LABELS for i in range(5)], [-1, 3, 20]):
         found = _losses(strategy, *rows(labels, each=20, noise=5), _bayes)
-        expect(bool(np.isfinite(found).any()), f"with 20 texts of each of {len(labels)} labels it tells of none")
+        expect(bool(np.isfinite(found).any()), f"with 20 texts of each of {len(labels)} labels all losses are nan")
 
 
 def check_one_row_a_label(strategy: ModelSelector) -> None:
-    """A label that was voted once: nobody who has not seen it can know it."""
+    """A label with one vote. No classifier can predict a label that it was not trained on."""
     _losses(strategy, *rows(FOUR_LABELS, each=1, noise=5), _bayes)
 
 
@@ -47,11 +47,11 @@ def check_the_same_rows_for_every_candidate(strategy: ModelSelector) -> None:
     """Losses of different texts cannot be compared."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     same = np.array_equal(np.isnan(_losses(strategy, X, y, _bayes)), np.isnan(_losses(strategy, X, y, _frequency)))
-    expect(same, "for another candidate it tells of other rows")
+    expect(same, "another candidate has nan in other rows; the same rows must be known for all candidates")
 
 
 def check_what_learns_is_better_than_what_does_not(strategy: ModelSelector) -> None:
-    """Each label has words of its own; the rival knows nothing but how frequent the labels are."""
+    """Each label has its own words. The second classifier knows only how frequent the labels are."""
     X, y = rows(FOUR_LABELS, each=25, noise=5)
     learns, does_not = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
     expect(
@@ -60,17 +60,20 @@ def check_what_learns_is_better_than_what_does_not(strategy: ModelSelector) -> N
 
 
 def check_no_row_was_seen(strategy: ModelSelector) -> None:
-    """Every row has a word of its own and a random label: to know it by heart does not help with the others."""
+    """Every row has its own word and a random label. A classifier that memorizes rows cannot predict other rows."""
     from scipy.sparse import identity  # heavy
 
     y = np.random.default_rng(0).choice(FOUR_LABELS, 100)
     X = identity(len(y), np.float32, format="csr")
     known, unknown = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
-    expect(known > unknown / 2, f"random labels have a loss of {known:.3f}: were they learnt by heart?")
+    expect(
+        known > unknown / 2,
+        f"random labels have a loss of only {known:.3f}; was the candidate trained on the rows that it predicts?",
+    )
 
 
 def check_same_seed_same_losses(strategy: ModelSelector) -> None:
-    """Whoever chooses again chooses the same; chance has a `random_state` parameter."""
+    """The same rows give the same losses. Random numbers depend on the parameter `random_state`."""
     X, y = rows(FOUR_LABELS, each=10, noise=50)
     first, second = (_losses(seeded(strategy), X, y, _bayes) for _ in range(2))
     expect(np.allclose(first, second, rtol=0, atol=1e-6, equal_nan=True), CHANCE)
@@ -107,5 +110,5 @@ def _losses(
 ) -> NDArray[np.floating[Any]]:
     found = np.asarray(strategy.losses(X, y, fit))
     expect(found.shape == y.shape, f"{len(y)} rows need as many losses, not shape {found.shape}")
-    expect(not np.isinf(found).any(), "losses are infinite; nan says that one cannot be told")
+    expect(not np.isinf(found).any(), "some losses are infinite; an unknown loss must be nan")
     return found

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def check_same_corpus_same_features(strategy: Vectorizer) -> None:
-    """Whoever fits again gets the same features; chance has a `random_state` parameter."""
+    """The same corpus gives the same features. Random numbers depend on the parameter `random_state`."""
     first, second = (_features(seeded(strategy).fit(CORPUS), CORPUS) for _ in range(2))
     expect(_equal(first, second), CHANCE)
 
 
 def check_corpus_is_read_once(strategy: Vectorizer) -> None:
-    """A corpus larger than the memory comes as a generator."""
+    """The corpus comes as a generator, because it may be larger than the memory."""
     listed = _features(seeded(strategy).fit(CORPUS), CORPUS)
     generated = _features(seeded(strategy).fit(text for text in CORPUS), CORPUS)
-    expect(_equal(listed, generated), "fitted on a generator of texts it gives other features than on a list of them")
+    expect(_equal(listed, generated), "a generator of texts gives other features than a list of the same texts")
 
 
 def check_unusual_texts(strategy: Vectorizer) -> None:
@@ -35,7 +35,7 @@ def check_unusual_texts(strategy: Vectorizer) -> None:
 
 
 def check_texts_are_not_changed(strategy: Vectorizer) -> None:
-    """The caller's lists are the caller's."""
+    """The lists of the caller stay as they are."""
     texts = list(CORPUS)
     transformer = strategy.fit(texts)
     expect(texts == [*CORPUS], "fit changes the list of texts")
@@ -44,7 +44,7 @@ def check_texts_are_not_changed(strategy: Vectorizer) -> None:
 
 
 def check_a_row_does_not_depend_on_others(strategy: Vectorizer) -> None:
-    """Training sees some texts at a time, the predictor all at once; both get the same features."""
+    """Training vectorizes some texts at a time, the predictor all at once. Both get the same features."""
     transformer, texts = strategy.fit(CORPUS), [*CORPUS, *_UNUSUAL]
     together = _features(transformer, texts)
     expect(_equal(together, _features(transformer, texts)), "the same texts give other features the second time")
@@ -54,7 +54,7 @@ def check_a_row_does_not_depend_on_others(strategy: Vectorizer) -> None:
 
 
 def check_stored_vectorizer_is_the_same(strategy: Vectorizer) -> None:
-    """A reader that has the required packages alone gets the same features."""
+    """A program that has only the required packages gets the same features."""
     transformer, texts = strategy.fit(CORPUS), [*CORPUS, *_UNUSUAL]
     read = as_read(transformer, strategy)
     same = _equal(_features(read, texts), _features(transformer, texts))
@@ -89,7 +89,7 @@ def _features(transformer: Any, texts: Sequence[str]) -> csr_matrix:
     from al_learner.core.training.fitting import transform  # heavy: scikit-learn
 
     X = transform(transformer, texts)
-    expect(bool(np.isfinite(X.data).all()), "the features hold NaN or infinity")
+    expect(bool(np.isfinite(X.data).all()), "some features are NaN or infinite")
     return X
 
 

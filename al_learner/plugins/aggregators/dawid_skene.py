@@ -44,9 +44,9 @@ class DawidSkene(LabelAggregator):
     the Royal Statistical Society C 28(1), 20-28. https://doi.org/10.2307/2346806
     """
 
-    n_iter: int = Field(default=20, ge=1, description="Rounds of expectation maximisation.")
+    n_iter: int = Field(default=20, ge=1, description="Number of rounds of expectation maximization.")
     prior_votes: int = Field(
-        default=1, ge=0, description="Additional right votes for each label that every annotator gets; 0: none."
+        default=1, ge=0, description="Right votes on each label that are added for every annotator. 0 adds none."
     )
 
     def aggregate(self, votes: Votes) -> Codes:

@@ -40,10 +40,16 @@ class Auto(ModelSelector):
         min_length=1,
         description="Classifiers, NAME or NAME(parameter=value), the preferred one first.",
     )
-    min_labels: int = Field(default=150, ge=2, description="With fewer labelled texts the first candidate is trained.")
-    n_folds: int = Field(default=5, ge=2, description="Folds of the cross-validation.")
-    max_texts: int = Field(default=5_000, ge=2, description="Labelled texts that are used, drawn at random.")
-    random_state: int = Field(default=0, ge=0, description="Seed of the drawn texts and of the folds.")
+    min_labels: int = Field(
+        default=150,
+        ge=2,
+        description="Number of labelled texts from which the candidates are compared; below, the first one is trained.",
+    )
+    n_folds: int = Field(default=5, ge=2, description="Number of folds of the cross-validation.")
+    max_texts: int = Field(
+        default=5_000, ge=2, description="Largest number of labelled texts that are used; they are drawn at random."
+    )
+    random_state: int = Field(default=0, ge=0, description="Seed for drawing the texts and for the folds.")
 
     def losses(self, X: csr_matrix, y: Labels, fit: Callable[[csr_matrix, Labels], Estimator]) -> NDArray[Any]:
         rng = np.random.default_rng(self.random_state)

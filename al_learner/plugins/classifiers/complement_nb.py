@@ -21,7 +21,9 @@ class ComplementNb(Classifier):
     """
 
     alpha: float = Field(default=1.0, gt=0, description="Additive smoothing.")
-    norm: bool = Field(default=False, description="Normalise the weights a second time.")
+    norm: bool = Field(
+        default=False, description="Scale the weights of each class so that their absolute values sum to 1."
+    )
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         import numpy as np  # heavy, as is scikit-learn

@@ -21,16 +21,22 @@ class LightGbm(Classifier):
 
     requires: ClassVar[tuple[str, ...]] = ("scikit-learn", "numpy", "scipy", "lightgbm")
 
-    n_estimators: int = Field(default=40, ge=1, description="Boosting rounds: trees for each class.")
+    n_estimators: int = Field(
+        default=40, ge=1, description="Number of boosting rounds; each adds one tree for each class."
+    )
     learning_rate: float = Field(default=0.2, gt=0, description="Weight of each tree.")
-    num_leaves: int = Field(default=7, ge=2, description="Leaves of a tree, at most.")
-    min_child_samples: int = Field(default=1, ge=1, description="Texts in a leaf, at least.")
-    reg_lambda: float = Field(default=1.0, ge=0, description="L2 penalty on the values of leaves.")
+    num_leaves: int = Field(default=7, ge=2, description="Largest number of leaves in a tree.")
+    min_child_samples: int = Field(default=1, ge=1, description="Smallest number of texts in a leaf.")
+    reg_lambda: float = Field(default=1.0, ge=0, description="L2 penalty on the values of the leaves.")
     class_weight: Literal["balanced"] | None = Field(
         default=None, description="balanced: weigh each class by the inverse of its frequency."
     )
-    max_bin: int = Field(default=15, ge=2, description="Different values of a feature that are told apart.")
-    n_jobs: int = Field(default=1, ge=1, description="Threads; more than there are idle cores is far slower than one.")
+    max_bin: int = Field(
+        default=15, ge=2, description="Largest number of different values that are kept for a feature."
+    )
+    n_jobs: int = Field(
+        default=1, ge=1, description="Number of threads. More threads than idle cores make it much slower."
+    )
     random_state: int | None = Field(default=0, ge=0, description="Seed.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:

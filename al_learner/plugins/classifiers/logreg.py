@@ -21,8 +21,8 @@ class LogReg(Classifier):
     class_weight: Literal["balanced"] | None = Field(
         default=None, description="balanced: weigh each class by the inverse of its frequency."
     )
-    tol: float = Field(default=3e-5, gt=0, description="Stop when no component of the mean gradient is larger.")
-    max_iter: int = Field(default=200, ge=1, description="Stop after as many Newton steps.")
+    tol: float = Field(default=3e-5, gt=0, description="Stop when every component of the mean gradient is smaller.")
+    max_iter: int = Field(default=200, ge=1, description="Largest number of Newton steps.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         return self._fit(X, y, None)

@@ -17,16 +17,18 @@ class Sgd(Classifier):
     """A linear model for each class against the rest, by stochastic gradient descent: fast on large sets."""
 
     loss: Literal["log_loss", "modified_huber"] = Field(
-        default="log_loss", description="The losses that give probabilities."
+        default="log_loss", description="Loss function. Only these two give probabilities."
     )
-    penalty: Literal["l2", "l1", "elasticnet"] = Field(default="l2", description="What keeps coefficients small.")
+    penalty: Literal["l2", "l1", "elasticnet"] = Field(
+        default="l2", description="Penalty on the size of the coefficients."
+    )
     alpha: float = Field(default=1e-4, gt=0, description="Strength of the penalty.")
     class_weight: Literal["balanced"] | None = Field(
         default=None, description="balanced: weigh each class by the inverse of its frequency."
     )
-    max_iter: int = Field(default=1000, ge=1, description="Passes over the data, at most.")
+    max_iter: int = Field(default=1000, ge=1, description="Largest number of passes over the data.")
     tol: float = Field(default=1e-6, gt=0, description="Stop when a pass improves the loss by less than this.")
-    random_state: int | None = Field(default=0, ge=0, description="Seed of the order in which rows are seen.")
+    random_state: int | None = Field(default=0, ge=0, description="Seed for the order of the rows.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         from sklearn.exceptions import ConvergenceWarning  # heavy

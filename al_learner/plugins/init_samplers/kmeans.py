@@ -27,8 +27,10 @@ class KMeans(InitSampler):
     Sculley (2010). Web-scale k-means clustering. WWW. doi:10.1145/1772690.1772862
     """
 
-    max_texts: int = Field(default=10_000, ge=2, description="Texts that are clustered, drawn at random.")
-    n_components: int = Field(default=50, ge=1, description="Dimensions after the reduction of TF-IDF.")
+    max_texts: int = Field(
+        default=10_000, ge=2, description="Largest number of texts that are clustered; they are drawn at random."
+    )
+    n_components: int = Field(default=50, ge=1, description="Number of dimensions to which TF-IDF is reduced.")
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator

@@ -25,7 +25,11 @@ class LabelNames(InitSampler):
     that contains the names of several labels counts as having none.
     """
 
-    max_texts: int = Field(default=10_000, ge=2, description="Texts that are searched for names, drawn at random.")
+    max_texts: int = Field(
+        default=10_000,
+        ge=2,
+        description="Largest number of texts that are searched for label names; they are drawn at random.",
+    )
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator

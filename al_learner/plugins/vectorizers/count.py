@@ -17,16 +17,16 @@ JOINED = 5_000
 class Count(Vectorizer):
     """How often each word of the corpus occurs in a text."""
 
-    lowercase: bool = Field(default=True, description="Fold case.")
-    ngram_range: NgramRange = Field(default=(1, 1), description="Shortest and longest run of words that is a column.")
+    lowercase: bool = Field(default=True, description="Ignore upper case.")
+    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words in a column.")
     min_df: DocumentFrequency = Field(
-        default=1, description="Drop words in fewer texts: a number of texts, or a share."
+        default=1, description="Drop words that are in fewer texts: a number, or a share of all texts."
     )
     max_df: DocumentFrequency = Field(
-        default=1.0, description="Drop words in more texts: a number of texts, or a share."
+        default=1.0, description="Drop words that are in more texts: a number, or a share of all texts."
     )
     max_features: int | None = Field(default=None, ge=1, description="Keep only the most frequent words.")
-    binary: bool = Field(default=False, description="Whether a word occurs, not how often.")
+    binary: bool = Field(default=False, description="Use 1 for a word that occurs, however often it does.")
 
     def fit(self, texts: Iterable[str]) -> Transformer:
         import numpy as np  # heavy, as is scikit-learn

@@ -13,11 +13,11 @@ from al_learner.core.interfaces import NgramRange, Transformer, Vectorizer
 class Hashing(Vectorizer):
     """Word counts in columns that a hash selects. There is no vocabulary, so the corpus is not read."""
 
-    n_features: int = Field(default=2**18, ge=2, le=2**24, description="Columns.")
-    lowercase: bool = Field(default=True, description="Fold case.")
-    ngram_range: NgramRange = Field(default=(1, 1), description="Shortest and longest run of words that is counted.")
-    binary: bool = Field(default=False, description="Whether a word occurs, not how often.")
-    norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale rows to unit length.")
+    n_features: int = Field(default=2**18, ge=2, le=2**24, description="Number of columns.")
+    lowercase: bool = Field(default=True, description="Ignore upper case.")
+    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words in a column.")
+    binary: bool = Field(default=False, description="Use 1 for a word that occurs, however often it does.")
+    norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale each row to length 1 by this norm.")
 
     def fit(self, texts: Iterable[str]) -> Transformer:  # noqa: ARG002 - there is nothing to learn
         import numpy as np  # heavy, as is scikit-learn

@@ -13,17 +13,17 @@ from al_learner.core.interfaces import DocumentFrequency, NgramRange, Transforme
 class Tfidf(Vectorizer):
     """Word counts, weighted by inverse document frequency and scaled to unit length."""
 
-    lowercase: bool = Field(default=True, description="Fold case.")
-    ngram_range: NgramRange = Field(default=(1, 1), description="Shortest and longest run of words that is a column.")
+    lowercase: bool = Field(default=True, description="Ignore upper case.")
+    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words in a column.")
     min_df: DocumentFrequency = Field(
-        default=1, description="Drop words in fewer texts: a number of texts, or a share."
+        default=1, description="Drop words that are in fewer texts: a number, or a share of all texts."
     )
     max_df: DocumentFrequency = Field(
-        default=1.0, description="Drop words in more texts: a number of texts, or a share."
+        default=1.0, description="Drop words that are in more texts: a number, or a share of all texts."
     )
     max_features: int | None = Field(default=None, ge=1, description="Keep only the most frequent words.")
     sublinear_tf: bool = Field(default=False, description="Count 1 + log(n) instead of n.")
-    norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale rows to unit length.")
+    norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale each row to length 1 by this norm.")
 
     def fit(self, texts: Iterable[str]) -> Transformer:
         import numpy as np  # heavy, as is scikit-learn
