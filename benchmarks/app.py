@@ -69,7 +69,7 @@ class App:
         self._connection.close()
         self._postgres.drop(self.database)
 
-    def is_heard(self) -> bool:
+    def is_received(self) -> bool:
         """Whether a worker has subscribed to learner."""
         return bool(self._redis.pubsub_numsub("learner")[0][1])
 
@@ -117,11 +117,11 @@ class App:
         self._redis.publish("learner", payload)
         while time.monotonic() - started < deadline_s:
             message = self._predictor.get_message(timeout=POLL_S)
-            heard = time.monotonic()
+            received = time.monotonic()
             if message is not None and message["data"] == "update":
                 clf_id = self.newest("classifiers", "clf_id")
                 if clf_id > before:
-                    return heard - started, clf_id
+                    return received - started, clf_id
             elif message is None and not is_alive():
                 raise RuntimeError(f"the worker ended before it answered {payload!r}")
         raise RuntimeError(f"no new classifier was announced within {deadline_s:g} s after {payload!r}")

@@ -174,7 +174,7 @@ def run(
 
 def _wait_for_subscription(app: App, worker: Worker) -> None:
     wait_until(
-        lambda: app.is_heard() or not worker.is_alive(), "the worker to subscribe", deadline_s=SUBSCRIBE_DEADLINE_S
+        lambda: app.is_received() or not worker.is_alive(), "the worker to subscribe", deadline_s=SUBSCRIBE_DEADLINE_S
     )
     if not worker.is_alive():
         raise RuntimeError("the worker ended before it subscribed to learner")

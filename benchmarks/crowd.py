@@ -1,4 +1,4 @@
-"""``python -m benchmarks.crowd``: how often the settled label is the true one, by aggregator. See README.md."""
+"""``python -m benchmarks.crowd``: how often the aggregated label is the true one, by aggregator. See README.md."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def main() -> None:
     chosen = options.parse_args()
     aggregators = {name: strategy("label_aggregator", name) for name in AGGREGATORS}
     for aggregator in aggregators.values():
-        settled(simulated(9, 3, 3, 3, 0.5, seed=0), aggregator)  # what it imports is paid for once
+        aggregated(simulated(9, 3, 3, 3, 0.5, seed=0), aggregator)  # what it imports is paid for once
     rows = []
     for crowd in [*read(chosen.data), *(simulated(*shape, seed=chosen.seed) for shape in SIMULATED)]:
         texts, annotators, labels = (len(set(column)) for column in zip(*crowd.votes, strict=True))
         row = [crowd.name, *(f"{n:,}" for n in (len(crowd.votes), annotators, texts, labels))]
         for aggregator in aggregators.values():
-            accuracy, seconds = settled(crowd, aggregator)
+            accuracy, seconds = aggregated(crowd, aggregator)
             row += [f"{accuracy:.3f}", f"{seconds:.1f}"]
         rows.append(row)
     measured = [column for name in aggregators for column in (name, "seconds")]
@@ -106,8 +106,8 @@ def simulated(n_votes: int, n_annotators: int, votes_a_text: int, n_labels: int,
     return Crowd(f"simulated, {worst} to 0.95", votes, {str(text): str(true) for text, true in enumerate(truth)})
 
 
-def settled(crowd: Crowd, aggregator: LabelAggregator) -> tuple[float, float]:
-    """Return the share of texts whose settled label is the true one, and the processor's seconds."""
+def aggregated(crowd: Crowd, aggregator: LabelAggregator) -> tuple[float, float]:
+    """Return the share of texts whose aggregated label is the true one, and the processor's seconds."""
     rows = crowd.rows()
     started = time.process_time()
     found = aggregate_votes(rows, aggregator, min_label_count=1, max_label_length=50)

@@ -64,11 +64,11 @@ def profiled(bench: Bench, corpus: corpora.Corpus, at: int, chosen: argparse.Nam
             app.vote(*bench.labels(at, at + BATCH_SIZE))
             profile = cProfile.Profile()
             profile.enable()
-            look = project.reconcile()
+            state = project.reconcile()
             profile.disable()
         finally:
             project.close()
-    assert look.due == "update", f"{look.due} was due, not an update: {look.reason}"
+    assert state.due == "update", f"{state.due} was due, not an update: {state.reason}"
     stats: Any = pstats.Stats(profile)  # its figures are documented, its attributes are not typed
     yield f"{stats.total_tt:.2f} s under the profiler, which slows Python down and C not at all."
     figures = [Figure(_where(*place), *row[1:4]) for place, row in stats.stats.items()]

@@ -58,12 +58,12 @@ def main() -> None:
 
 
 def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
-    """Do in this process what a worker does when it wakes and nothing moved; and, for comparison, a full look.
+    """Do in this process what a worker does when nothing was written; and, for comparison, read the whole state.
 
     Returns
     -------
     dict
-        Milliseconds: median, 95 % and most of the idle polls; median of the full looks.
+        Milliseconds: median, 95th percentile and largest of the idle polls; median of the full reads.
     """
     from al_learner.core.project import Project  # all other modules of these benchmarks know the contract alone
 
@@ -85,11 +85,11 @@ def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
             polled.append((time.monotonic() - started) * 1e3)
             moved += now != seen
             seen = now
-        looked = []
+        read = []
         for _ in range(LOOKS):
             started = time.monotonic()
             project.read_state()
-            looked.append((time.monotonic() - started) * 1e3)
+            read.append((time.monotonic() - started) * 1e3)
     finally:
         project.close()
     return {
@@ -98,7 +98,7 @@ def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
         "most_ms": max(polled),
         "polls": POLLS,
         "moved": moved,
-        "full_look_ms": statistics.median(looked),
+        "full_read_ms": statistics.median(read),
     }
 
 
@@ -157,10 +157,10 @@ def _print(chosen: argparse.Namespace, campaigns: list[dict[str, Any]], polls: d
     at = f"{chosen.labels:,}"
     header = ["texts", "vectorizer", "init, s", f"update at {at}, s", f"10 more at {at}, s", f"to {chosen.sizes[0]:,}"]
     print(report.markdown([*header, "peak of init, MiB", "peak, MiB", "runs"], rows))
-    figures_of = ("median_ms", "p95_ms", "most_ms", "full_look_ms")
-    looks = [[f"{size:,}", *(f"{figures[name]:.2f}" for name in figures_of)] for size, figures in polls.items()]
+    figures_of = ("median_ms", "p95_ms", "most_ms", "full_read_ms")
+    rows = [[f"{size:,}", *(f"{figures[name]:.2f}" for name in figures_of)] for size, figures in polls.items()]
     print()
-    print(report.markdown(["texts", "idle poll, ms", "95 %", "most", "full look, ms"], looks))
+    print(report.markdown(["texts", "idle poll, ms", "95 %", "most", "full read, ms"], rows))
 
 
 def _median(campaigns: Sequence[Campaign], kind: str, figure: str) -> float:

@@ -1,4 +1,4 @@
-"""How good the stored pairs are, and whether speed ate the votes: agreement with a plain fit from nothing."""
+"""How good the stored models are, and whether speed costs accuracy: they are compared with plain fits."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good one stored pair is.
+    """How good one stored model is.
 
     Attributes
     ----------
     accuracy, reference_accuracy : float
-        Of the stored pair and of the plain fit, on texts that the campaign never labels; at most `SAMPLE` of them.
+        Of the stored model and of the plain fit, on texts that the campaign never labels; at most `SAMPLE` of them.
     given_label, reference_given_label : float
         Mean probability of the given label over the `BATCH_SIZE` texts that were labelled last.
     same_least_sure : int
@@ -82,7 +82,7 @@ class Quality:
 
 
 class Judge:
-    """Compares stored pairs with plain fits on the same features.
+    """Compares stored models with plain fits on the same features.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Judge:
         self._references: dict[tuple[str, int, str], _Reference] = {}
 
     def judge(self, app: App, events: Sequence[Event], classifier: str) -> list[Quality]:
-        """Judge the last pair of each kind at each step; `classifier`: the plug-in whose plain fit is the reference."""
+        """Judge the last model of each kind at each step; `classifier`: the plug-in of the plain fit."""
         last = {(event.kind, event.at): event for event in events}
         return [self._judge(app, event, classifier) for event in last.values()]
 

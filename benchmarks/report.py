@@ -160,7 +160,7 @@ def memory_line(ours: Summary, plain: Summary | None) -> str:
 
 def quality_table(summary: Summary) -> str:
     """Return accuracy, and the three figures of agreement with the plain fit."""
-    header = ["stored pair", "accuracy", "plain fit", "points off", "p(given)", "plain fit", "off"]
+    header = ["stored model", "accuracy", "plain fit", "points off", "p(given)", "plain fit", "off"]
     header += [f"same of {LEAST_SURE}", "holds"]
     rows = []
     for step, quality in summary.qualities.items():

@@ -196,8 +196,9 @@ def candidates(
         raise SettingsError(
             [
                 (
-                    f"a predictor with {has_alone} can read none of the candidates {listed}: rebuild it with what they "
-                    "need and list that in AL_LEARNER_PREDICTOR_PACKAGES, or add a candidate that needs no more"
+                    f"a predictor with {has_alone} can read none of the candidates {listed}: rebuild it with the "
+                    "packages that they need and list these in AL_LEARNER_PREDICTOR_PACKAGES, or add a candidate "
+                    "that needs no other package"
                 )
             ]
         )

@@ -56,7 +56,7 @@ def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: 
     assert [row["row"] for row in csv.DictReader(asked.stdout.splitlines())] == ["1", "2"]
 
 
-def test_classifiers_are_shown_put_back_taken_along_and_removed(cli: Cli, project: str, tmp_path: Path) -> None:
+def test_classifiers_are_shown_promoted_exported_and_deleted(cli: Cli, project: str, tmp_path: Path) -> None:
     cli("load", "votes", "votes.csv", "--database", project)
     for _ in range(3):
         cli("train", "--force", "--database", project)

@@ -146,7 +146,7 @@ def test_with_a_key_a_recorded_digest_is_not_enough(stage, open_project, bomb, c
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_with_a_key_an_unsigned_pair_is_not_even_scored(stage, open_project, bomb, column):
+def test_with_a_key_an_unsigned_model_is_not_even_scored(stage, open_project, bomb, column):
     act(open_project(signing_key=KEY))
     record(stage, column, pickle.dumps(bomb))
     stage.query("UPDATE al_runs SET metrics = NULL")

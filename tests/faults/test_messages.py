@@ -69,7 +69,7 @@ def test_every_vote_of_a_burst_counts_and_memory_does_not_grow(stage, worker):
     assert rss_mib(worker.pid) - memory_mib < MORE_MIB
 
 
-def test_after_a_burst_there_are_at_most_two_looks(stage, worker):
+def test_after_a_burst_there_are_at_most_two_reconciliations(stage, worker):
     flood(stage, *["update"] * N_MESSAGES, END)
     worker.wait_for("message.ignored", payload=END)
     before = looks(stage)
@@ -80,7 +80,7 @@ def test_after_a_burst_there_are_at_most_two_looks(stage, worker):
     stage.assert_well()
 
 
-def test_after_a_burst_during_a_run_there_is_one_look_beside_what_is_due(stage):
+def test_after_a_burst_during_a_run_there_is_one_reconciliation_beside_what_is_due(stage):
     stage.settings |= stage.staged()
     stage.vote()
     stage.director.order("hold")

@@ -68,7 +68,7 @@ def test_connections_that_redis_closes_are_made_anew(stage, worker, kind):
     stage.assert_well()
 
 
-def test_a_reconnected_worker_looks_for_what_it_has_missed(stage):
+def test_a_reconnected_worker_reads_what_it_has_missed(stage):
     with stage.worker(started=stage.command, **NO_LOOKS_BY_ITSELF) as worker:
         worker.wait_for("run.scored")
         stage.redis.stop()

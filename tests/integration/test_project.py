@@ -172,7 +172,7 @@ def test_below_the_batch_size_nothing_is_written(database, open_project, look):
 
 
 @ON_BOTH
-def test_new_samples_add_up_however_often_one_looks(database, open_project):
+def test_new_samples_add_up_however_often_the_state_is_read(database, open_project):
     ids = database.add_texts(*(f"text {number}" for number in range(6)))
     project = open_project(database, batch_size=3)
 

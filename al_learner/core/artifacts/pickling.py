@@ -94,7 +94,7 @@ class _Reader(pickle.Unpickler):
             if owners.isdisjoint(self._packages):
                 raise ArtifactError(
                     f"it holds a {module}.{name} of {' or '.join(sorted(owners))}, but those "
-                    f"who read it have {', '.join(sorted(self._packages))} alone: return plain "
+                    f"who read it have only {', '.join(sorted(self._packages))}: return plain "
                     "scikit-learn objects, or name the package in `requires` and in AL_LEARNER_PREDICTOR_PACKAGES"
                 )
         return super().find_class(module, name)

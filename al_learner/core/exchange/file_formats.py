@@ -52,7 +52,7 @@ def read(
     Parameters
     ----------
     path : Path
-        ``.csv`` with a header, or JSON: an object a line, a list of objects, or an object of columns as pandas writes
+        ``.csv`` with a header, or JSON: an object per line, a list of objects, or an object of columns as pandas writes
         it. Either gzipped. UTF-8.
     fields : iterable of str
         ``text``, ``label``, ``user``, ``text_id``; a missing user is "".
@@ -154,11 +154,11 @@ def _document_rows(path: Path, document: Any) -> Rows:
         keys = next(iter(values.values())).keys()
         for name, column in values.items():
             if column.keys() != keys:
-                raise DataError(f"{path}: column {name!r} does not have the rows of the others")
+                raise DataError(f"{path}: column {name!r} has other row numbers than the first column")
         for key in keys:
             yield f"{path}, row {key}", {name: column[key] for name, column in values.items()}
     else:
-        raise DataError(f"{path}: neither an object a line, nor a list of objects, nor an object of columns")
+        raise DataError(f"{path}: it must have one object per line, a list of objects, or an object of columns")
 
 
 def _are_columns(document: dict[str, Any]) -> bool:

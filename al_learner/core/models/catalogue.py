@@ -93,7 +93,7 @@ class Catalogue:
     def prune(self, keep: int, *, dry_run: bool, wait_s: float) -> Pruned:
         """Remove all but the newest classifiers."""
         if keep < 1:
-            raise DataError(f"keep = {keep}: at least 1, for the newest classifier is never removed")
+            raise DataError(f"keep = {keep}: must be at least 1, because the newest classifier is never deleted")
         with hold_run_lock(self._storage.database, wait_s=wait_s) as lock:
             return lock.prune(keep, dry_run=dry_run)
 

@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def p_value(self) -> float:
-        """p-value of the two-sided exact test of McNemar: chance alone makes the two differ as much so often.
+        """p-value of the two-sided exact McNemar test: the probability of such a difference if both are as good.
 
         References
         ----------
@@ -59,7 +59,7 @@ class Comparison:
 
     @property
     def p_worse(self) -> float:
-        """p-value of the one-sided exact test of McNemar: chance alone makes `b` look as bad so often."""
+        """p-value of the one-sided exact McNemar test: the probability of such a result if `b` is as good as `a`."""
         return _tail(self.only_b_right, self._discordant)
 
     @property
@@ -91,8 +91,8 @@ class Comparison:
             verdict = f"classifier {better} did better, but the difference is not significant"
         return (
             f"measured on {describe_size(self.size, self.basis)} that both have predicted\n"
-            f"classifier {self.a}: {first:.1%} right, {self.only_a_right:,} of them where {self.b} is wrong\n"
-            f"classifier {self.b}: {second:.1%} right, {self.only_b_right:,} of them where {self.a} is wrong\n"
+            f"classifier {self.a}: {first:.1%} right; right where {self.b} is wrong: {self.only_a_right:,}\n"
+            f"classifier {self.b}: {second:.1%} right; right where {self.a} is wrong: {self.only_b_right:,}\n"
             f"exact McNemar test: p = {self.p_value:.3g}; {verdict}"
         )
 

@@ -22,7 +22,7 @@ from al_learner.core.simulation.replay import Round
 from al_learner.core.simulation.worker_pool import BASICS
 
 COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1fa0b4", "#8b6f5c")
-"""Distinguishable on white and black, and for most colour-blind people. Further curves are grey."""
+"""They can be distinguished on white and on black, and by most colour-blind people. Further curves are grey."""
 
 GREY = "#8a8f98"
 
@@ -164,7 +164,7 @@ class _Axes:
 
 def _drawing(shown: Sequence[Curve]) -> Iterator[str]:
     if not shown:
-        yield f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">Nothing could be played.</text>'
+        yield f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">Every project failed.</text>'
         return
     axes = _Axes(shown)
     yield from _grid(axes)
@@ -181,7 +181,7 @@ def _grid(axes: _Axes) -> Iterator[str]:
     for labels in _ticks(axes.last):
         yield f'<text x="{axes.x(labels):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{labels:,}</text>'
     yield f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">labelled texts</text>'
-    yield f'<text x="{LEFT}" y="{TOP - 14}">accuracy on texts held out</text>'
+    yield f'<text x="{LEFT}" y="{TOP - 14}">accuracy on held-out texts</text>'
 
 
 def _curve(axes: _Axes, rank: int, curve: Curve, name: str) -> Iterator[str]:
@@ -240,15 +240,15 @@ def _row(rank: int, line: Sequence[str], n_names: int) -> str:
 
 
 def _highlight(rank: int) -> str:
-    """Return the rule by which a row of the table, under the mouse, shows which curve is its."""
+    """Return the CSS rule that shows the curve of the row under the mouse."""
     return f"body:has(tr[data-rank='{rank}']:hover) .curve:not([data-rank='{rank}']){{opacity:.15}}\n"
 
 
 def _annotators(plan: Plan) -> str:
     if plan.annotators == 1 and plan.noise.rate == 0:
-        return "one annotator, who knows the truth"
+        return "one annotator, who makes no errors"
     kinds = {"uniform": "who all err in", "careless": "one of whom errs in"}
-    how = f"{kinds[plan.noise.kind]} {plan.noise.rate:.0%} of the votes" if plan.noise.rate else "who know the truth"
+    how = f"{kinds[plan.noise.kind]} {plan.noise.rate:.0%} of the votes" if plan.noise.rate else "who make no errors"
     return f"{plan.annotators} annotators, {how}; {plan.votes} of them vote on each text"
 
 
@@ -260,9 +260,9 @@ def plot(rounds: Sequence[Round], path: Path) -> None:
     axes = figure.add_subplot()
     axes.plot([r.labels for r in rounds], [r.accuracy for r in rounds], marker="o", markersize=4, color="#2a6f97")
     axes.set(
-        title="The more votes, the better: texts chosen by uncertainty",
+        title="Accuracy by number of votes; the most uncertain texts first",
         xlabel="texts voted on",
-        ylabel="accuracy on texts held out",
+        ylabel="accuracy on held-out texts",
         ylim=(0, 1),
         xlim=(0, None),
     )

@@ -123,7 +123,7 @@ al_runs = sa.Table(
     sa.Column("classes", sa.Integer),  # classes trained on
     sa.Column("strategies", Json, nullable=False),  # kind -> {name, params}
     sa.Column("versions", Json),  # distribution -> version, of those that wrote the artifacts
-    sa.Column("clf_sha256", sa.Text),  # digests of the stored pair
+    sa.Column("clf_sha256", sa.Text),  # digests of the stored model
     sa.Column("countvec_sha256", sa.Text),
     sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
     sa.Column("seconds", sa.Float),  # from the run's start to its second commit; NULL: promoted

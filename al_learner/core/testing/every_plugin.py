@@ -17,9 +17,8 @@ from al_learner.core.testing.expect import expect
 def check_comes_back_from_a_copy(strategy: Strategy) -> None:
     """scikit-learn clones strategies, and pickles them for its own processes."""
     expect(copy.deepcopy(strategy) == strategy, "a deep copy differs")
-    expect(
-        pickle.loads(pickle.dumps(strategy)) == strategy, "a pickled and unpickled strategy differs from the original"
-    )  # noqa: S301 - ours
+    unpickled = pickle.loads(pickle.dumps(strategy))  # noqa: S301 - it was pickled in the same line
+    expect(unpickled == strategy, "a pickled and unpickled strategy differs from the original")
 
 
 def check_parameters_have_defaults(strategy: Strategy) -> None:

@@ -64,7 +64,7 @@ CHECKS = (
 
 
 class _Texts(Sequence[str]):
-    """Texts that are read by position or slice alone, like those that the database backs."""
+    """Texts that can be read only by position or slice, like those that come from the database."""
 
     def __init__(self, n_texts: int, text: str | None = None) -> None:
         self._texts = [f"{CORPUS[i % len(CORPUS)]} {i}" if text is None else text for i in range(n_texts)]

@@ -1,4 +1,4 @@
-"""The label with most votes."""
+"""The label with the most votes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from al_learner.core.interfaces import Codes, LabelAggregator, Votes
 
 
 class Majority(LabelAggregator):
-    """The label with most votes."""
+    """The label with the most votes."""
 
     def aggregate(self, votes: Votes) -> Codes:
         n_labels = len(votes.label_names)

@@ -18,9 +18,9 @@ MAX_CHARACTERS = 10_000
 
 
 class KMeans(InitSampler):
-    """Diverse texts: one cluster for each text that is needed, the text nearest to its centre; labels as `balanced`.
+    """Texts that differ: one cluster for each text, and the text nearest to its centre; labels as `balanced`.
 
-    TF-IDF is reduced by a truncated SVD, and its rows are normalised. Mini-batch k-means clusters them.
+    TF-IDF is reduced by a truncated SVD and normalized. Then mini-batch k-means clusters the rows.
 
     References
     ----------

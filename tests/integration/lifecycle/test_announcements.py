@@ -49,7 +49,7 @@ def test_whoever_listens_hears_of_a_new_classifier_once(project, voted, redis):
     assert announced(voted) == [True]
 
 
-def test_what_nobody_heard_is_not_announced(project, voted, logged):
+def test_what_nobody_received_is_not_announced(project, voted, logged):
     project.update()
 
     assert announced(voted) == [False]
@@ -109,7 +109,7 @@ def test_nothing_is_announced_before_there_is_a_classifier(project, voted, redis
     assert heard == []
 
 
-def test_the_classifier_can_be_read_when_its_announcement_is_heard(project, redis, voted):
+def test_the_classifier_can_be_read_when_its_announcement_is_received(project, redis, voted):
     with predictor(redis) as heard:
         project.update()
         ids = voted.query("SELECT clf_id FROM classifiers")

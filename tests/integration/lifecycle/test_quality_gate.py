@@ -117,7 +117,7 @@ def test_a_cold_start_is_never_compared(database, open_project):
 
 
 @ON_BOTH
-def test_a_held_classifier_gives_way_to_a_copy_of_the_former_pair(database, open_project, spoilt, logged):
+def test_a_held_classifier_gives_way_to_a_copy_of_the_former_model(database, open_project, spoilt, logged):
     project = spoilt(open_project(database, gate="hold"))
     assert project.reconcile().due == "update"
 
@@ -134,7 +134,7 @@ def test_a_held_classifier_gives_way_to_a_copy_of_the_former_pair(database, open
     assert project.reconcile().due is None  # the votes are taken up, though their classifier is not used
 
 
-def test_after_a_hold_the_next_batch_is_trained_and_compared_with_the_pair_that_was_put_back(
+def test_after_a_hold_the_next_batch_is_trained_and_compared_with_the_model_that_was_restored(
     database, open_project, spoilt
 ):
     project = spoilt(open_project(database, gate="hold"))
@@ -211,7 +211,7 @@ def test_a_score_that_fails_holds_nothing_up(listening, sqlite, redis, monkeypat
     assert newest(sqlite)[0][:2] == ("update", 2)
 
 
-def test_a_former_pair_that_cannot_be_trusted_is_not_put_back(database, open_project, spoilt, logged):
+def test_a_former_model_that_cannot_be_trusted_is_not_restored(database, open_project, spoilt, logged):
     project = spoilt(open_project(database, gate="hold"))
     database.query("UPDATE classifiers SET clf = ?", b"somebody else's")
 
@@ -222,7 +222,7 @@ def test_a_former_pair_that_cannot_be_trusted_is_not_put_back(database, open_pro
 
 
 @ON_BOTH
-def test_a_vectorizer_that_was_refitted_is_put_back_with_its_classifier(database, open_project, spoilt):
+def test_a_vectorizer_that_was_refitted_is_restored_with_its_classifier(database, open_project, spoilt):
     project = spoilt(open_project(database, gate="hold"))
 
     project.update(refit=True)

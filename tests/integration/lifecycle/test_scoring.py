@@ -33,7 +33,7 @@ def scores(tables):
 
 
 @ON_BOTH
-def test_the_score_is_measured_on_the_slice_and_stored(voted, open_project):
+def test_the_score_is_measured_on_the_hold_out_set_and_stored(voted, open_project):
     result = open_project(voted).update()
 
     assert result.run is not None
@@ -44,7 +44,7 @@ def test_the_score_is_measured_on_the_slice_and_stored(voted, open_project):
     assert scores(voted) == [(1, result.run.metrics["precision"])] == [(1, 1.0)]
 
 
-def test_the_twin_has_not_seen_the_slice(voted, open_project):
+def test_the_hold_out_model_has_not_seen_the_hold_out_set(voted, open_project):
     """Half of the slice gets a label that occurs nowhere else: only who has seen it can know it."""
     secret = SLICE[: len(SLICE) // 2].tolist()
     for text_id in secret:
@@ -60,7 +60,7 @@ def test_the_twin_has_not_seen_the_slice(voted, open_project):
 
 
 @ON_BOTH
-def test_without_votes_the_slice_of_the_prelabelled_data_is_measured(database, open_project):
+def test_without_votes_the_hold_out_set_of_the_prelabelled_data_is_measured(database, open_project):
     database.add_labels("a", "b")
     database.add_init_data(*((f"{'sun' if n % 2 else 'rain'} {n}", "ab"[n % 2]) for n in range(N_TEXTS)))
 
@@ -84,7 +84,7 @@ def test_labels_drawn_at_random_have_no_score(database, open_project):
     assert scores(database) == [(1, None)]
 
 
-def test_an_empty_slice_gives_no_score_and_is_not_measured_again(database, open_project):
+def test_an_empty_hold_out_set_gives_no_score_and_is_not_measured_again(database, open_project):
     outside = [text_id for text_id in range(1, 13) if text_id not in SLICE]
     for text_id in database.add_texts(*(f"text {number}" for number in range(12))):
         if text_id in outside:
@@ -99,7 +99,7 @@ def test_an_empty_slice_gives_no_score_and_is_not_measured_again(database, open_
     assert project.reconcile().due is None
 
 
-def test_a_class_that_is_in_the_slice_alone_gives_no_score(database, open_project):
+def test_a_class_that_is_only_in_the_hold_out_set_gives_no_score(database, open_project):
     for text_id in database.add_texts(*(f"text {number}" for number in range(N_TEXTS))):
         database.vote(text_id, "b" if text_id in SLICE else "a")
 
@@ -138,7 +138,7 @@ def test_a_new_classifier_is_more_urgent_than_the_score_of_the_last(voted, open_
     assert [score for _, score in scores(voted)] == [None, 1.0]
 
 
-def test_a_twin_that_fails_costs_the_score_and_not_the_classifier(voted, open_project, monkeypatch):
+def test_a_hold_out_model_that_fails_costs_the_score_and_not_the_classifier(voted, open_project, monkeypatch):
     trained = []
 
     def fail_the_second_time():

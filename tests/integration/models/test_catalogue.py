@@ -56,7 +56,7 @@ def ids(tables, table="classifiers", key="clf_id"):
 
 
 @ON_BOTH
-def test_a_score_says_which_texts_the_twin_took_for_what(trained):
+def test_a_score_says_which_texts_the_hold_out_model_took_for_what(trained):
     _, run = trained.model(3)
 
     metrics = run.metrics
@@ -91,7 +91,7 @@ def test_what_others_stored_is_shown_without_a_run(trained, database):
         trained.compare(1, clf_id)
 
 
-def test_a_comparison_is_with_the_labels_that_are_settled_now(trained, database):
+def test_a_comparison_is_with_the_aggregated_labels_of_now(trained, database):
     assert trained.compare(1, 3).accuracies == (1, 1)
     for _ in range(2):
         database.vote(SLICE[0], "somewhat else")
@@ -133,7 +133,7 @@ def test_status_tells_the_score_and_what_the_last_batches_gained(trained, databa
 
 
 @ON_BOTH
-def test_a_copy_of_a_former_pair_becomes_the_newest(trained, database):
+def test_a_copy_of_a_former_model_becomes_the_newest(trained, database):
     before = database.query("SELECT * FROM text_data ORDER BY 1")
 
     result = trained.promote(1)

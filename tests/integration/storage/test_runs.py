@@ -230,7 +230,7 @@ def test_a_row_that_is_still_running_has_died_when_the_next_comes(runs, others):
     assert buried[first].error
 
 
-def test_runs_that_ended_are_not_buried(runs, others):
+def test_runs_that_ended_are_not_marked_as_died(runs, others):
     with hold_run_lock(runs._database) as lock:
         lock.end(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
         lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
@@ -293,7 +293,7 @@ def ids(database):
     return database.add_texts("one", "two", "three", "four")
 
 
-def test_the_second_commit_stores_the_pair_and_teaches_exactly_the_texts_it_was_given(runs, database, ids):
+def test_the_second_commit_stores_the_model_and_teaches_exactly_the_texts_it_was_given(runs, database, ids):
     with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[(text_id, "a") for text_id in ids[:3]])
         returned = lock.finish(run_id, trained(), ids[:2], signature="s", seconds=0.5)

@@ -296,7 +296,7 @@ def forged(voted, open_project, trap):
 
 @ON_BOTH
 @pytest.mark.usefixtures("assert_not_sprung")
-def test_a_forged_pair_does_not_predict(forged):
+def test_a_forged_model_does_not_predict(forged):
     with pytest.raises(UntrustedError):
         list(forged.predict())
     assert forged.status().unknown_tokens is None
@@ -309,7 +309,7 @@ def test_a_forged_vectorizer_is_replaced(forged, voted):
 
 
 @pytest.mark.usefixtures("assert_not_sprung")
-def test_a_forged_pair_is_not_scored(forged):
+def test_a_forged_model_is_not_scored(forged):
     """Scoring loads the vectorizer as well."""
     assert forged.reconcile().due == "score"
     assert forged.reconcile().due is None

@@ -91,7 +91,7 @@ def test_a_blob_of_ours_that_other_versions_wrote_is_refused_with_the_reason():
         pytest.param(OfThisModule(), READERS_HAVE, ["OfThisModule"], id="a class of the test module"),
         pytest.param([{"deep": OfThisModule}], READERS_HAVE, ["OfThisModule"], id="a class inside"),
         pytest.param(strategy("classifier", "logreg"), READERS_HAVE, ["LogReg"], id="a strategy"),
-        pytest.param(csr_matrix((1, 1)), ("numpy",), ["scipy", "have numpy alone"], id="a package they lack"),
+        pytest.param(csr_matrix((1, 1)), ("numpy",), ["scipy", "have only numpy"], id="a package they lack"),
         pytest.param(lambda: None, READERS_HAVE, ["function", "cannot be pickled"], id="a lambda"),
         pytest.param(Unloadable(), READERS_HAVE, ["Unloadable", "cannot be loaded"], id="what cannot be loaded again"),
     ],
@@ -118,7 +118,7 @@ def test_code_of_the_standard_library_is_every_readers():
 
 
 @given(st.text(), st.binary(), st.binary())
-def test_a_signature_holds_for_one_key_and_one_pair(key, clf, countvec):
+def test_a_signature_holds_for_one_key_and_one_model(key, clf, countvec):
     clf, countvec = pickling.sha256(clf), pickling.sha256(countvec + b"!")
     signature = signatures.signature(key, clf, countvec)
 

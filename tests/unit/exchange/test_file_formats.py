@@ -165,7 +165,7 @@ def test_rows_are_read_only_as_they_are_asked_for():
         pytest.param("a.jsonl", '{"text": "\\ud800"}\n', "line 1: .*surrogate", id="half a character"),
         pytest.param("a.json", '[{"text": "ok"}, 3]', "item 2: not a JSON object", id="an item of another kind"),
         pytest.param("a.json", '{"text": {"7": "ok", "9": null}}', "row 9: the text is missing", id="a gap"),
-        pytest.param("a.json", "3", "neither an object a line", id="a number"),
+        pytest.param("a.json", "3", "it must have one object per line", id="a number"),
         pytest.param("a.json", "", "not JSON", id="nothing"),
         pytest.param("a.json", "[" * 100_000, "not JSON", id="nested without end"),
     ],

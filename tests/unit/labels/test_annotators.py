@@ -24,7 +24,7 @@ def agreed(
     return agreement(rows, aggregator, min_label_count=min_label_count, max_label_length=50, n_disputed=n_disputed)
 
 
-def test_agreement_is_the_share_of_votes_for_the_settled_label_on_texts_with_another_voter():
+def test_agreement_is_the_share_of_votes_for_the_aggregated_label_on_texts_with_another_voter():
     found = agreed(
         [
             voted(1, ("ann", "a"), ("ben", "a"), ("cleo", "b")),

@@ -30,7 +30,7 @@ TEXTS = st.lists(
 )
 
 
-def settled(
+def aggregated(
     rows: list[VotedText], aggregator: LabelAggregator = MAJORITY, *, min_label_count: int = 1
 ) -> AggregatedLabels:
     return aggregate_votes(iter(rows), aggregator, min_label_count=min_label_count, max_label_length=LONGEST)
@@ -60,10 +60,10 @@ def model(rows: list[VotedText], min_label_count: int) -> tuple[dict[int, str], 
 @given(TEXTS, st.integers(1, 4))
 @example([], 1)
 @example([voted("b", "a", major_label="a", taught=True), voted("b", "a", text_id=2)], 2)
-def test_votes_settle_as_the_glossary_says(rows, min_label_count):
+def test_votes_are_aggregated_as_the_glossary_says(rows, min_label_count):
     labels, new, n_votes, n_countable = model(rows, min_label_count)
 
-    result = settled(rows, min_label_count=min_label_count)
+    result = aggregated(rows, min_label_count=min_label_count)
 
     assert dict(zip(result.text_ids.tolist(), result.labels.tolist(), strict=True)) == labels
     assert set(result.text_ids[result.is_new].tolist()) == new
@@ -73,8 +73,8 @@ def test_votes_settle_as_the_glossary_says(rows, min_label_count):
 
 @given(st.data(), TEXTS, st.integers(1, 3))
 def test_the_order_in_which_texts_are_read_does_not_matter(data, rows, min_label_count):
-    there = settled(rows, min_label_count=min_label_count)
-    back = settled(data.draw(st.permutations(rows)), min_label_count=min_label_count)
+    there = aggregated(rows, min_label_count=min_label_count)
+    back = aggregated(data.draw(st.permutations(rows)), min_label_count=min_label_count)
 
     assert back.text_ids.tolist() == there.text_ids.tolist() == sorted(there.text_ids)
     assert back.labels.tolist() == there.labels.tolist()
@@ -83,7 +83,7 @@ def test_the_order_in_which_texts_are_read_does_not_matter(data, rows, min_label
 
 
 def test_a_text_that_falls_below_the_minimum_keeps_its_label_and_is_not_new():
-    result = settled([voted("b", major_label="a", taught=True), voted("b", text_id=2)], min_label_count=2)
+    result = aggregated([voted("b", major_label="a", taught=True), voted("b", text_id=2)], min_label_count=2)
 
     assert (result.text_ids.tolist(), result.labels.tolist(), result.n_new) == ([1], ["a"], 0)
 
@@ -98,7 +98,7 @@ class Recorder(LabelAggregator):
 
 def test_an_aggregator_is_given_only_countable_texts_as_codes_in_voting_order():
     recorder = Recorder()
-    settled(
+    aggregated(
         [
             VotedText(7, ["b", None, "a", "b"], ["ann", "ben", ""], "c", taught=False),
             VotedText(8, ["a"], ["ann"], None, taught=False),
@@ -143,21 +143,21 @@ class Returning(LabelAggregator):
 )
 def test_an_aggregator_that_fails_or_returns_something_else_is_named(value):
     with pytest.raises(PluginError, match="label_aggregator Returning"):
-        settled([voted("a"), voted("b", text_id=2)], Returning(value=value))
+        aggregated([voted("a"), voted("b", text_id=2)], Returning(value=value))
 
 
 def test_an_aggregator_may_return_a_list_of_codes_of_any_integer_type():
     rows = [voted("a"), voted("b", text_id=2)]
 
-    assert settled(rows, Returning(value=[1, 0])).labels.tolist() == ["b", "a"]
-    assert settled(rows, Returning(value=np.array([1, 0], np.uint8))).labels.tolist() == ["b", "a"]
+    assert aggregated(rows, Returning(value=[1, 0])).labels.tolist() == ["b", "a"]
+    assert aggregated(rows, Returning(value=np.array([1, 0], np.uint8))).labels.tolist() == ["b", "a"]
 
 
 def test_an_aggregator_is_not_asked_when_nothing_can_be_counted():
-    result = settled([voted("a", major_label="b")], Returning(value=RuntimeError("asked")), min_label_count=2)
+    result = aggregated([voted("a", major_label="b")], Returning(value=RuntimeError("asked")), min_label_count=2)
 
     assert result.labels.tolist() == ["b"]
-    assert settled([], Returning(value=RuntimeError("asked"))).text_ids.dtype == np.int64
+    assert aggregated([], Returning(value=RuntimeError("asked"))).text_ids.dtype == np.int64
 
 
 @pytest.mark.parametrize(("length", "n_votes"), [(50, 1), (51, 0)])

@@ -82,7 +82,7 @@ def test_no_row_is_trained_on_for_its_own_loss():
     assert sizes == [30] * 4
 
 
-def test_of_many_texts_some_are_looked_at_the_same_for_every_candidate():
+def test_of_many_texts_some_are_used_the_same_for_every_candidate():
     X, y = texts([300, 300])
     first, second = (losses(X, y, fit, max_texts=100) for fit in (BAYES, lambda _, y: Says(y, power=1)))
 

@@ -37,7 +37,7 @@ def votes_of(ballots: Sequence[Ballot], stored: Sequence[int] = ()) -> Votes:
     )
 
 
-def settled(ballots: Sequence[Ballot], stored: Sequence[int] = (), **params: int) -> list[int]:
+def aggregated(ballots: Sequence[Ballot], stored: Sequence[int] = (), **params: int) -> list[int]:
     won = strategy("label_aggregator", "dawid-skene", **params).aggregate(votes_of(ballots, stored))
     assert won.dtype == np.intp
     return won.tolist()
@@ -62,12 +62,12 @@ def share_of(truth: Sequence[int], found: Sequence[int]) -> float:
 
 
 @pytest.mark.parametrize("n_labels", [2, 4, 12])
-def test_good_annotators_are_heard_among_careless_ones(n_labels):
+def test_good_annotators_count_more_than_careless_ones(n_labels):
     truth, ballots = crowd([0.2, 0.2, 0.3, 0.9, 0.9], n_labels=n_labels, n_texts=1_000)
 
     by_majority = share_of(truth, MAJORITY.aggregate(votes_of(ballots)))
 
-    assert share_of(truth, settled(ballots)) > by_majority + 0.04
+    assert share_of(truth, aggregated(ballots)) > by_majority + 0.04
 
 
 def test_without_credit_the_labels_are_the_ones_of_crowd_kit():
@@ -83,7 +83,7 @@ def test_without_credit_the_labels_are_the_ones_of_crowd_kit():
             DataFrame({"task": votes.text, "worker": votes.annotator, "label": names})
         )
 
-    ours = settled(ballots, prior_votes=0)
+    ours = aggregated(ballots, prior_votes=0)
 
     voted = [theirs[text] in {NAMES[label] for _, label in ballot} for text, ballot in enumerate(ballots)]
     assert np.mean(voted) > 0.95
@@ -96,8 +96,8 @@ def test_labels_do_not_depend_on_the_order_of_texts(data, drawn):
     ballots, stored = zip(*drawn, strict=True)
     order = data.draw(st.permutations(range(len(ballots))))
 
-    won = settled(ballots, stored)
-    moved = settled([ballots[number] for number in order], [stored[number] for number in order])
+    won = aggregated(ballots, stored)
+    moved = aggregated([ballots[number] for number in order], [stored[number] for number in order])
 
     assert moved == [won[number] for number in order]
 
@@ -107,7 +107,7 @@ def test_labels_do_not_depend_on_the_order_of_texts(data, drawn):
 def test_a_label_that_nobody_gave_the_text_never_wins(drawn):
     ballots, stored = zip(*drawn, strict=True)
 
-    for ballot, label in zip(ballots, settled(ballots, stored, n_iter=5), strict=True):
+    for ballot, label in zip(ballots, aggregated(ballots, stored, n_iter=5), strict=True):
         assert label in {voted for _, voted in ballot}
 
 
@@ -115,7 +115,7 @@ def test_the_only_voter_of_a_text_is_believed_whatever_they_voted_before():
     rare = [[(0, 2)]] * 3
     common = [[(1, 0), (2, 0)]] * 100 + [[(1, 1), (2, 1)]] * 50
 
-    assert settled([*rare, *common])[:3] == [2, 2, 2]
+    assert aggregated([*rare, *common])[:3] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -132,27 +132,27 @@ def test_the_only_voter_of_a_text_is_believed_whatever_they_voted_before():
     ],
 )
 def test_a_tie_keeps_the_stored_label_or_takes_the_one_voted_first(ballot, stored, label):
-    assert settled([ballot], [stored]) == [label]
+    assert aggregated([ballot], [stored]) == [label]
 
 
 def test_a_second_vote_of_the_same_annotator_counts():
     agreed = [[(0, label), (1, label)] for label in (0, 1)] * 5
 
-    assert settled([*agreed, [(0, 0), (1, 1), (1, 1)]])[-1] == 1
-    assert settled([*agreed, [(0, 0), (0, 0), (1, 1)]])[-1] == 0
+    assert aggregated([*agreed, [(0, 0), (1, 1), (1, 1)]])[-1] == 1
+    assert aggregated([*agreed, [(0, 0), (0, 0), (1, 1)]])[-1] == 0
 
 
 def test_anonymous_votes_are_votes_of_many_and_the_more_of_them_agree_the_more_they_say():
     agreed = [[(-1, label), (-1, label), (0, label)] for label in (0, 1)] * 5
 
-    assert settled([*agreed, [(-1, 0), (-1, 1), (-1, 1)]])[-1] == 1
-    assert settled([[(-1, label)] for label in (0, 0, 0, 0, 1)]) == [0, 0, 0, 0, 1]
+    assert aggregated([*agreed, [(-1, 0), (-1, 1), (-1, 1)]])[-1] == 1
+    assert aggregated([[(-1, label)] for label in (0, 0, 0, 0, 1)]) == [0, 0, 0, 0, 1]
 
 
-def test_one_annotator_alone_and_one_label_alone_settle():
-    assert settled([[(0, label)] for label in (0, 1, 2, 0, 0)]) == [0, 1, 2, 0, 0]
-    assert settled([[(0, 3), (1, 3)], [(-1, 3)]]) == [3, 3]
-    assert settled([]) == []
+def test_one_annotator_alone_and_one_label_alone_are_aggregated():
+    assert aggregated([[(0, label)] for label in (0, 1, 2, 0, 0)]) == [0, 1, 2, 0, 0]
+    assert aggregated([[(0, 3), (1, 3)], [(-1, 3)]]) == [3, 3]
+    assert aggregated([]) == []
 
 
 def test_accuracies_are_estimated_and_unknown_where_nobody_else_voted():
@@ -178,7 +178,7 @@ def test_parameters_out_of_range_are_refused(params):
         strategy("label_aggregator", "dawid-skene", **params)
 
 
-def test_votes_that_were_just_settled_are_not_fitted_again(monkeypatch):
+def test_votes_that_were_just_aggregated_are_not_fitted_again(monkeypatch):
     import crowdkit.aggregation
 
     votes = votes_of([[(0, 0), (1, 1)], [(0, 1), (1, 1)], [(7, 1)]])

@@ -27,14 +27,14 @@ IDS = st.integers(-(2**63), 2**63 - 1)
         ("init-data", [19, 25, 31, 39, 41, 44, 74, 75, 77, 79]),
     ],
 )
-def test_the_slice_is_the_same_for_ever(basis, selected):
+def test_the_hold_out_set_is_the_same_for_ever(basis, selected):
     ids = np.arange(1, 112)
 
     assert ids[in_hold_out_set(ids, basis)].tolist()[:10] == selected
 
 
 @given(IDS)
-def test_the_slice_is_chosen_by_splitmix64(number):
+def test_the_hold_out_set_is_chosen_by_splitmix64(number):
     def scrambled(state: int) -> int:
         z = (state + 0x9E3779B97F4A7C15) % 2**64
         z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
@@ -47,7 +47,7 @@ def test_the_slice_is_chosen_by_splitmix64(number):
 
 @pytest.mark.parametrize("basis", BASES)
 @given(ids=st.lists(IDS, max_size=20))
-def test_whether_a_text_is_in_the_slice_depends_on_no_other_text(basis, ids):
+def test_whether_a_text_is_in_the_hold_out_set_depends_on_no_other_text(basis, ids):
     together = in_hold_out_set(np.array(ids, np.int64), basis)
 
     assert together.tolist() == [bool(in_hold_out_set(np.array([number]), basis)[0]) for number in ids]
@@ -55,13 +55,13 @@ def test_whether_a_text_is_in_the_slice_depends_on_no_other_text(basis, ids):
 
 @pytest.mark.parametrize("basis", BASES)
 @given(start=st.integers(0, 2**31), step=st.integers(1, 1000))
-def test_the_slice_is_about_a_tenth_however_the_ids_were_given_out(basis, start, step):
+def test_the_hold_out_set_is_about_a_tenth_however_the_ids_were_given_out(basis, start, step):
     ids = start + step * np.arange(20_000)
 
     assert in_hold_out_set(ids, basis).mean() == pytest.approx(0.1, abs=0.015)
 
 
-def test_the_slices_of_votes_and_of_init_data_are_unrelated():
+def test_the_hold_out_sets_of_votes_and_of_init_data_are_unrelated():
     ids = np.arange(100_000)
 
     both = in_hold_out_set(ids, "votes") & in_hold_out_set(ids, "init-data")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BernoulliNb(Classifier):
-    """Naive Bayes on whether a word occurs, not how often: quick, and at home with short texts.
+    """Naive Bayes that uses whether a word occurs, not how often: fast, and good with short texts.
 
     References
     ----------
@@ -26,18 +26,20 @@ class BernoulliNb(Classifier):
     """
 
     alpha: float = Field(default=0.1, gt=0, description="Additive smoothing.")
-    fit_prior: bool = Field(default=True, description="Learn how frequent each label is; else all are alike.")
+    fit_prior: bool = Field(
+        default=True, description="Learn how frequent each label is. If false, all labels are equally probable."
+    )
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         """Train on labelled rows; al_learner has selected the columns that occur."""
-        from sklearn.naive_bayes import BernoulliNB  # heavy: wait until something trains
+        from sklearn.naive_bayes import BernoulliNB  # heavy: imported only to train
 
         estimator: Estimator = BernoulliNB(alpha=self.alpha, fit_prior=self.fit_prior).fit(X, y)
         return estimator
 
 
 class Diverse(InitSampler):
-    """Texts with few words in common: from a random pool, next comes always the text least like those picked.
+    """Texts with few words in common: it picks from a random pool, each time the text that is least similar so far.
 
     References
     ----------
@@ -50,11 +52,11 @@ class Diverse(InitSampler):
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
     ) -> tuple[Codes, list[str]]:
-        """Pick texts far from each other; the labels in turn, in random order."""
+        """Pick texts that differ. They get the labels in turn, in random order."""
         candidates = self.pick(len(texts), min(size * self.pool, len(texts)), rng)
         words = [frozenset(texts[row].lower().split()) for row in candidates.tolist()]
         picked: list[int] = []
-        likeness = np.zeros(len(words))  # of each candidate to the nearest that is picked
+        likeness = np.zeros(len(words))  # of each candidate to the most similar picked text
         for _ in range(min(size, len(words))):
             picked.append(int(likeness.argmin()))
             likeness = np.maximum(likeness, [_jaccard(words[picked[-1]], other) for other in words])
