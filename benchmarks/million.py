@@ -81,7 +81,7 @@ def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
         for _ in range(POLLS):
             started = time.monotonic()
             now = project.change_token()
-            project.is_locked()
+            project.repeat_announcement()
             polled.append((time.monotonic() - started) * 1e3)
             moved += now != seen
             seen = now

@@ -172,9 +172,9 @@ def _voters(counted: Counted) -> Iterable[str | None]:
 def _disputed(counted: Counted, won: Codes) -> Iterable[Disputed]:
     votes, names = counted.votes, counted.votes.label_names
     ballots = np.split(votes.label, np.flatnonzero(np.diff(votes.text)) + 1)
-    for row, ballot, winner in zip(counted.countable, ballots, won, strict=True) if len(won) else ():
+    for text_id, ballot, winner in zip(counted.text_ids.tolist(), ballots, won, strict=True) if len(won) else ():
         found = Counter(ballot.tolist())
         if len(found) > 1:
             p = np.array([*found.values()]) / len(ballot)
             in_order = {names[code]: n for code, n in found.most_common()}
-            yield Disputed(row.text_id, in_order, names[winner], float(-(p * np.log2(p)).sum()))
+            yield Disputed(text_id, in_order, names[winner], float(-(p * np.log2(p)).sum()))

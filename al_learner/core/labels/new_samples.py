@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.interfaces import LabelAggregator
+from al_learner.core.interfaces import Codes, LabelAggregator
 from al_learner.core.labels.aggregation import winners
-from al_learner.core.labels.votes import VotedText, count
+from al_learner.core.labels.votes import Counted, VotedText, count
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,11 @@ class AggregatedLabels:
     Attributes
     ----------
     text_ids : ndarray of shape (n_labelled,), int64
-        Every text with a label: aggregated now, or stored before.
-    labels : ndarray of shape (n_labelled,), object
-        Their labels.
+        Every text with a label, in order: aggregated now, or stored before.
+    codes : ndarray of shape (n_labelled,), intp
+        Their labels, as positions in `label_names`.
+    label_names : tuple of str
+        The different labels, sorted.
     is_new : ndarray of shape (n_labelled,), bool
         The new samples: countable texts that the last classifier was not trained on, or with another label.
     any_taught : bool
@@ -35,12 +36,18 @@ class AggregatedLabels:
     """
 
     text_ids: NDArray[np.int64]
-    labels: NDArray[np.object_]
+    codes: Codes
+    label_names: tuple[str, ...]
     is_new: NDArray[np.bool_]
     any_taught: bool
     n_votes: int
     n_countable: int
     too_long: tuple[str, ...]
+
+    @property
+    def labels(self) -> NDArray[np.object_]:
+        """The labels, shape (n_labelled,), object."""
+        return np.array(self.label_names, object)[self.codes]
 
     @property
     def n_new(self) -> int:
@@ -51,21 +58,34 @@ class AggregatedLabels:
 def aggregate_votes(
     rows: Iterable[VotedText], aggregator: LabelAggregator, *, min_label_count: int, max_label_length: int
 ) -> AggregatedLabels:
+    """Aggregate the votes of rows that are read once; see `aggregate`."""
+    return aggregate(count(rows, min_label_count=min_label_count, max_label_length=max_label_length), aggregator)
+
+
+def aggregate(counted: Counted, aggregator: LabelAggregator) -> AggregatedLabels:
     """Aggregate the votes of every countable text, and find the new samples.
 
-    A text with fewer than `min_label_count` votes keeps the label it has.
+    A text with fewer votes than are needed keeps the label it has.
     """
-    counted = count(rows, min_label_count=min_label_count, max_label_length=max_label_length)
-    countable, kept, names = counted.countable, counted.kept, counted.votes.label_names
-    majors = [names[code] for code in winners(aggregator, counted.votes)]
-    is_new = [not row.taught or row.major_label != major for row, major in zip(countable, majors, strict=True)]
-    order = np.argsort([row.text_id for row in chain(countable, kept)], kind="stable")
+    majors = winners(aggregator, counted.votes)
+    names = np.array(counted.votes.label_names, object)
+    won, won_codes = np.unique(majors, return_inverse=True)  # an aggregator may leave labels without a text
+    label_names = sorted({*names[won].tolist(), *counted.kept_labels.tolist()})
+    position = {name: number for number, name in enumerate(label_names)}
+    codes = [
+        np.array([position[name] for name in names[won].tolist()], np.intp)[won_codes],
+        np.array([position[name] for name in counted.kept_labels.tolist()], np.intp),
+    ]
+    text_ids = np.concatenate([counted.text_ids, counted.kept_ids])
+    is_new = ~counted.taught | (majors != counted.votes.stored)
+    order = np.argsort(text_ids, kind="stable")
     return AggregatedLabels(
-        text_ids=np.array([row.text_id for row in chain(countable, kept)], np.int64)[order],
-        labels=np.array([*majors, *(row.major_label for row in kept)], object)[order],
-        is_new=np.array([*is_new, *repeat(False, len(kept))], bool)[order],
-        any_taught=any(row.taught for row in chain(countable, kept)),
+        text_ids=text_ids[order],
+        codes=np.concatenate(codes)[order],
+        label_names=tuple(label_names),
+        is_new=np.concatenate([is_new, np.zeros(len(counted.kept_ids), bool)])[order],
+        any_taught=counted.any_taught,
         n_votes=counted.n_votes,
-        n_countable=len(countable),
+        n_countable=len(counted.text_ids),
         too_long=counted.too_long,
     )

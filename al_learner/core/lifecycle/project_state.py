@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
-from al_learner.core.labels.new_samples import AggregatedLabels, aggregate_votes
+from al_learner.core.labels.new_samples import AggregatedLabels, aggregate
+from al_learner.core.labels.votes import VoteCache
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.backoff import blocked
 from al_learner.core.lifecycle.decide import Due, Facts, decide
@@ -92,6 +93,7 @@ class StateReader:
         self._settings, self._workers = settings, workers
         self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
         self._selector, self._gate, self._announcements = selector, gate, announcements
+        self._votes = VoteCache(max_label_length=MAX_LABEL_LENGTH)
         self._warned: set[str] = set()
         strategies = settings.strategies
         others = [kind for kind in INTERFACES if kind != "classifier"]  # that one is recorded by the selector
@@ -100,12 +102,9 @@ class StateReader:
     def read(self, *, init_received: bool = False, may_announce: bool = True) -> ProjectState:
         """Read what is stored and decide what is due; parameters as in `Project.reconcile`."""
         settings, excluded = self._settings, {*self._settings.exclude_labels}
-        aggregated = aggregate_votes(
-            self._tables.voted_texts(),
-            settings.strategies.label_aggregator,
-            min_label_count=settings.min_label_count,
-            max_label_length=MAX_LABEL_LENGTH,
-        )
+        self._votes.refresh(self._tables.vote_digests(), self._tables.voted_texts)
+        counted = self._votes.count(min_label_count=settings.min_label_count)
+        aggregated = aggregate(counted, settings.strategies.label_aggregator)
         self._warn_of_long_labels(aggregated)
         init_ids, init_labels = self._tables.init_labels()
         names = tuple(self._tables.label_names())
@@ -114,9 +113,10 @@ class StateReader:
         choice = self._last_choice()
         specs = {"classifier": self._selector.record(choice), **self._specs}
         digest = self._digest(
-            [aggregated.n_votes, newest_text, aggregated.text_ids.tolist(), aggregated.labels.tolist()],
+            [aggregated.n_votes, newest_text, aggregated.label_names],
             [init_ids.tolist(), init_labels.tolist(), names],
             specs,
+            arrays=(aggregated.text_ids, aggregated.codes),
         )
         can_start_from_init_data = len({*init_labels} - excluded) > 1
         is_choice_due = (
@@ -128,7 +128,7 @@ class StateReader:
         facts = Facts(
             new_samples=aggregated.n_new,
             batch_size=settings.batch_size,
-            classes=len({*aggregated.labels, *init_labels} - excluded),
+            classes=len({*aggregated.label_names, *init_labels} - excluded),
             has_classifier=newest_clf > 0,
             is_loaded=bool(names) or init_received,
             can_start_from_init_data=can_start_from_init_data,
@@ -185,12 +185,15 @@ class StateReader:
         differences = self._workers.differences(other)
         return f"superseded by {other.owner}, a worker that started later with other settings: {differences}"
 
-    def _digest(self, *parts: Any) -> str:
+    def _digest(self, *parts: Any, arrays: tuple[NDArray[np.integer[Any]], ...]) -> str:
         settings = self._settings
         counted = [settings.batch_size, settings.min_label_count]
         trained_for = [settings.exclude_labels, settings.predictor_packages]
         limits = [settings.train_timeout_s, settings.train_memory_mib]
-        return hashlib.sha256(json.dumps([*parts, counted, trained_for, limits]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([*parts, counted, trained_for, limits]).encode())
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array, "<i8").tobytes())
+        return digest.hexdigest()
 
     def _last_choice(self) -> Choice | None:
         found = self._runs.newest_choice() if self._selector.chooses else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from al_learner.core.errors import DataError, SchemaError
-from al_learner.core.labels.votes import VotedText
+from al_learner.core.labels.votes import RANGE, VotedText
 from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.records import Ids, RowLocks, StoredClassifier
 from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
@@ -54,24 +55,51 @@ class LabelForwardTables:
         if problems:
             raise SchemaError(f"{'; '.join(problems)}: db_helper or `al-learner load` creates LabelForward's tables")
 
-    def voted_texts(self) -> Iterator[VotedText]:
-        """Yield every text that has an entry in `labels` or a major label, by id."""
+    def vote_digests(self) -> dict[int, int] | None:
+        """Return a digest of the votes on each range of `RANGE` text_ids, so that few texts are read again.
+
+        PostgreSQL computes it over labels, users, major_label and taught. None on SQLite. The system column xmin would
+        not do: the predictor writes every row, and transactions do not commit in the order of their ids.
+        """
+        if not self._database.is_postgresql:
+            return None
+        digests = f"""
+            SELECT text_id / {RANGE}, sum(
+                coalesce(hash_array_extended(labels, 8 * text_id::bigint), 0)
+                # coalesce(hash_array_extended(users, 8 * text_id::bigint + 1), 0)
+                # coalesce(hashtextextended(major_label, 8 * text_id::bigint + 2), 0)
+                # hashint8extended(8 * text_id::bigint + taught::int, 0)
+            )
+            FROM text_data WHERE labels <> '{{}}' OR major_label IS NOT NULL GROUP BY 1
+        """  # noqa: S608 - RANGE is a number; # is exclusive or
+        with self._database.reading() as connection:
+            connection.exec_driver_sql("SET LOCAL enable_sort = off")  # it would sort all rows to group them
+            return {row[0]: int(row[1]) for row in connection.exec_driver_sql(digests)}
+
+    def voted_texts(self, ranges: Sequence[int] | None = None) -> Iterator[VotedText]:
+        """Yield every text that has an entry in `labels` or a major label, by id; with `ranges`, only those in them."""
         votes: sa.ColumnElement[Any] = text_data.c.labels
         users: sa.ColumnElement[Any] = text_data.c.users
         if self._database.is_postgresql:
-            voted = votes != sa.cast([], votes.type)
             votes, users = (
                 sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users)
             )  # the driver returns lists
-        else:
-            voted = sa.type_coerce(votes, sa.Text) != "[]"
         query = (
             sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
-            .where(sa.or_(voted, text_data.c.major_label.is_not(None)))
+            .where(self._is_voted())
             .order_by(text_data.c.text_id)
         )
+        if ranges is not None:
+            query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in _intervals(ranges))))
         with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
             yield from (VotedText(*row) for row in connection.execute(query))
+
+    def _is_voted(self) -> sa.ColumnElement[bool]:
+        if self._database.is_postgresql:
+            voted = text_data.c.labels != sa.cast([], text_data.c.labels.type)
+        else:
+            voted = sa.type_coerce(text_data.c.labels, sa.Text) != "[]"
+        return sa.or_(voted, text_data.c.major_label.is_not(None))
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""
@@ -253,6 +281,13 @@ class LabelForwardTables:
         if blob is None:
             raise DataError(f"there is no {_NAMES[key.name]} {value}: `al-learner models` lists what is stored")
         return bytes(blob)
+
+
+def _intervals(ranges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last text_id of each interval that consecutive `ranges` make; they come in order."""
+    for _, run in groupby(enumerate(ranges), lambda item: item[1] - item[0]):
+        numbers = [number for _, number in run]
+        yield numbers[0] * RANGE, numbers[-1] * RANGE + RANGE - 1
 
 
 def _source(table: TextTable) -> tuple[sa.Table, sa.Column[int]]:
