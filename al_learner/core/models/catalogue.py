@@ -58,7 +58,7 @@ class Catalogue:
         """Return a stored classifier, and the run that stored it with all of its metrics."""
         found = self._tables.models(clf_id)
         if not found:
-            raise DataError(f"there is no classifier {clf_id}: `al-learner models` lists them")
+            raise DataError(f"there is no classifier {clf_id}: `al-learner models` lists those that are stored")
         return found[0], self._runs.last(clf_id=clf_id, detailed=True)
 
     def compare(self, a: int, b: int, truth_of: Truth) -> Comparison:
