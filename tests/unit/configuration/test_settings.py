@@ -91,6 +91,7 @@ ELSEWHERE = {
     "AL_LEARNER_GRACE_S": ("0", 0),
     "AL_LEARNER_TRAIN_TIMEOUT_S": ("60", 60),
     "AL_LEARNER_TRAIN_MEMORY_MIB": ("512", 512),
+    "AL_LEARNER_MAX_ARTIFACT_MIB": ("100", 100),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),
     "AL_LEARNER_HEARTBEAT_FILE": ("beat", "beat"),
@@ -162,6 +163,7 @@ def test_without_any_setting_the_contract_with_labelforward_holds():
         ("train_timeout_s", [0.001], [0]),
         ("reannounce_s", [0.001], [0]),
         ("train_memory_mib", [384], [383]),
+        ("max_artifact_mib", [1, 511], [0, 512]),
     ],
 )
 def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
