@@ -587,6 +587,18 @@ def test_a_classifier_of_foreign_code_is_refused_because_nobody_could_read_it(da
     assert_failed(database, project, "HomeMade", "AL_LEARNER_PREDICTOR_PACKAGES")
 
 
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")  # a worker goes on after these
+def test_a_classifier_whose_probabilities_are_not_numbers_is_not_stored(database, open_project):
+    for number in range(40):
+        database.add_text(f"{'sun' if number % 2 else 'rain'} {'day ' * 200}", labels=["ab"[number % 2]])
+    project = open_project(database, classifier_params={"alpha": 1e-320}, vectorizer="count")
+
+    with pytest.raises(PluginError):
+        project.update()
+
+    assert_failed(database, project, "ComplementNb(alpha=1e-320, norm=False)", "predict_proba has NaN")
+
+
 @pytest.mark.parametrize(
     ("words", "settings", "described"),
     [

@@ -56,7 +56,9 @@ class Settings(BaseSettings):
         With every problem at once: wrong values, unknown names, plug-ins and their parameters.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     database_url: str | None = Field(
         default=None,

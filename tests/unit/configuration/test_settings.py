@@ -174,6 +174,28 @@ def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
         assert problem.startswith(f"{name} = {value}: ")
 
 
+@pytest.mark.parametrize("name", ["reconcile_s", "grace_s", "train_timeout_s", "reannounce_s"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_number_of_seconds_is_finite(name, value):
+    [problem] = refused(**{name: value})
+    assert problem.startswith(f"{name} = {value}: Input should be ")
+
+
+@pytest.mark.parametrize("source", ["argument", "environment", "file", "table"])
+def test_a_parameter_that_is_not_finite_is_refused_wherever_it_comes_from(monkeypatch, source):
+    params: dict[str, Any] = {}
+    if source == "argument":
+        params = {"classifier_params": {"C": float("inf")}}
+    elif source == "environment":
+        monkeypatch.setenv("AL_LEARNER_CLASSIFIER_PARAMS", '{"C": Infinity}')
+    else:
+        configured("[classifier_params]\nC = inf" if source == "file" else "[classifiers.logreg]\nC = inf")
+
+    [problem] = refused(classifier="logreg", **params)
+
+    assert problem == "classifier 'logreg': C = inf: every number must be finite, neither infinite nor NaN"
+
+
 def test_settings_never_change():
     with pytest.raises(ValidationError, match="frozen"):
         Settings().batch_size = 3
