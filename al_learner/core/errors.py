@@ -5,7 +5,7 @@
     AlLearnerError
     ├── SettingsError              settings, plug-in names and parameters; all problems at once
     ├── PluginError                a plug-in cannot be loaded, raised, or returned a wrong object
-    │   └── ArtifactError          what it returned cannot be read by the other services
+    │   └── ArtifactError          what it returned is too large, or the other services cannot read it
     ├── DataError                  a file, or texts and labels, cannot be used as they are
     ├── SchemaError                a table or a column is missing
     │   └── MigrationError         ... in al_runs, and this user may not change it
@@ -47,7 +47,7 @@ class PluginError(AlLearnerError):
 
 
 class ArtifactError(PluginError):
-    """An artifact needs code that its readers do not have."""
+    """An artifact is too large, or needs code that its readers do not have."""
 
 
 class DataError(AlLearnerError, ValueError):

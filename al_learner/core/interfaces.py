@@ -7,14 +7,15 @@ strategies are not.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -64,7 +65,7 @@ class Estimator(Protocol):
         """Return the most probable label of each row, shape (n_rows,)."""
 
     def predict_proba(self, X: csr_matrix, /) -> NDArray[np.floating[Any]]:
-        """Return probabilities, shape (n_rows, n_classes); each row sums to 1."""
+        """Return probabilities from 0 to 1, shape (n_rows, n_classes); each row sums to 1."""
 
 
 class Strategy(BaseModel, ABC):
@@ -74,6 +75,21 @@ class Strategy(BaseModel, ABC):
 
     requires: ClassVar[tuple[str, ...]] = ("scikit-learn", "numpy", "scipy")
     """Distributions that are needed to unpickle and use this strategy's artifact."""
+
+    @model_validator(mode="after")
+    def _is_finite(self) -> Self:
+        """Refuse infinity and NaN, also inside lists and tables and as defaults. JSON has neither."""
+        if wrong := [f"{name} = {value!r}" for name, value in self if not _has_finite_numbers(value)]:
+            raise ValueError(f"{', '.join(wrong)}: every number must be finite, neither infinite nor NaN")
+        return self
+
+
+def _has_finite_numbers(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_has_finite_numbers, value.values()))
+    return not isinstance(value, list | tuple | set | frozenset) or all(map(_has_finite_numbers, value))
 
 
 class Vectorizer(Strategy):

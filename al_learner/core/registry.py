@@ -239,7 +239,9 @@ def _make(kind: Kind, name: str, cls: type[Strategy], params: Mapping[str, Any])
 
 
 def _problem(kind: Kind, name: str, cls: type[Strategy], error: Any) -> str:
-    parameter = ".".join(str(part) for part in error["loc"]) or "parameters"
+    if not error["loc"]:
+        return f"{kind} {name!r}: {error['msg'].removeprefix('Value error, ')}"
+    parameter = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{kind} {name!r} has no parameter {parameter!r}; {allowed(parameter, cls.model_fields)}"
     return f"{kind} {name!r}: {parameter} = {error['input']!r}: {error['msg']}"

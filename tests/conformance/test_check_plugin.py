@@ -259,7 +259,7 @@ def one_label_for_all_rows(X, y):
     return Twisted(X, y, labels=lambda _: y[:1])
 
 
-@fails(BrokenClassifier, "check_two_labels", "predict_proba has negative numbers or NaN")
+@fails(BrokenClassifier, "check_two_labels", "predict_proba has NaN, or numbers that are not from 0 to 1")
 def logarithms_of_probabilities(X, y):
     return Twisted(X, y, probabilities=lambda _, p: np.log(p))
 
@@ -300,7 +300,7 @@ def cross_validates(X, y):
     return CalibratedClassifierCV(LogisticRegression(), cv=3).fit(X, y)
 
 
-@fails(BrokenClassifier, "check_row_without_known_words", "predict_proba has negative numbers or NaN")
+@fails(BrokenClassifier, "check_row_without_known_words", "predict_proba has NaN, or numbers that are not from 0 to 1")
 def no_probabilities_for_an_empty_row(X, y):
     return Twisted(X, y, probabilities=lambda X, p: np.where(X.sum(axis=1) > 0, p, np.nan))
 

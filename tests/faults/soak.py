@@ -35,7 +35,9 @@ PAUSE_S = 0.2
 TEXTS_A_MINUTE = 500
 OTHERS_A_KILL = 0.5
 LONGEST_S = 2.0
-"""How long a pause or a full disk lasts, at most."""
+"""How long a pause, a full disk or a lock lasts, at most."""
+
+GATES = ("warn", "off")
 
 
 class Soak:
@@ -60,6 +62,9 @@ class Soak:
             "connections of workers terminated": (lambda: self._terminate(WORKERS), 2),
             "connection with the lock terminated": (lambda: self._terminate(LOCKED), 4),
             "disk full": (self._fill_disk, 2),
+            "rows locked": (self._lock_rows, 3),
+            "texts changed": (self._change_texts, 1),
+            "table al_workers dropped": (lambda: stage.query("DROP TABLE IF EXISTS al_workers"), 1),
             "Redis connections closed": (lambda: cut(stage.redis, "normal"), 1),
             "Redis subscriptions closed": (lambda: cut(stage.redis, "pubsub"), 2),
             "Redis emptied": (self._empty_redis, 2),
@@ -95,7 +100,8 @@ class Soak:
 
     def _keep(self, number: int) -> None:
         while not self._over.is_set():
-            with self.stage.worker() as worker:
+            # Two workers often have different settings, as in a rolling update.
+            with self.stage.worker(AL_LEARNER_GATE=random.choice(GATES)) as worker:
                 self._running[number] = worker
                 worker.process.wait()
 
@@ -134,6 +140,14 @@ class Soak:
     def _fill_disk(self) -> None:
         with full_disk(self.stage.postgres, self.stage.database, "classifiers"):
             self._over.wait(self._chance.uniform(0, LONGEST_S))
+
+    def _lock_rows(self) -> None:
+        with self.stage.postgres.connect(self.stage.database) as connection, connection.transaction():
+            connection.execute("SELECT FROM text_data ORDER BY random() LIMIT 5 FOR UPDATE")
+            self._over.wait(self._chance.uniform(0, LONGEST_S))
+
+    def _change_texts(self) -> None:
+        self.stage.query("UPDATE text_data SET text_data = text_data || ' again' WHERE text_id % 50 = 0")
 
     def _kill_redis(self) -> None:
         self.stage.redis.stop()

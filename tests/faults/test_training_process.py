@@ -84,6 +84,20 @@ def test_a_fit_that_needs_too_much_memory_costs_that_run_alone(stage):
     assert "AL_LEARNER_TRAIN_MEMORY_MIB" in errors(stage)[0]
 
 
+def test_a_classifier_that_is_too_large_to_be_read_costs_that_run_alone(stage):
+    stage.settings |= {
+        "AL_LEARNER_VECTORIZER": "hashing",
+        "AL_LEARNER_VECTORIZER_PARAMS": '{"n_features": 2097152}',
+        "AL_LEARNER_MAX_ARTIFACT_MIB": "1",
+    }
+    with stage.worker() as worker:
+        worker.wait_for("run.failed")
+        assert worker.process.poll() is None
+
+    assert "AL_LEARNER_MAX_ARTIFACT_MIB = 1" in errors(stage)[0]
+    assert stage.value("SELECT count(*) FROM classifiers") == 0
+
+
 def test_a_fit_that_never_ends_is_given_up(stage):
     stage.director.order("spin in C")
     with stage.worker(AL_LEARNER_TRAIN_TIMEOUT_S=TIMEOUT_S) as worker:

@@ -587,6 +587,46 @@ def test_a_classifier_of_foreign_code_is_refused_because_nobody_could_read_it(da
     assert_failed(database, project, "HomeMade", "AL_LEARNER_PREDICTOR_PACKAGES")
 
 
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")  # a worker goes on after these
+def test_a_classifier_whose_probabilities_are_not_numbers_is_not_stored(database, open_project):
+    for number in range(40):
+        database.add_text(f"{'sun' if number % 2 else 'rain'} {'day ' * 200}", labels=["ab"[number % 2]])
+    project = open_project(database, classifier_params={"alpha": 1e-320}, vectorizer="count")
+
+    with pytest.raises(PluginError):
+        project.update()
+
+    assert_failed(database, project, "ComplementNb(alpha=1e-320, norm=False)", "predict_proba has NaN")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "described"),
+    [
+        pytest.param(
+            "",
+            {"vectorizer": "hashing", "vectorizer_params": {"n_features": 2**21}},
+            ["classifier 'complement-nb(alpha=1.0, norm=false)' with 2 features and 2 classes"],
+            id="classifier",
+        ),
+        pytest.param(
+            " ".join(f"word{n}" for n in range(80_000)),
+            {"vectorizer": "count"},
+            ["vectorizer 'count(", "with 80,002 features"],
+            id="vectorizer",
+        ),
+    ],
+)
+def test_what_is_too_large_to_be_read_again_is_not_stored(database, open_project, words, settings, described):
+    vote_on(database, "abab", prefix=f"{words} text")
+    project = open_project(database, batch_size=4, max_artifact_mib=1, **settings)
+
+    with pytest.raises(ArtifactError):
+        project.update()
+
+    assert_failed(database, project, *described, "AL_LEARNER_MAX_ARTIFACT_MIB = 1", "fewer features", "exclude labels")
+    assert open_project(database, batch_size=4, max_artifact_mib=4, **settings).reconcile().due == "update"
+
+
 def test_a_sampler_that_raises_fails_its_run(database, open_project):
     database.add_texts("one", "two")
     database.add_labels("a", "b")

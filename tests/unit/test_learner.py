@@ -208,6 +208,11 @@ def odd(**attributes: Any) -> Callable[[csr_matrix, Any], Odd]:
     return fit
 
 
+def but_the_last(row: list[float]) -> Callable[[csr_matrix], Any]:
+    """Return a predict_proba that is right for every row but the last."""
+    return lambda X: np.vstack([np.full((X.shape[0] - 1, 2), 0.5), row])
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -218,9 +223,21 @@ def odd(**attributes: Any) -> Callable[[csr_matrix, Any], Odd]:
         pytest.param(odd(classes_=np.array(["-", "+"])), "classes_ are not those", id="classes in another order"),
         pytest.param(odd(odd_proba=fails), "by zero", id="predict_proba raises"),
         pytest.param(odd(odd_predict=fails), "by zero", id="predict raises"),
-        pytest.param(odd(odd_proba=lambda X: np.ones((X.shape[0], 3))), r"\(1, 2\).*not \(1, 3\)", id="a column more"),
-        pytest.param(odd(odd_proba=lambda X: np.ones(X.shape[0])), r"\(1, 2\).*not \(1,\)", id="a flat array"),
-        pytest.param(odd(odd_predict=lambda X: np.ones((X.shape[0], 1))), r"\(1,\), not.*\(1, 1\)", id="a table"),
+        pytest.param(
+            odd(odd_proba=lambda X: np.ones((X.shape[0], 3))), r"\(8, 3\) instead of \(8, 2\)", id="a column more"
+        ),
+        pytest.param(odd(odd_proba=lambda X: np.ones(X.shape[0])), r"\(8,\) instead of \(8, 2\)", id="a flat array"),
+        pytest.param(odd(odd_predict=lambda X: np.ones((X.shape[0], 1))), r"\(8, 1\) instead of \(8,\)", id="a table"),
+        pytest.param(
+            odd(odd_proba=but_the_last([np.nan, np.nan])), "NaN, or numbers that are not from 0 to 1", id="NaN"
+        ),
+        pytest.param(
+            odd(odd_proba=but_the_last([np.inf, 0])), "NaN, or numbers that are not from 0 to 1", id="infinity"
+        ),
+        pytest.param(
+            odd(odd_proba=but_the_last([1.5, -0.5])), "NaN, or numbers that are not from 0 to 1", id="negative"
+        ),
+        pytest.param(odd(odd_proba=but_the_last([0.2, 0.2])), r"sum to 0\.4 … 1,", id="a sum of 0.4"),
     ],
 )
 def test_a_classifier_that_is_not_what_it_promises_is_named(how, says):

@@ -1,15 +1,19 @@
 import itertools
 import json
+import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stevedore
+from pydantic import Field, ValidationError
 
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Classifier
-from al_learner.core.registry import INTERFACES, Spec, changed, entry_points, names, origin, split, strategy
+from al_learner.core.registry import INTERFACES, Spec, candidates, changed, entry_points, names, origin, split, strategy
 
 BUILT_IN = [
     *(("classifier", name) for name in ("complement-nb", "lightgbm", "logreg", "sgd")),
@@ -83,6 +87,45 @@ def test_every_wrong_parameter_is_reported_at_once_by_name():
     assert problems[0].startswith("classifier 'logreg' has no parameter 'tols'; did you mean 'tol'")
     assert "C = -1: " in problems[1]
     assert "max_iter = 'many': " in problems[2]
+
+
+class Free(Classifier):
+    """Has parameters of every form, and a default that cannot be recorded."""
+
+    number: float = 1.0
+    table: dict[str, Any] = Field(default={})
+
+    def fit(self, X, y):
+        raise NotImplementedError
+
+
+class InfiniteByDefault(Free):
+    number: float = math.inf
+
+
+@pytest.mark.parametrize(
+    ("cls", "params", "named"),
+    [
+        (Free, {"number": math.inf}, "number = inf"),
+        (Free, {"number": -math.inf}, "number = -inf"),
+        (Free, {"number": math.nan}, "number = nan"),
+        (Free, {"table": {"a": [1, (2, math.nan)]}}, "table = {'a': [1, (2, nan)]}"),
+        (InfiniteByDefault, {}, "number = inf"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused_by_name(cls, params, named):
+    with pytest.raises(SettingsError) as caught:
+        Spec(f"{cls.__module__}:{cls.__name__}", params).make("classifier")
+    with pytest.raises(ValidationError, match=re.escape(f"{named}: every number must be finite")):
+        cls(**params)
+
+    [problem] = caught.value.problems
+    assert f"{named}: every number must be finite" in problem
+
+
+def test_a_candidate_whose_parameter_is_not_finite_is_refused():
+    with pytest.raises(SettingsError, match="classifier 'logreg': C = inf: every number must be finite"):
+        candidates(strategy("classifier", "auto", candidates=("sgd", "logreg(C=Infinity)")))
 
 
 def test_a_strategy_without_parameters_says_so():

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import pickle
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from al_learner.core.artifacts import signatures
 from al_learner.core.errors import ArtifactError, UntrustedError
 from al_learner.core.registry import canonical
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
 PROTOCOL = 4
 """Every Python that the neighbouring services may run can read it."""
 
 
-def dump(artifact: object, packages: Collection[str]) -> bytes:
+def dump(artifact: object, packages: Collection[str], *, max_mib: float = math.inf) -> bytes:
     """Pickle an artifact, and check that a reader with no other packages than `packages` can load it.
+
+    Parameters
+    ----------
+    max_mib : float
+        Largest size of the pickle, in MiB. Pickling ends as soon as it is exceeded.
 
     Raises
     ------
     ArtifactError
-        It cannot be pickled, or it needs code of another package.
+        It cannot be pickled, it is too large, or it needs code of another package.
     """
+    file = _LimitedFile(max_mib)
     try:
-        blob = pickle.dumps(artifact, protocol=PROTOCOL)
+        pickle.Pickler(file, protocol=PROTOCOL).dump(artifact)
+    except ArtifactError:
+        raise
     except Exception as exc:  # whatever __reduce__ of a third party raises
         raise ArtifactError(f"{type(artifact).__name__} cannot be pickled: {type(exc).__name__}: {exc}") from exc
+    blob = file.getvalue()
     reader = _Reader(blob, {canonical(package) for package in packages})
     try:
         reader.load()
@@ -80,6 +93,23 @@ def sha256(blob: bytes) -> str:
 def versions(packages: Collection[str]) -> dict[str, str]:
     """Return the installed versions of distributions, and of Python."""
     return {"python": ".".join(map(str, sys.version_info[:3]))} | {name: version(name) for name in sorted(packages)}
+
+
+class _LimitedFile(io.BytesIO):
+    """Raises ArtifactError when more than `max_mib` would be written."""
+
+    def __init__(self, max_mib: float) -> None:
+        super().__init__()
+        self._max_mib = max_mib
+
+    def write(self, data: Buffer, /) -> int:
+        if self.tell() + memoryview(data).nbytes > self._max_mib * 2**20:
+            raise ArtifactError(
+                f"its pickle is larger than AL_LEARNER_MAX_ARTIFACT_MIB = {self._max_mib:g}: choose a vectorizer with "
+                "fewer features or a smaller classifier, exclude labels, or raise the limit, to at most 511 (docs: "
+                "how-to/limit-growth)"
+            )
+        return super().write(data)
 
 
 class _Reader(pickle.Unpickler):

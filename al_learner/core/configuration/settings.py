@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -39,22 +38,13 @@ from al_learner.core.configuration.environment import (
     unknown_variables,
     without_password,
 )
+from al_learner.core.configuration.strategies import Strategies, make_strategies
 from al_learner.core.configuration.values import Names, Params, Port, SecretFile, Tables
-from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
-from al_learner.core.registry import INTERFACES, Kind, allowed, candidates, canonical, names, strategy
+from al_learner.core.errors import SettingsError
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
+from al_learner.core.registry import INTERFACES, allowed
 
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
-
-
-@dataclass(frozen=True)
-class Strategies:
-    """The four strategies that a project uses."""
-
-    classifier: Classifier
-    vectorizer: Vectorizer
-    init_sampler: InitSampler
-    label_aggregator: LabelAggregator
 
 
 class Settings(BaseSettings):
@@ -66,7 +56,9 @@ class Settings(BaseSettings):
         With every problem at once: wrong values, unknown names, plug-ins and their parameters.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     database_url: str | None = Field(
         default=None,
@@ -158,6 +150,13 @@ class Settings(BaseSettings):
     train_memory_mib: int | None = Field(
         default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
     )
+    max_artifact_mib: int = Field(
+        default=256,
+        ge=1,
+        le=511,
+        description="MiB that a classifier or vectorizer may have when it is stored. Nobody can read more than 511 "
+        "MiB from PostgreSQL.",
+    )
     reannounce_s: float = Field(
         default=120, gt=0, description="Seconds that the app stays locked before the classifier is announced again."
     )
@@ -175,7 +174,6 @@ class Settings(BaseSettings):
     label_aggregators: Tables = Field(default={}, description="Parameters of label aggregators, by name.")
 
     _strategies: Strategies = PrivateAttr()
-    _candidates: Mapping[str, Classifier] = PrivateAttr(default={})
     _origins: dict[str, str] = PrivateAttr()
 
     @property
@@ -186,7 +184,7 @@ class Settings(BaseSettings):
     @property
     def candidates(self) -> Mapping[str, Classifier]:
         """The candidates of a model selector whose packages the predictor has; else empty."""
-        return self._candidates
+        return self._strategies.candidates
 
     @property
     def origins(self) -> Mapping[str, str]:
@@ -272,51 +270,13 @@ class Settings(BaseSettings):
             problems += dict.fromkeys(_problem(error, arguments) for error in exc.errors())
             broken = {str(error["loc"][0]) for error in exc.errors() if error["loc"]}
             settings = handler({name: value for name, value in values.items() if name not in broken})
-        strategies: dict[str, Strategy] = {}
-        for kind in INTERFACES:
-            if broken.isdisjoint({kind, f"{kind}_params", f"{kind}s"}):
-                try:
-                    strategies[kind] = settings._resolve(kind)  # noqa: SLF001 - its own, as below
-                except SettingsError as exc:
-                    problems += exc.problems
-                except PluginError as exc:
-                    problems.append(str(exc))
-            if f"{kind}s" not in broken:
-                problems += settings._unknown_tables(kind)  # noqa: SLF001 - its own
-        if "predictor_packages" not in broken:
-            problems += settings._missing_packages(strategies)  # noqa: SLF001 - its own
-        if problems:
+        strategies, wrong = make_strategies(settings, broken)
+        problems += wrong
+        if problems or strategies is None:
             raise SettingsError(problems)
-        settings._strategies = Strategies(**strategies)  # type: ignore[arg-type]  # noqa: SLF001 - checked by INTERFACES
+        settings._strategies = strategies  # noqa: SLF001 - its own, as below
         settings._origins = origins(settings, values, arguments, variable)  # noqa: SLF001 - its own
         return settings
-
-    def _resolve(self, kind: Kind) -> Strategy:
-        chosen = getattr(self, kind)
-        params = getattr(self, f"{kind}_params")
-        if isinstance(chosen, str):
-            chosen = strategy(kind, chosen, **{**getattr(self, f"{kind}s").get(chosen, {}), **params})
-        elif params:
-            raise SettingsError([f"{kind}_params = {params!r}: not allowed beside {chosen!r}, which has its own"])
-        if isinstance(chosen, ModelSelector):
-            self._candidates = candidates(chosen, self.classifiers, self.predictor_packages)
-        return chosen  # type: ignore[no-any-return]  # pydantic says Any
-
-    def _unknown_tables(self, kind: Kind) -> list[str]:
-        known = names(kind)
-        tables = set(getattr(self, f"{kind}s")) - {*known}
-        return [f"[{kind}s.{name}]: no such {kind}; {allowed(name, known)}" for name in sorted(tables)]
-
-    def _missing_packages(self, strategies: Mapping[str, Strategy]) -> list[str]:
-        listed = {*map(canonical, self.predictor_packages)}
-        return [
-            f"{kind} {getattr(self, kind)!r} needs {', '.join(missing)} in the predictor and the download manager, "
-            f"but {PREFIX}PREDICTOR_PACKAGES = {','.join(self.predictor_packages)} does not list it: rebuild these "
-            "two with it and add it to the list, or choose another "
-            f"{kind} (docs: how-to/move-an-installation)"
-            for kind in ("classifier", "vectorizer")
-            if kind in strategies and (missing := sorted({*map(canonical, strategies[kind].requires)} - listed))
-        ]
 
 
 def variable(name: str) -> str:

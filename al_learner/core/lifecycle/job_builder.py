@@ -80,6 +80,7 @@ class JobBuilder:
             countvec=countvec,
             last=last,
             packages=self._settings.predictor_packages,
+            max_artifact_mib=self._settings.max_artifact_mib,
             cold_start=cold_start,
             query=self._settings.query,
         )

@@ -189,7 +189,7 @@ class StateReader:
         settings = self._settings
         counted = [settings.batch_size, settings.min_label_count]
         trained_for = [settings.exclude_labels, settings.predictor_packages]
-        limits = [settings.train_timeout_s, settings.train_memory_mib]
+        limits = [settings.train_timeout_s, settings.train_memory_mib, settings.max_artifact_mib]
         digest = hashlib.sha256(json.dumps([*parts, counted, trained_for, limits]).encode())
         for array in arrays:
             digest.update(np.ascontiguousarray(array, "<i8").tobytes())

@@ -140,13 +140,11 @@ def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
 
 
 def _probabilities(estimator: Any, X: csr_matrix) -> NDArray[np.floating[Any]]:
+    from al_learner.core.training.fitting import wrong_predictions  # heavy: scikit-learn
+
     probabilities, predicted = np.asarray(estimator.predict_proba(X)), np.asarray(estimator.predict(X))
-    shape = (X.shape[0], len(estimator.classes_))
-    expect(probabilities.shape == shape, f"predict_proba has shape {probabilities.shape} instead of {shape}")
-    expect(predicted.shape == shape[:1], f"predict has shape {predicted.shape} instead of {shape[:1]}")
-    expect(bool((probabilities >= 0).all()), "predict_proba has negative numbers or NaN")
-    sums = probabilities.sum(axis=1)
-    expect(np.allclose(sums, 1, rtol=0, atol=1e-5), f"rows of predict_proba sum to {sums.min():.6g} … {sums.max():.6g}")
+    wrong = wrong_predictions(probabilities, predicted, (X.shape[0], len(estimator.classes_)))
+    expect(wrong is None, str(wrong))
     expect(bool(np.isin(predicted, estimator.classes_).all()), "predict gives labels that are not in classes_")
     given = probabilities[np.arange(len(predicted)), np.searchsorted(estimator.classes_, predicted)]
     is_first = bool((given >= probabilities.max(axis=1) - 1e-6).all())

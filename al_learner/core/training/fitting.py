@@ -6,6 +6,7 @@ A fitted classifier is a pipeline: it selects the columns that occur in training
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,12 @@ from threadpoolctl import threadpool_limits
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
 from al_learner.core.interfaces import Classifier, Labels, LinearStart, Strategy, Transformer, Vectorizer
 from al_learner.core.registry import Kind
+
+N_CHECKED = 100
+"""Training rows whose predictions are checked."""
+
+SUM_TOLERANCE = 1e-4
+"""How far from 1 a row of probabilities may sum. In single precision long texts come to 1e-5."""
 
 
 def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
@@ -84,7 +91,8 @@ def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pi
     DataError
         There are fewer than two classes, or no text has a known word.
     PluginError
-        The classifier raised, or returned something that the predictor cannot use.
+        The classifier raised, or returned something that the predictor cannot use: its predictions on some training
+        rows have the wrong shape, are not finite, or do not sum to 1.
     """
     classes = np.unique(y)
     if len(classes) < 2:
@@ -104,8 +112,24 @@ def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pi
     selector.variances_ = occurs  # one byte a column; only its sign is read
     selector.n_features_in_ = X.shape[1]
     pipeline = Pipeline([("columns", selector), ("classifier", estimator)])
-    _check(classifier, pipeline, X[:1], classes)
+    _check(classifier, pipeline, X[:: -(-X.shape[0] // N_CHECKED)], classes)
     return pipeline
+
+
+def wrong_predictions(
+    probabilities: NDArray[np.floating[Any]], predicted: Labels, shape: tuple[int, int]
+) -> str | None:
+    """Return in words what is wrong with the predictions for `shape` = (n_rows, n_classes); None if nothing is."""
+    if probabilities.shape != shape:
+        return f"predict_proba has shape {probabilities.shape} instead of {shape}"
+    if predicted.shape != shape[:1]:
+        return f"predict has shape {predicted.shape} instead of {shape[:1]}"
+    if not ((probabilities >= 0) & (probabilities <= 1 + SUM_TOLERANCE)).all():  # NaN is neither
+        return "predict_proba has NaN, or numbers that are not from 0 to 1"
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    if np.abs(sums - 1).max(initial=0) > SUM_TOLERANCE:
+        return f"rows of predict_proba sum to {sums.min():.6g} … {sums.max():.6g}, and not to 1"
+    return None
 
 
 def failed(kind: Kind, obj: Strategy, exc: Exception) -> PluginError:
@@ -146,11 +170,8 @@ def _check(classifier: Classifier, pipeline: Pipeline, X: csr_matrix, classes: L
     if not np.array_equal(estimator.classes_, classes):
         raise PluginError(f"classifier {classifier!r} was given {len(classes)} labels; its classes_ are not those")
     try:
-        shape, predicted = np.shape(pipeline.predict_proba(X)), np.asarray(pipeline.predict(X))
+        probabilities, predicted = np.asarray(pipeline.predict_proba(X), np.float64), np.asarray(pipeline.predict(X))
     except Exception as exc:  # whatever a third party's code raises
         raise failed("classifier", classifier, exc) from exc
-    if shape != (1, len(classes)) or predicted.shape != (1,):
-        raise PluginError(
-            f"classifier {classifier!r}: for one text predict_proba must have shape (1, {len(classes)}) and predict "
-            f"(1,), not {shape} and {predicted.shape}"
-        )
+    if wrong := wrong_predictions(probabilities, predicted, (X.shape[0], len(classes))):
+        raise PluginError(f"classifier {classifier!r} on its own training texts: {wrong}")

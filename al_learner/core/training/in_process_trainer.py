@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from al_learner.core.artifacts import pickling
 from al_learner.core.errors import ArtifactError, DataError, UntrustedError
-from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Transformer, Vectorizer
+from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Strategy, Transformer, Vectorizer
 from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables, TextTable
 from al_learner.core.storage.records import Ids, Trained
@@ -46,7 +46,8 @@ class InProcessTrainer:
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         last, notes = self._last(job)
         pipeline = fit_classifier(classifier, X, y, last=last)
-        clf = _dumped("classifier", job.classifier, pipeline, {*classifier.requires}, job)
+        size = f"{pipeline[0].variances_.sum():,} features and {len(pipeline.classes_):,} classes"
+        clf = _dumped(f"classifier {str(job.classifier)!r} with {size}", pipeline, classifier, job)
         digest = pickling.sha256(clf)
         self._trained = digest, pipeline
         return Trained(
@@ -122,7 +123,7 @@ class InProcessTrainer:
             return None, (f"classifier {clf_id} cannot be the start of this fit: {exc}",)
 
     def _vectorize_with(self, job: Job) -> bytes | None:
-        from al_learner.core.training.fitting import fit_vectorizer  # heavy: scikit-learn
+        from al_learner.core.training.fitting import fit_vectorizer, transform  # heavy: scikit-learn
 
         if job.countvec is not None:
             countvec_id, digest = job.countvec
@@ -131,7 +132,8 @@ class InProcessTrainer:
             return None
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         transformer = fit_vectorizer(vectorizer, self._tables.corpus())
-        blob = _dumped("vectorizer", job.vectorizer, transformer, {*vectorizer.requires}, job)
+        width = transform(transformer, [""]).shape[1]
+        blob = _dumped(f"vectorizer {str(job.vectorizer)!r} with {width:,} features", transformer, vectorizer, job)
         self._use(transformer, pickling.sha256(blob))
         return blob
 
@@ -157,8 +159,8 @@ class InProcessTrainer:
         return X[kept], labels[kept], kept
 
 
-def _dumped(kind: str, spec: Spec, artifact: object, requires: set[str], job: Job) -> bytes:
+def _dumped(described: str, artifact: object, strategy: Strategy, job: Job) -> bytes:
     try:
-        return pickling.dump(artifact, requires & {*job.packages})
+        return pickling.dump(artifact, {*strategy.requires} & {*job.packages}, max_mib=job.max_artifact_mib)
     except ArtifactError as exc:
-        raise ArtifactError(f"{kind} {spec.name!r}: {exc}") from exc
+        raise ArtifactError(f"{described}: {exc}") from exc

@@ -38,6 +38,8 @@ class Job:
         countvec_id and SHA-256 of the stored vectorizer to use; None: fit a new one.
     packages : tuple of str
         Distributions that the readers of the result have.
+    max_artifact_mib : int
+        Largest size of a pickled classifier or vectorizer, in MiB.
     last : tuple of int and str, or None
         clf_id and SHA-256 of the last classifier of the same strategy, parameters and vectorizer, to start from.
     model_selector : Spec or None
@@ -53,6 +55,7 @@ class Job:
     labels: NDArray[np.object_]
     countvec: tuple[int, str] | None
     packages: tuple[str, ...]
+    max_artifact_mib: int
     last: tuple[int, str] | None = None
     cold_start: ColdStart | None = None
     model_selector: Spec | None = None

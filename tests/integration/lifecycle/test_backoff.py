@@ -20,7 +20,10 @@ def failed(database, open_project):
     return database
 
 
-@pytest.mark.parametrize("changed", [{"train_timeout_s": 7_200}, {"train_memory_mib": 2_000}, {"min_label_count": 1}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"train_timeout_s": 7_200}, {"train_memory_mib": 2_000}, {"max_artifact_mib": 300}, {"min_label_count": 1}],
+)
 def test_other_limits_end_the_pause(failed, open_project, changed):
     project = open_project(failed, **{"classifier": Broken(), "train_memory_mib": 1_000, **changed})
 

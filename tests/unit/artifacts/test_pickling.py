@@ -1,9 +1,11 @@
 import pickle
 import pickletools
 import sys
+import tracemalloc
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from al_learner.core.errors import ArtifactError, UntrustedError
 from al_learner.core.registry import strategy
 
 READERS_HAVE = ("scikit-learn", "numpy", "scipy")
+MIB = 2**20
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
@@ -102,6 +105,27 @@ def test_what_readers_cannot_load_is_not_stored(artifact, packages, names):
 
     for name in names:
         assert name in str(caught.value)
+
+
+def test_a_pickle_is_stored_up_to_its_limit_and_not_a_byte_beyond():
+    exact = len(pickling.dump(bytes(1000), ())) / MIB
+
+    assert pickling.dump(bytes(1000), (), max_mib=exact)
+    with pytest.raises(ArtifactError, match="AL_LEARNER_MAX_ARTIFACT_MIB"):
+        pickling.dump(bytes(1001), (), max_mib=exact)
+
+
+def test_a_pickle_that_is_too_large_is_never_held_in_memory():
+    artifact = [np.full(MIB, value, np.uint8) for value in range(64)]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactError, match="AL_LEARNER_MAX_ARTIFACT_MIB = 8: "):
+            pickling.dump(artifact, ("numpy",), max_mib=8)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 24 * MIB  # the limit, once in the pickler and once in the file
 
 
 @pytest.mark.parametrize("packages", [("numpy", "scipy"), ("NumPy", "SciPy")])

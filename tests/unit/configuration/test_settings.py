@@ -91,6 +91,7 @@ ELSEWHERE = {
     "AL_LEARNER_GRACE_S": ("0", 0),
     "AL_LEARNER_TRAIN_TIMEOUT_S": ("60", 60),
     "AL_LEARNER_TRAIN_MEMORY_MIB": ("512", 512),
+    "AL_LEARNER_MAX_ARTIFACT_MIB": ("100", 100),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),
     "AL_LEARNER_HEARTBEAT_FILE": ("beat", "beat"),
@@ -162,6 +163,7 @@ def test_without_any_setting_the_contract_with_labelforward_holds():
         ("train_timeout_s", [0.001], [0]),
         ("reannounce_s", [0.001], [0]),
         ("train_memory_mib", [384], [383]),
+        ("max_artifact_mib", [1, 511], [0, 512]),
     ],
 )
 def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
@@ -170,6 +172,28 @@ def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
     for value in beyond:
         [problem] = refused(**{name: value})
         assert problem.startswith(f"{name} = {value}: ")
+
+
+@pytest.mark.parametrize("name", ["reconcile_s", "grace_s", "train_timeout_s", "reannounce_s"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_number_of_seconds_is_finite(name, value):
+    [problem] = refused(**{name: value})
+    assert problem.startswith(f"{name} = {value}: Input should be ")
+
+
+@pytest.mark.parametrize("source", ["argument", "environment", "file", "table"])
+def test_a_parameter_that_is_not_finite_is_refused_wherever_it_comes_from(monkeypatch, source):
+    params: dict[str, Any] = {}
+    if source == "argument":
+        params = {"classifier_params": {"C": float("inf")}}
+    elif source == "environment":
+        monkeypatch.setenv("AL_LEARNER_CLASSIFIER_PARAMS", '{"C": Infinity}')
+    else:
+        configured("[classifier_params]\nC = inf" if source == "file" else "[classifiers.logreg]\nC = inf")
+
+    [problem] = refused(classifier="logreg", **params)
+
+    assert problem == "classifier 'logreg': C = inf: every number must be finite, neither infinite nor NaN"
 
 
 def test_settings_never_change():
