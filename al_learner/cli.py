@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing to do.",
 )
-db = typer.Typer(help="Create or migrate al_learner's own table.")
+db = typer.Typer(help="Create or migrate al_learner's own tables.")
 app.add_typer(load.app, name="load", no_args_is_help=True)
 app.add_typer(models.app, name="models")
 app.add_typer(plugins.app, name="plugins")
@@ -70,7 +70,7 @@ def al_learner(
 def init(
     force: Annotated[bool, typer.Option("--force", help="Train one even if there is a classifier already.")] = False,
     discard_votes: Annotated[
-        bool, typer.Option("--discard-votes", help="Train one even if there are votes to train on. They stay stored.")
+        bool, typer.Option("--discard-votes", help="Train without the votes. They stay stored.")
     ] = False,
     wait: Wait = 10,
     database: Database = None,
@@ -85,7 +85,10 @@ def init(
 def train(
     force: Annotated[bool, typer.Option("--force", help="Train even with fewer new samples than BATCH_SIZE.")] = False,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Fit a new vectorizer; then older classifiers can no longer be downloaded.")
+        bool,
+        typer.Option(
+            "--refit", help="Fit a new vectorizer. Older classifiers do not fit it and cannot be downloaded any more."
+        ),
     ] = False,
     wait: Wait = 10,
     database: Database = None,
@@ -133,14 +136,16 @@ def status(database: Database = None, as_json: Json = False) -> None:
     with open_project(database) as project:
         found = project.status()
     if as_json:
-        return print_json(asdict(found) | {"advice": asdict(found.stopping_advice)})  # its name until version 0.2
+        return print_json(
+            asdict(found) | {"advice": asdict(found.stopping_advice)}
+        )  # the old name, which goes away in version 0.2
     last, newest = found.last_run, found.newest
     metrics = (newest.metrics or {}) if newest else {}
     unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
     rows = [
         ("texts", f"{found.texts:,}"),
         ("votes", f"{found.votes:,}"),
-        ("countable texts", f"{found.countable_texts:,}"),
+        ("texts with enough votes", f"{found.countable_texts:,}"),
         ("new samples", f"{found.new_samples:,} of {found.batch_size:,}; {found.missing:,} more needed"),
         ("newest classifier", str(found.clf_id or "none")),
         *([("its score", describe_score(newest.metrics))] if newest else []),
@@ -152,7 +157,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         *([("gate", warning)] if (warning := describe_gate(found.clf_id, metrics.get("gate"))) else []),
         ("strategy", found.classifier),
         *([("selected candidate", str(found.choice))] if found.choice else []),
-        ("unknown tokens", unknown),
+        ("unknown words in texts", unknown),
         *([("locked rows", str(found.row_locks))] if found.row_locks else []),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
         *([("its error", last.error)] if last and last.error else []),
@@ -169,7 +174,7 @@ def predict(
         Path | None,
         typer.Argument(
             metavar="[FILE]",
-            help="As for `load texts`; - reads one text per line of standard input. Default: the project's texts.",
+            help="A file as for `load texts`; with `-` each line of standard input is a text. Default: all texts.",
         ),
     ] = None,
     clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
@@ -211,9 +216,9 @@ def config(database: Database = None, as_json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(database: Database = None) -> None:
-    """Create or migrate the table al_runs."""
+    """Create or migrate al_learner's own tables, al_runs and al_workers."""
     with open_project(database) as project:
-        say("al_runs is upgraded" if project.upgrade() else "al_runs is up to date")
+        say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
 
 
 @app.command()
@@ -244,7 +249,7 @@ def demo(
     rows = [
         (str(r.number), str(r.labels), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s" if r.seconds else "-") for r in done
     ]
-    print_table(("round", "texts voted on", "accuracy on held-out texts", "vote to classifier"), rows)
+    print_table(("round", "texts voted on", "accuracy on held-out texts", "last vote to classifier"), rows)
     try:
         plot(done, folder / "learning-curve.png")
         say(f"the learning curve: {folder / 'learning-curve.png'}")

@@ -25,7 +25,7 @@ def annotators(
         return say("there are no votes yet")
     by = f" ({found.estimated_by})" if found.estimated_by else ""
     print_table(
-        ("annotator", "votes", "shared", "agreement", f"estimated accuracy{by}"),
+        ("annotator", "votes", "on shared texts", "agreement", f"estimated accuracy{by}"),
         [
             (a.name or "(anonymous)", f"{a.votes:,}", f"{a.shared:,}", _share(a.agreement), _share(a.accuracy))
             for a in found.annotators

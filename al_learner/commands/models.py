@@ -75,7 +75,7 @@ def models_show(clf_id: Id, database: Database = None, as_json: Json = False) ->
             for kind in ("classifier", "vectorizer")
         ),
         ("versions", ", ".join(f"{name} {version}" for name, version in (run.versions or {}).items())),
-        ("announced", local_time(run.announced) if run.announced else "no"),
+        ("announced to the predictor", local_time(run.announced) if run.announced else "no"),
         ("score", describe_score(run.metrics)),
         *((name.replace("_", " "), value) for name, value in score.items()),
         *([("gate", warning)] if (warning := worse_in_words(clf_id, metrics.get("gate"))) else []),

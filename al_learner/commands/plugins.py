@@ -28,7 +28,7 @@ def plugins_list(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command("show")
 def plugins_show(name: str, as_json: Json = False) -> None:
-    """Show one plug-in: its parameters, its package, and what its artifact needs; or why it cannot be loaded."""
+    """Show one plug-in: its parameters, its package, and the packages that a reader of its models needs."""
     from al_learner.core.registry import INTERFACES, allowed, names
 
     found = [plugin for plugin in _plugins() if plugin["name"] == name]
@@ -43,7 +43,7 @@ def plugins_show(name: str, as_json: Json = False) -> None:
             say(plugin["problem"])
             continue
         say(plugin["summary"])
-        say(f"its artifact needs: {', '.join(plugin['requires']) or 'nothing'}")
+        say(f"packages that a reader of its models needs: {', '.join(plugin['requires']) or 'nothing'}")
         parameters = [(p["name"], p["type"], json.dumps(p["default"]), p["description"]) for p in plugin["parameters"]]
         print_table(("parameter", "type", "default", "meaning"), parameters)
     return None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
-STRATEGIES = "Names, separated by commas; NAME(parameter=value) sets parameters. Default: the project's default."
-ONE_OR_MORE = "One or several, as for --classifiers. Default: the project's default."
+STRATEGIES = "Names, separated by commas; NAME(parameter=value) sets parameters. Default: that of al_learner."
+ONE_OR_MORE = "One or several, as for --classifiers. Default: that of al_learner."
 
 
 def simulate(  # noqa: PLR0913, PLR0917 - its options
@@ -48,7 +48,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     ] = "least-confidence",
     batch_size: Annotated[int, typer.Option(min=1, help="Texts voted on in a round; each round trains.")] = 25,
     rounds: Annotated[
-        int | None, typer.Option(min=1, help="Default: up to 1,000 labels, if there are as many texts.")
+        int | None,
+        typer.Option(
+            min=1, help="Number of rounds. Default: enough for 1,000 labels, or for all texts if there are fewer."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own random texts and votes.")] = 3,
     annotators: Annotated[int, typer.Option(min=1, help="Number of annotators.")] = 1,
@@ -72,11 +75,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one per core.")] = None,
     folder: Annotated[
         Path,
-        typer.Option(help="Folder for the report, the numbers and finished projects, which are found again there."),
+        typer.Option(help="Folder for the report, the numbers and finished projects, which the same command reuses."),
     ] = Path("al-learner-simulation"),
     as_json: Json = False,
 ) -> None:
-    """Compare strategies on a labelled corpus: replay it as many projects, with the code that a worker runs.
+    """Compare strategies: simulate labelling projects on a labelled corpus, with the code that a worker runs.
 
     Each project is a combination of the strategies and a seed. A fifth of the texts is held out of it; accuracy is
     measured on those. After an interruption the same command goes on from the finished projects.
@@ -111,7 +114,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - its options
     else:
         header, lines = table(found, target)
         print_table(header, lines)
-        say(f"accuracy in % at so many labels, mean ± standard deviation over seeds; all: {same(found)}")
+        say("columns with a number: accuracy in % after that many labels, mean ± standard deviation over seeds")
+        say(f"in all rows: {same(found)}")
         say(f"the report: {report}")
     if failed := [one for one in played if one.error]:
         names = (f"{', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}: {one.error}" for one in failed)

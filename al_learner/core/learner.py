@@ -26,7 +26,7 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     Parameters
     ----------
     classifier : str or Classifier, default="logreg"
-        A plug-in's name, or a strategy; parameters of either are reached as ``classifier__C``.
+        The name of a plug-in, or a `Classifier`. Its parameters are available as ``classifier__C``.
     vectorizer : str or Vectorizer, default="count"
 
     Attributes
@@ -36,7 +36,7 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     transformer_ : transformer
         The fitted vectorizer: ``transform(texts)`` returns float32 CSR.
     pipeline_ : sklearn.pipeline.Pipeline
-        From features to labels: selects the columns that occur, then applies the classifier's estimator.
+        From features to labels: it drops the columns that are zero in all training texts, then predicts.
     choice_ : Choice
         Which candidate was trained and why, if the classifier is a model selector, as ``auto`` is.
 
@@ -75,7 +75,7 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         if labels.shape != (len(texts),):
             raise DataError(f"{len(texts)} texts need as many labels, not an array of shape {labels.shape}")
         if missing := [at for at, label in enumerate(np.asarray(y, object)) if _is_missing(label)]:
-            raise DataError(f"label {missing[0]} is missing")
+            raise DataError(f"the label of text {missing[0]} is missing (None or NaN)")
         classifier = cast(Classifier, self._resolved("classifier"))
         self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
         X = transform(self.transformer_, texts)
@@ -137,7 +137,7 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     Raises
     ------
     DataError
-        One is not a str; names its position.
+        A text is not a str. The message gives its position.
     """
     if isinstance(texts, str):
         raise DataError("a list of texts is needed, not a single text; write [text]")

@@ -116,7 +116,7 @@ def test_init_over_votes_asks_for_an_option_that_discards_them(cli: Cli, project
     refused = cli("init", "--force", "--database", project)
 
     assert refused.returncode == EXIT_NOTHING_TO_DO
-    assert "there are votes on 12 texts" in refused.stdout
+    assert "12 texts have votes" in refused.stdout
     assert cli("init", "--force", "--discard-votes", "--database", project).returncode == 0
 
 

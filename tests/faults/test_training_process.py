@@ -59,7 +59,7 @@ def test_a_training_process_killed_while_it_fits_costs_that_run_alone(stage):
         worker.wait_for("run.failed")
         recover(stage, worker)
 
-    assert "was killed by SIGKILL, perhaps for want of memory" in errors(stage)[0]
+    assert "was killed by SIGKILL, perhaps because the memory was used up" in errors(stage)[0]
     assert stage.runs()[:2] == [("update", "failed"), ("update", "succeeded")]
 
 

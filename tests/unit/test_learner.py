@@ -155,11 +155,11 @@ def test_what_was_given_is_stored_as_it_is_and_resolved_only_in_fit():
         pytest.param(TEXTS, ["+"] * 8, r"two different labels.*only.*\+", id="one class"),
         pytest.param([], [], "no text", id="nothing"),
         pytest.param(["", "!"], ["+", "-"], "no text has a word", id="no word"),
-        pytest.param(TEXTS, ["+", None, *LABELS[2:]], "label 1", id="a missing label"),
-        pytest.param(TEXTS, ["+", float("nan"), *LABELS[2:]], "label 1", id="nan among names"),
-        pytest.param(TEXTS, [1.0, float("nan")] * 4, "label 1", id="nan among numbers"),
-        pytest.param(TEXTS, pd.Series(["+", None, *LABELS[2:]]), "label 1", id="a missing label of pandas"),
-        pytest.param(TEXTS, pd.Series(["+", pd.NA, *LABELS[2:]], dtype="string"), "label 1", id="NA of pandas"),
+        pytest.param(TEXTS, ["+", None, *LABELS[2:]], "label of text 1", id="a missing label"),
+        pytest.param(TEXTS, ["+", float("nan"), *LABELS[2:]], "label of text 1", id="nan among names"),
+        pytest.param(TEXTS, [1.0, float("nan")] * 4, "label of text 1", id="nan among numbers"),
+        pytest.param(TEXTS, pd.Series(["+", None, *LABELS[2:]]), "label of text 1", id="a missing label of pandas"),
+        pytest.param(TEXTS, pd.Series(["+", pd.NA, *LABELS[2:]], dtype="string"), "label of text 1", id="NA of pandas"),
     ],
 )
 def test_data_that_cannot_be_learnt_from_is_refused_with_the_place_and_the_reason(texts, labels, says):

@@ -59,14 +59,14 @@ def without_password(url: str) -> str:
 
 
 class ArgumentNames(PydanticBaseSettingsSource):
-    """Passes the names of the values that were given as arguments to the validator."""
+    """Tells the validator which settings were given as arguments."""
 
     def __init__(self, settings_cls: type[BaseSettings], arguments: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
         self._arguments = arguments
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic gives them
-        """Return nothing, for no field is read one by one."""
+        """Return no value: `__call__` supplies all of them together."""
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def origins(
             found[name] = f"environment {variable(name)}"
         else:
             found[name] = str(path)
-    for kind in INTERFACES:  # parameters from the file's table of the chosen name
+    for kind in INTERFACES:  # parameters may come from the file's table of that strategy, such as [classifiers.logreg]
         chosen = getattr(settings, kind)
         named = isinstance(chosen, str) and chosen in getattr(settings, f"{kind}s")
         if found[f"{kind}_params"] == "default" and named:

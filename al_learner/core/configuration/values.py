@@ -30,7 +30,7 @@ def _port(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("tcp://"):
         raise ValueError(
             "Kubernetes sets this variable for a service named 'redis'; rename the service, set "
-            "enableServiceLinks: false in the pod, or set REDIS_URL instead and REDIS_PORT to nothing"
+            "enableServiceLinks: false in the pod, or set REDIS_URL instead, and leave REDIS_PORT empty"
         )
     return value
 

@@ -189,8 +189,8 @@ def _find(
             found[field] = column
         elif field in named or field not in OPTIONAL:
             raise DataError(
-                f"{path}: no column {' or '.join(map(repr, candidates))} for the {field}, among "
-                f"{', '.join(map(repr, row))}; name it with --column {field}=NAME"
+                f"{path}: no column for the {field}: expected {' or '.join(map(repr, candidates))}, found "
+                f"{', '.join(map(repr, row))}; say which one it is with --column {field}=NAME"
             )
         else:
             found[field] = None

@@ -20,19 +20,20 @@ class AggregatedLabels:
     Attributes
     ----------
     text_ids : ndarray of shape (n_labelled,), int64
-        Every text with a label, in order: aggregated now, or stored before.
+        Every text with a label, ascending. The label was aggregated now, or stored earlier.
     codes : ndarray of shape (n_labelled,), intp
         Their labels, as positions in `label_names`.
     label_names : tuple of str
         The different labels, sorted.
     is_new : ndarray of shape (n_labelled,), bool
-        The new samples: countable texts that the last classifier was not trained on, or with another label.
+        True for new samples: texts with enough votes that the last classifier was not trained on, or was trained on
+        with another label.
     any_taught : bool
         Whether a classifier was trained on one of the labels.
     n_votes, n_countable : int
         Votes that count, and texts with enough of them.
     too_long : tuple of str
-        Labels of entries that do not count, because `major_label` cannot hold them.
+        Labels that are longer than `major_label` can hold. Votes for them do not count.
     """
 
     text_ids: NDArray[np.int64]
@@ -69,7 +70,7 @@ def aggregate(counted: Counted, aggregator: LabelAggregator) -> AggregatedLabels
     """
     majors = winners(aggregator, counted.votes)
     names = np.array(counted.votes.label_names, object)
-    won, won_codes = np.unique(majors, return_inverse=True)  # an aggregator may leave labels without a text
+    won, won_codes = np.unique(majors, return_inverse=True)  # some labels may win no text
     label_names = sorted({*names[won].tolist(), *counted.kept_labels.tolist()})
     position = {name: number for number, name in enumerate(label_names)}
     codes = [

@@ -1,4 +1,4 @@
-"""Builds the job of a training from the project state: texts, labels, vectorizer, and where to start."""
+"""Builds a training job from the project state: texts, labels, vectorizer, and the classifier for a warm start."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class JobBuilder:
         return self._job(kind, state, everything, trained(classifier), vectorizer, countvec, last)
 
     def of(self, run: Run, state: ProjectState) -> Job:
-        """Return the job of the newest run, with its own strategies, whatever is configured now.
+        """Build the job of the newest run again, with its own strategies, to score it or to compare candidates.
 
-        Texts that have become new samples since are left out.
+        Texts that became new samples after it are left out.
         """
         classifier, vectorizer = trained(run.strategies["classifier"]), Spec(**run.strategies["vectorizer"])
         countvec = self._models.recorded_countvec(run)

@@ -19,7 +19,7 @@ class Result:
 
     def __str__(self) -> str:
         if self.run is None:
-            return f"{self.kind}: nothing to do ({self.reason})"
+            return f"{self.kind}: not done ({self.reason})"
         run, metrics = self.run, self.run.metrics or {}
         if self.kind == "promote":
             return (

@@ -82,8 +82,8 @@ class Lifecycle:
             if voted and (force or may_update(state.facts)[0]) and not discard_votes:
                 return Result(
                     "init",
-                    f"there are votes on {voted:,} texts, which a first classifier does not use; "
-                    "`al-learner train` trains on them, --discard-votes ignores them",
+                    f"{voted:,} texts have votes, and a first classifier does not use votes. "
+                    "`al-learner train` trains on the votes; --discard-votes trains without them, and they stay stored",
                 )
             due, reason = may_init(state.facts)
             if not due:

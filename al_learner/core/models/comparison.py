@@ -86,11 +86,11 @@ class Comparison:
         if self.p_value < SIGNIFICANT:
             verdict = f"classifier {better} is significantly better"
         elif first == second:
-            verdict = "there is no difference"
+            verdict = "these texts show no difference"
         else:
             verdict = f"classifier {better} did better, but the difference is not significant"
         return (
-            f"measured on {describe_size(self.size, self.basis)} that both have predicted\n"
+            f"measured on {describe_size(self.size, self.basis)} that both classifiers have predicted\n"
             f"classifier {self.a}: {first:.1%} right; right where {self.b} is wrong: {self.only_a_right:,}\n"
             f"classifier {self.b}: {second:.1%} right; right where {self.a} is wrong: {self.only_b_right:,}\n"
             f"exact McNemar test: p = {self.p_value:.3g}; {verdict}"

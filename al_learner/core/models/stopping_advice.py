@@ -67,7 +67,7 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
     need for user-adjustable stopping. CoNLL. https://aclanthology.org/W09-1107
     """
     if len(scored) <= BATCHES:
-        return StoppingAdvice(f"not enough data: {len(scored)} scored batches; {BATCHES + 1} are needed")
+        return StoppingAdvice(f"not enough data: {len(scored)} scored trainings; {BATCHES + 1} are needed")
     try:
         gain = compare(*scored[BATCHES], *scored[0], truth)
         samples = [predictions(*of, part="sample") for of in scored[: KAPPAS + 1]]
@@ -83,15 +83,17 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
 def _words(gain: Comparison, kappa: float, sample_size: int) -> str:
     points, low, high = (100 * part for part in gain.gain)
     told = (
-        f"the last {BATCHES} batches changed accuracy by {points:+.1f} points (95%: {low:+.1f} to {high:+.1f}), "
-        f"measured on {describe_size(gain.size, gain.basis)}; the predictions of successive classifiers on "
-        f"{sample_size:,} fixed texts agree with kappa {kappa:.3f}"
+        f"the last {BATCHES} trainings changed accuracy by {points:+.1f} points (95%: {low:+.1f} to {high:+.1f}), "
+        f"measured on the {describe_size(gain.size, gain.basis)} that both have predicted; the predictions of "
+        f"successive classifiers on {sample_size:,} fixed texts agree with kappa {kappa:.3f}"
     )
     if kappa < STABLE:
-        return f"{told}. Predictions still change, so more votes will probably change the classifier. You decide."
-    if low > 0:
-        return f"{told}. Predictions are stable, but accuracy still grew: more votes may help. You decide."
-    return f"{told}. Predictions are stable: more votes of this kind will probably change little. You decide."
+        advice = "Predictions still change, so more votes will probably change the classifier"
+    elif low > 0:
+        advice = "Predictions are stable, but accuracy still grew: more votes may help"
+    else:
+        advice = "Predictions are stable: more votes of this kind will probably change little"
+    return f"{told}. {advice}. You decide whether to stop."
 
 
 def _kappa(new: Mapping[int, str], old: Mapping[int, str]) -> float:

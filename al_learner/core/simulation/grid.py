@@ -38,7 +38,7 @@ class Trial:
         return {kind: getattr(self, kind) for kind in INTERFACES}
 
     def names(self) -> dict[str, str]:
-        """Return what distinguishes its curve from others, as it is written: the strategies and the query."""
+        """Return the strategies and the query strategy as text. Together they identify the learning curve."""
         return {**{kind: str(spec) for kind, spec in self.strategies().items()}, "query": self.plan.query}
 
 
@@ -71,17 +71,18 @@ class Grid:
     classifiers, vectorizers, init_samplers, aggregators : str, Strategy, or a list of them
         ``NAME`` or ``NAME(parameter=value)``, in one text separated by commas. By default those of the settings.
     query : str or list of str
-        ``least-confidence``, which the API does, ``margin`` or ``random``.
+        How the next texts to vote on are picked: ``least-confidence``, as the API does, ``margin`` or ``random``.
     batch_size : int
         Texts voted on in a round; each round trains.
     rounds : int, optional
-        By default up to 1,000 labels, or as many texts as there are to vote on.
+        By default enough for 1,000 labels, or for all texts if there are fewer.
     seeds : int
         Repetitions, each with its own random texts and votes.
     annotators, votes : int
         How many there are, and how many of them vote on each text; by default all.
     noise : str
-        ``uniform:RATE``: all annotators err at that rate; ``careless:RATE``: one does, the others never.
+        ``uniform:RATE``: all annotators err at that rate. ``careless:RATE``: one annotator errs at that rate, the
+        others never.
     max_texts : int, optional
         Use so many random texts of the corpus.
     """

@@ -1,7 +1,7 @@
 """The tables, for SQLAlchemy Core: LabelForward's, and al_runs and al_workers, which are ours.
 
 LabelForward's tables belong to its services; their names and types are fixed. al_learner creates them only when it
-loads data into an empty database, and never changes them. Arrays are JSON on SQLite, which has none.
+loads data into an empty database, and never changes their columns. SQLite has no arrays, so it stores JSON.
 """
 
 from __future__ import annotations
@@ -54,11 +54,13 @@ text_data = sa.Table(
     sa.Column("selected", sa.Boolean, nullable=False),  # theirs; not read here
     sa.Column(
         "taught", sa.Boolean, nullable=False
-    ),  # whether the last classifier was trained on this major_label; ours
+    ),  # whether the last classifier was trained on this major_label; written here
     sa.Column("labels", TextArray),  # the votes, in voting order; the API appends
     sa.Column("users", TextArray),  # who gave labels[i]; the API appends
-    sa.Column("major_label", sa.String(MAX_LABEL_LENGTH)),  # the aggregated label; ours
-    sa.Column("uncertainty", sa.Float),  # the predictor's top probability
+    sa.Column("major_label", sa.String(MAX_LABEL_LENGTH)),  # the aggregated label; written here
+    sa.Column(
+        "uncertainty", sa.Float
+    ),  # the highest class probability of the predictor: despite its name, a high number means certain
     sa.Column("predicted_label", sa.Text),  # the predictor's
 )
 
@@ -91,7 +93,9 @@ countvecs = sa.Table(
     "countvecs",
     labelforward,
     sa.Column("countvec_id", sa.Integer, primary_key=True),
-    sa.Column("countvec", sa.LargeBinary, nullable=False),  # a pickled vectorizer; all read the newest
+    sa.Column(
+        "countvec", sa.LargeBinary, nullable=False
+    ),  # a pickled vectorizer; every service reads the newest, also for older classifiers
 )
 
 al_workers = sa.Table(
@@ -99,7 +103,9 @@ al_workers = sa.Table(
     ours,
     sa.Column("worker_id", sa.Integer, primary_key=True),
     sa.Column("owner", sa.Text, nullable=False),  # host:pid
-    sa.Column("started", Timestamp, nullable=False),  # by the database's clock; the latest wins
+    sa.Column(
+        "started", Timestamp, nullable=False
+    ),  # by the database's clock; of workers with different settings the latest works
     sa.Column("settings", Json, nullable=False),  # those that decide what is trained
 )
 
@@ -126,7 +132,7 @@ al_runs = sa.Table(
     sa.Column("clf_sha256", sa.Text),  # digests of the stored model
     sa.Column("countvec_sha256", sa.Text),
     sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
-    sa.Column("seconds", sa.Float),  # from the run's start to its second commit; NULL: promoted
+    sa.Column("seconds", sa.Float),  # from the start until the classifier was committed; NULL for a promotion
     sa.Column("metrics", Json),  # the score; NULL until scored
     sa.Column("choice", Json),  # which candidate the next run trains, and why; NULL: no choice was made
 )

@@ -49,7 +49,7 @@ def check_row_without_known_words(strategy: Classifier) -> None:
 
 
 def check_training_data_is_not_changed(strategy: Classifier) -> None:
-    """The core keeps features between runs."""
+    """`fit` changes neither X nor y: al_learner uses the same arrays in the next run."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     kept_X, kept_y = X.copy(), y.copy()
     strategy.fit(X, y)
@@ -61,7 +61,7 @@ def check_labels_are_not_mixed_up(strategy: Classifier) -> None:
     """A column of predict_proba belongs to the label at its place in classes_.
 
     Each label has its own words. So a classifier that mixes the labels up is nearly always wrong. A classifier that has
-    learned nothing is right once in four times.
+    learned nothing is right once in four times; that is no reason to fail here, so the limit is one in eight.
     """
     X, y = rows(FOUR_LABELS, each=20, noise=5)
     share = float((_fitted(strategy, X, y).predict(X) == y).mean())
@@ -76,7 +76,7 @@ def check_same_seed_same_classifier(strategy: Classifier) -> None:
 
 
 def check_stored_classifier_is_the_same(strategy: Classifier) -> None:
-    """A program that has only the required packages predicts the same."""
+    """Stored and read where only the packages in `requires` are installed, the classifier predicts the same."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     fitted = _fitted(strategy, X, y)
     read = as_read(fitted, strategy)
@@ -116,9 +116,9 @@ CHECKS = (
 
 
 def rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, Labels]:
-    """Return `each` rows for each label. A label has two words of its own; `noise` words mean nothing; all words occur.
+    """Return `each` rows for each label. Two words occur only with that label; `noise` is the number of other words.
 
-    The labels come in descending order, so a classifier that numbers them as they appear is wrong for each of them.
+    The labels come in descending order, so a classifier that does not sort its classes confuses them.
     """
     from scipy.sparse import csr_matrix  # heavy
 

@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Signals that the process ignores: a Ctrl-C on a terminal reaches parent and child."""
+"""The child process ignores these signals and leaves them to its parent. A Ctrl-C on a terminal reaches both."""
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: the signal that comes when the parent ends."""
+"""The option of Linux's prctl that sets which signal a process gets when its parent ends."""
 
 
 class ChildProcess:
@@ -44,11 +44,11 @@ class ChildProcess:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(serve, theirs, *arguments), name=name, daemon=True)
-        resource_tracker.ensure_running()  # its start unblocks signals, so it must run before they are blocked
+        resource_tracker.ensure_running()  # starting it unblocks signals, so start it before they are blocked
         with _postponed(PARENTS_SIGNALS):
             allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
             try:
-                self._process.start()  # it inherits the blocked signals, until it ignores them
+                self._process.start()  # the child inherits the blocked signals; later it ignores them
                 atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
                 theirs.close()
             finally:
@@ -86,12 +86,12 @@ def how_it_ended(exitcode: int | None) -> str:
     """Return in words how a process ended unexpectedly."""
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
-        return f"was killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")
+        return f"was killed by {name}" + (", perhaps because the memory was used up" if name == "SIGKILL" else "")
     return f"ended by itself, with exit code {exitcode}"
 
 
 def limit_memory(mib: int) -> None:
-    """Limit the data of this process. Call it after the imports: they fail under a limit."""
+    """Limit the memory of this process (RLIMIT_DATA). Call it after the imports, which need more for a moment."""
     resource.setrlimit(resource.RLIMIT_DATA, (mib * 2**20, resource.RLIM_INFINITY))
 
 
@@ -125,7 +125,7 @@ def _run(serve: Callable[..., object], pipe: Connection[Any, Any], *arguments: A
     if sys.platform == "linux":  # works also while C code lets no other thread run
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # OpenMP's threads spin while they wait. That takes ten times as long when another process keeps a core busy.
+    # OpenMP's threads spin while they wait. Then a training takes ten times as long beside a busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     serve(pipe, *arguments)
 

@@ -26,7 +26,7 @@ def pick(tables: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels
     DataError
         Every text is blank.
     PluginError
-        The init sampler raised, or returned something else.
+        The init sampler raised an exception, or returned something invalid.
     """
     sampler = cast(InitSampler, cold_start.init_sampler.make("init_sampler"))
     texts = tables.non_empty_texts()

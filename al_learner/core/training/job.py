@@ -37,7 +37,7 @@ class Job:
     countvec : tuple of int and str, or None
         countvec_id and SHA-256 of the stored vectorizer to use; None: fit a new one.
     packages : tuple of str
-        Distributions that the readers of the result have.
+        Python packages that are installed where the classifier is loaded, such as in the predictor.
     max_artifact_mib : int
         Largest size of a pickled classifier or vectorizer, in MiB.
     last : tuple of int and str, or None
@@ -64,7 +64,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Score:
-    """How good the hold-out model is on the hold-out set; `precision` is None when nothing could be measured."""
+    """The score of a run: how good its hold-out model is on the hold-out set; see the glossary.
+
+    `precision` is None if nothing could be measured.
+    """
 
     precision: float | None
     metrics: Mapping[str, Any]

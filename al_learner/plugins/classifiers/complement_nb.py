@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ComplementNb(Classifier):
-    """Complement naive Bayes: the fastest, and often the best with fewer than some 200 labels.
+    """Complement naive Bayes: the fastest, and often the best below about 200 labelled texts.
 
     References
     ----------

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LightGbm(Classifier):
-    """Gradient-boosted trees: often the most accurate from some hundred labels on.
+    """Gradient-boosted trees: often the most accurate from several hundred labelled texts on.
 
     LightGBM's own defaults stay at chance below some 200 labels, because a leaf needs 20 texts; small leaves alone
     diverge. Leaves of one text with an L2 penalty on their values do neither.

@@ -10,7 +10,7 @@ from al_learner.core.interfaces import Codes, InitSampler
 
 
 class Balanced(InitSampler):
-    """Random texts; all labels equally often, in random order, so that as many classes as possible occur."""
+    """Random texts. Each gets a random label, and all labels are used equally often."""
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator

@@ -18,9 +18,10 @@ MAX_CHARACTERS = 10_000
 
 
 class KMeans(InitSampler):
-    """Texts that differ: one cluster for each text, and the text nearest to its centre; labels as `balanced`.
+    """Texts that differ: as many clusters as texts are needed, and the text nearest to each centre.
 
-    TF-IDF is reduced by a truncated SVD and normalized. Then mini-batch k-means clusters the rows.
+    TF-IDF is reduced by a truncated SVD and normalized. Then mini-batch k-means clusters the rows. The labels are
+    given as by the init sampler `balanced`.
 
     References
     ----------

@@ -11,7 +11,7 @@ from al_learner.core.interfaces import NgramRange, Transformer, Vectorizer
 
 
 class Hashing(Vectorizer):
-    """Word counts in columns that a hash selects. There is no vocabulary, so the corpus is not read."""
+    """Word counts. A hash of the word selects its column, so there is no vocabulary and the corpus is not read."""
 
     n_features: int = Field(default=2**18, ge=2, le=2**24, description="Number of columns.")
     lowercase: bool = Field(default=True, description="Ignore upper case.")

@@ -98,8 +98,8 @@ def test_a_cold_start_over_votes_is_refused_unless_they_are_discarded(trained, o
 
     assert refused.run is None
     assert refused.reason == (
-        "there are votes on 200 texts, which a first classifier does not use; "
-        "`al-learner train` trains on them, --discard-votes ignores them"
+        "200 texts have votes, and a first classifier does not use votes. "
+        "`al-learner train` trains on the votes; --discard-votes trains without them, and they stay stored"
     )
     assert len(runs(trained)) == 2
     assert project.init(force=True, discard_votes=True).run.kind == "init"

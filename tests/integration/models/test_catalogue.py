@@ -114,7 +114,7 @@ def test_labels_that_are_not_trained_on_are_not_compared(trained, database, open
 
 @ON_BOTH
 def test_status_tells_the_score_and_what_the_last_batches_gained(trained, database):
-    assert trained.status().stopping_advice.words == "not enough data: 3 scored batches; 6 are needed"
+    assert trained.status().stopping_advice.words == "not enough data: 3 scored trainings; 6 are needed"
     for _ in range(3):
         trained.update(force=True)
 
@@ -157,7 +157,7 @@ def test_a_copy_of_a_former_model_becomes_the_newest(trained, database):
 def test_the_newest_need_not_be_promoted(trained, database):
     before = database.content()
 
-    assert str(trained.promote(3)) == "promote: nothing to do (classifier 3 is the newest already)"
+    assert str(trained.promote(3)) == "promote: not done (classifier 3 is the newest already)"
     assert database.content() == before
 
 

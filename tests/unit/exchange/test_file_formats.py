@@ -153,7 +153,12 @@ def test_rows_are_read_only_as_they_are_asked_for():
         pytest.param("a.csv", "text\na\n\nb,c\n", "line 4: 1 columns", id="a field too many"),
         pytest.param("a.csv", 'text,label\n"x\ny",b\nc\n', "line 4: 2 columns", id="a field too few"),
         pytest.param("a.csv", 'text\nok\n"never closed', "line 3: ", id="an open quote"),
-        pytest.param("a.csv", "Text,label\na,b\n", "no column 'text' or 'data'.*'Text', 'label'", id="no column"),
+        pytest.param(
+            "a.csv",
+            "Text,label\na,b\n",
+            "no column for the text: expected 'text' or 'data'.*found 'Text', 'label'",
+            id="no column",
+        ),
         pytest.param("a.csv", b"text\nok\nna\xefve\n", "line 3: not UTF-8", id="another encoding"),
         pytest.param("a.csv", "text\na\0b\n", "line 2: .*NUL", id="a NUL byte"),
         pytest.param("a.jsonl", '{"text": "ok"}\n{"text": }\n', "line 2: not JSON", id="a broken line"),
@@ -220,7 +225,9 @@ def test_a_label_as_long_as_major_label_is_taken():
     assert list(check([{"label": "x" * 50}], max_label_length=50)) == [{"label": "x" * 50}]
 
 
-@pytest.mark.parametrize(("columns", "says"), [({"label": "x"}, "label.*allowed: text"), ({"text": "x"}, "column 'x'")])
+@pytest.mark.parametrize(
+    ("columns", "says"), [({"label": "x"}, "label.*allowed: text"), ({"text": "x"}, "expected 'x'")]
+)
 def test_a_column_for_an_unknown_field_or_that_is_not_there_is_refused(columns, says):
     path = written("rows.csv", "text\na\n")
 

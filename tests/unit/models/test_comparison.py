@@ -84,7 +84,7 @@ def test_the_interval_of_a_gain_covers_it_in_nineteen_of_twenty_samples():
         (1, 20, "p = 2.1e-05; classifier 8 is significantly better"),
         (20, 1, "classifier 7 is significantly better"),
         (4, 5, "classifier 8 did better, but the difference is not significant"),
-        (5, 5, "p = 1; there is no difference"),
+        (5, 5, "p = 1; these texts show no difference"),
     ],
 )
 def test_a_comparison_ends_with_a_sentence(only_a, only_b, verdict):

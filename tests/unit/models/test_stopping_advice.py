@@ -22,7 +22,7 @@ def scored(clf_id, n_right, n_changed=0, sample=100):
 def test_a_few_batches_are_too_little_to_tell(n):
     advice = advise([scored(number, 50) for number in range(n)], TRUTH)
 
-    assert advice.words == f"not enough data: {n} scored batches; 6 are needed"
+    assert advice.words == f"not enough data: {n} scored trainings; 6 are needed"
     assert (advice.gain, advice.kappa) == (None, None)
 
 
@@ -31,11 +31,11 @@ def test_nothing_gained_and_nothing_changed_advises_that_more_changes_little():
 
     assert (advice.gain, advice.kappa, advice.size, advice.sample_size) == (0, 1, 100, 100)
     assert (
-        "the last 5 batches changed accuracy by +0.0 points (95%: -1.9 to +1.9), measured on 100 texts with votes"
+        "the last 5 trainings changed accuracy by +0.0 points (95%: -1.9 to +1.9), measured on the 100 texts with votes"
         in advice.words
     )
     assert "on 100 fixed texts agree with kappa 1.000. " in advice.words
-    assert advice.words.endswith("more votes of this kind will probably change little. You decide.")
+    assert advice.words.endswith("more votes of this kind will probably change little. You decide whether to stop.")
 
 
 def test_predictions_that_still_change_advise_to_go_on():
@@ -44,7 +44,7 @@ def test_predictions_that_still_change_advise_to_go_on():
     labels = [np.array(scored(0, 0, n_changed)[1]["sample"]["labels"]) for n_changed in (0, 20)]
     assert advice.kappa == pytest.approx(cohen_kappa_score(*labels))
     assert advice.words.endswith(
-        "Predictions still change, so more votes will probably change the classifier. You decide."
+        "Predictions still change, so more votes will probably change the classifier. You decide whether to stop."
     )
 
 
@@ -52,7 +52,7 @@ def test_accuracy_that_grew_under_stable_predictions_is_said():
     advice = advise([scored(number, 80 if number == 0 else 50) for number in range(9)], TRUTH)
 
     assert advice.gain == pytest.approx(0.3)
-    assert "but accuracy still grew: more votes may help. You decide." in advice.words
+    assert "but accuracy still grew: more votes may help. You decide whether to stop." in advice.words
 
 
 def test_the_gain_is_over_five_batches_and_the_agreement_over_three():

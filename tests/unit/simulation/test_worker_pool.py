@@ -66,7 +66,7 @@ def test_one_project_that_fails_or_dies_does_not_stop_the_others(tmp_path):
     broken, dead, fine = played
     assert broken.error is not None
     assert "boom" in broken.error
-    assert dead.error == "its process was killed by SIGKILL, perhaps for want of memory"
+    assert dead.error == "its process was killed by SIGKILL, perhaps because the memory was used up"
     assert fine.error is None
     assert [r.labels for r in fine.rounds] == [0, 6, 12]
     assert (told[0], told[-1]) == ((0, 0), (3, 3))

@@ -48,7 +48,7 @@ def test_whoever_waits_for_an_answer_is_woken_by_its_end(process):
     process.pipe.recv()
     psutil.Process(process.pid).kill()
     assert process.answers_within(30)
-    assert how_it_ended(process.join()) == "was killed by SIGKILL, perhaps for want of memory"
+    assert how_it_ended(process.join()) == "was killed by SIGKILL, perhaps because the memory was used up"
 
 
 def test_an_exit_code_is_told():

@@ -39,7 +39,7 @@ class BernoulliNb(Classifier):
 
 
 class Diverse(InitSampler):
-    """Texts with few words in common: it picks from a random pool, each time the text that is least similar so far.
+    """Texts with few words in common: each is the text of a random pool that is least similar to the earlier ones.
 
     References
     ----------
