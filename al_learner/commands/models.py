@@ -45,7 +45,7 @@ def models_list(database: Database = None, as_json: Json = False) -> None:
         found = project.models()
     if as_json:
         return print_json([_plain(model, run) for model, run in found])
-    columns = ("id", "stored", "precision", "measured on", "strategy", "texts", "classes", "size", "note")
+    columns = ("id", "stored", "accuracy", "measured on", "strategy", "texts", "classes", "size", "note")
     return print_table(columns, [_row(model, run) for model, run in found])
 
 
