@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
     )
     reannounce_s: float = Field(
-        default=120, gt=0, description="Seconds that the app stays locked before the classifier is announced again."
+        default=120, gt=0, description="Seconds until an announcement is repeated: not received, or the app is locked."
     )
     http_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
