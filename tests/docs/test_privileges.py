@@ -83,6 +83,7 @@ def test_the_redis_user_may_listen_and_announce(redis: Redis) -> None:
             password = rule.split(">")[1].split()[0]
             channels = Channels(Settings(redis_url=f"redis://{ROLE}:{password}@127.0.0.1:{redis.port}"))
             with ear(admin):
+                assert channels.has_predictor()
                 assert channels.announce() == 1
             assert not channels.is_available()  # it may ask
             heard: list[str] = []

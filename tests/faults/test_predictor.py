@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 WRITE_S = 1.0
 
 
@@ -56,3 +58,20 @@ def test_a_run_waits_while_the_predictor_writes_and_neither_notices(stage):
         stage.predictor.wait_for("wrote", count=4)  # each write meets votes, and the run that they make due
         stage.voters.stop()
         stage.assert_well()
+
+
+def test_texts_that_were_appended_while_the_predictor_was_away_are_scored_when_it_is_back(stage):
+    with stage.worker(AL_LEARNER_REANNOUNCE_S=3600) as worker, stage.redis.client() as client:
+        worker.wait_for("run.scored")
+        stage.predictor.wait_for("wrote", clf_id=1)
+        stage.predictor.kill()
+        wait_until(lambda: client.pubsub_numsub("predictor") == [("predictor", 0)], "Redis to notice it")
+        stage.query(
+            "INSERT INTO text_data (text_data, labeled, selected, taught) VALUES ('one more', false, false, false)"
+        )
+        stage.voters.publish("init")
+        worker.wait_for("announcement.not_received")
+        stage.predictor.start()
+        stage.predictor.wait_for("wrote", count=2)
+
+    assert stage.query("SELECT count(*) FROM text_data WHERE uncertainty IS NULL") == [(0,)]

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         "MiB from PostgreSQL.",
     )
     reannounce_s: float = Field(
-        default=120, gt=0, description="Seconds that the app stays locked before the classifier is announced again."
+        default=120, gt=0, description="Seconds until an announcement is repeated: not received, or the app is locked."
     )
     http_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."

@@ -135,7 +135,7 @@ class StateReader:
             can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
             lacks_votes=self._lacks_votes(aggregated, newest_clf),
             announcement_pending=may_announce
-            and self._announcements.is_pending(newest, asked_for=init_received and newest_clf > 0),
+            and self._announcements.is_due(newest, requested=init_received and newest_clf > 0),
             is_unscored=newest is not None and newest.metrics is None,
             is_choice_due=is_choice_due,
             holds=self._gate.holds,

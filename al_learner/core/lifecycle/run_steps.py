@@ -53,6 +53,8 @@ class Lifecycle:
         """Do the most urgent step that is due. A training is announced at once; its other steps are due later."""
         with hold_run_lock(self._database) as lock:
             state = self._reader.read(init_received=init_received, may_announce=may_announce)
+            if init_received and state.facts.has_classifier:
+                self._announcements.request()  # texts may have been appended that nobody has scored
             match state.due:
                 case "update" | "init" as kind:
                     run, job = self._train(kind, state, lock)

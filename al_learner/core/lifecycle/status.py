@@ -128,7 +128,7 @@ def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed
         runs=storage.runs.by_status(),
         last_run_s=newest.seconds if newest else None,
         last_success=finished,
-        unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_pending(newest) else 0.0,
+        unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_unreceived(newest) else 0.0,
         is_subscribed=is_subscribed,
         rows_locked_s=0.0 if waiting_since is None else time.monotonic() - waiting_since,
     )

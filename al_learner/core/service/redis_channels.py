@@ -70,6 +70,11 @@ class Channels:
         with _translated():
             return int(self._client.publish(PREDICTOR, "update"))
 
+    def has_predictor(self) -> bool:
+        """Whether the channel of announcements has a subscriber now."""
+        with _translated():
+            return any(count for _, count in self._client.pubsub_numsub(PREDICTOR))
+
     def is_available(self) -> bool:
         """Whether the API hands out texts and stores votes."""
         with _translated():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -37,7 +38,9 @@ class InProcessTrainer:
         self._sample: tuple[int, Ids] | None = None
 
     def train(self, job: Job) -> Trained:
-        """Do a job. Raises AlLearnerError; nothing is written."""
+        """Do a job. Raises AlLearnerError; nothing is written. What the classifier warns of becomes notes."""
+        from sklearn.exceptions import ConvergenceWarning  # heavy
+
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
         countvec = self._vectorize_with(job)
@@ -45,7 +48,9 @@ class InProcessTrainer:
         classifier = cast(Classifier, job.classifier.make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         last, notes = self._last(job)
-        pipeline = fit_classifier(classifier, X, y, last=last)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            pipeline = fit_classifier(classifier, X, y, last=last)
         size = f"{pipeline[0].variances_.sum():,} features and {len(pipeline.classes_):,} classes"
         clf = _dumped(f"classifier {str(job.classifier)!r} with {size}", pipeline, classifier, job)
         digest = pickling.sha256(clf)
@@ -59,7 +64,7 @@ class InProcessTrainer:
             texts=X.shape[0],
             classes=len(pipeline.classes_),
             versions=pickling.versions({*classifier.requires, *vectorizer.requires}),
-            notes=notes,
+            notes=(*notes, *dict.fromkeys(str(warning.message) for warning in caught)),
         )
 
     def score(self, job: Job) -> Score:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,7 +22,12 @@ class LogReg(Classifier):
     class_weight: Literal["balanced"] | None = Field(
         default=None, description="balanced: weigh each class by the inverse of its frequency."
     )
-    tol: float = Field(default=3e-5, gt=0, description="Stop when every component of the mean gradient is smaller.")
+    tol: float = Field(
+        default=3e-5,
+        gt=0,
+        description="Stop when every component of the mean gradient is smaller. With a mean loss below 0.1 the limit "
+        "is smaller in proportion.",
+    )
     max_iter: int = Field(default=200, ge=1, description="Largest number of Newton steps.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
@@ -31,7 +37,8 @@ class LogReg(Classifier):
         return self._fit(X, y, start)
 
     def _fit(self, X: csr_matrix, y: Labels, start: LinearStart | None) -> Estimator:
-        from sklearn.linear_model import LogisticRegression  # heavy
+        from sklearn.exceptions import ConvergenceWarning  # heavy
+        from sklearn.linear_model import LogisticRegression
 
         classes, codes = np.unique(y, return_inverse=True)
         weights = np.ones(len(y), np.float32)
@@ -39,9 +46,16 @@ class LogReg(Classifier):
             weights = (len(y) / (len(classes) * np.bincount(codes))).astype(np.float32)[codes]
         model = LogisticRegression(C=self.C, class_weight=self.class_weight, tol=self.tol, max_iter=self.max_iter)
         model.classes_ = classes
-        model.coef_, model.intercept_, n_iter = fit_softmax(
+        model.coef_, model.intercept_, n_iter, has_converged = fit_softmax(
             X, codes, weights, penalty=1 / self.C, start=start, tol=self.tol, max_iter=self.max_iter
         )
+        if not has_converged:
+            warnings.warn(
+                f"logreg did not converge: after {n_iter} of {self.max_iter} Newton steps the gradient was above tol "
+                f"({self.tol:g}); raise tol or max_iter, or lower C ({self.C:g})",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         model.n_features_in_ = X.shape[1]
         model.n_iter_ = np.array([n_iter], np.int32)
         return model  # type: ignore[no-any-return]  # scikit-learn has no types

@@ -7,7 +7,10 @@ Algorithm
     1. Words that occur in one text alone are merged, one column a text (`_merge`): exact, and half of all columns.
     2. Every step solves the Newton equation roughly, by conjugate gradients that are preconditioned with the Hessian's
        diagonal: how often a word occurs spans orders of magnitude, and so does the curvature along its coefficients.
-    3. A step is shortened until the loss falls; the fit ends when no component of the mean gradient is above ``tol``.
+    3. A step is shortened until the loss falls. The fit has converged when no component of the mean gradient is above
+       ``tol``, times ``mean loss / SMALL_LOSS`` where the mean loss is small.
+    4. A start is not used if the loss is larger there than at zero. If the fit from a start does not converge, it is
+       done again from zero.
 
 Complexity
     A conjugate-gradient step costs two products of X with a dense matrix, 4 · nnz(X) · n_classes operations, and a
@@ -45,6 +48,13 @@ EXACTNESS = 0.8
 WORTH_A_THREAD = 100_000
 """Non-zeros of a sparse matrix from which it is worth while to multiply it on several threads."""
 
+SMALL_LOSS = 0.1
+"""Mean loss below which the limit of the gradient is smaller than ``tol``, in proportion to the loss.
+
+With a weak penalty the loss is small and flat, and its gradient is below any fixed limit far from the minimum. Then the
+result would depend on the start.
+"""
+
 NOISE = 1e-6
 """Relative error of the loss in single precision; a step that is better by less is accepted as well."""
 
@@ -58,7 +68,7 @@ def fit_softmax(
     start: LinearStart | None,
     tol: float,
     max_iter: int,
-) -> tuple[Floats, Floats, int]:
+) -> tuple[Floats, Floats, int, bool]:
     """Fit coefficients and intercepts.
 
     Parameters
@@ -72,16 +82,18 @@ def fit_softmax(
     start : LinearStart or None
         Where to begin; None: at zero.
     tol : float
-        Stop when no component of the mean gradient is larger.
+        The fit has converged when no component of the mean gradient is larger. Where the mean loss is below
+        SMALL_LOSS, the limit is as many times smaller.
     max_iter : int
-        Stop after as many Newton steps.
+        Stop after as many Newton steps. A fit that starts over may take as many again.
 
     Returns
     -------
     coef : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes, float32
     intercept : ndarray of shape (n_classes,) or (1,), float32
     n_iter : int
-        Newton steps.
+        Newton steps, without those of a fit that started over.
+    has_converged : bool
     """
     from joblib import cpu_count  # heavy
 
@@ -91,10 +103,12 @@ def fit_softmax(
     merge = _merge(X)
     with ThreadPoolExecutor(n_threads := cpu_count()) as pool:
         problem = _Softmax(X @ merge, codes, weights, n_classes, penalty, pool=pool, n_threads=n_threads)
-        W, n_iter = problem.solve(_columns(start, merge, n_classes), tol=tol, max_iter=max_iter)
+        W, n_iter, has_converged = problem.solve(_columns(start, merge, n_classes), tol=tol, max_iter=max_iter)
+        if start is not None and not has_converged:
+            W, n_iter, has_converged = problem.solve(None, tol=tol, max_iter=max_iter)
     if n_classes == 2:
         W = W[:, 1:] - W[:, :1]
-    return np.ascontiguousarray((merge @ W[:-1]).T), W[-1].copy(), n_iter
+    return np.ascontiguousarray((merge @ W[:-1]).T), W[-1].copy(), n_iter, has_converged
 
 
 def _merge(X: csr_matrix) -> csr_matrix:
@@ -175,19 +189,25 @@ class _Softmax:
         transposed.data **= 2
         self.squared = _Parts(transposed, pool, n_threads)
 
-    def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int]:
-        """Return coefficients of shape (n_features + 1, n_classes), and the number of steps."""
+    def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
+        """Return coefficients of shape (n_features + 1, n_classes), the number of steps, and if they converged."""
         W = np.zeros((len(self.penalty), self.n_classes), np.float32) if start is None else start
         work = [np.empty_like(W) for _ in range(4)]
+        n_rows = float(self.weights.sum())
         Z = self.X @ W
         loss, P = self._loss(Z, W)
-        for step in range(max_iter):
+        if start is not None and loss > n_rows * np.log(self.n_classes):  # what it is at zero
+            return self.solve(None, tol=tol, max_iter=max_iter)
+        for step in range(max_iter + 1):
             R = self.weights * P
-            R[self.rows, self.codes] -= self.weights[:, 0]
+            R[self.rows, self.codes] = 0
+            R[self.rows, self.codes] = -R.sum(axis=1)  # weight * (P - 1) would round to 0 where P is nearly 1
             gradient = self.transposed @ R
             gradient += self.penalty * W
-            if np.abs(gradient).max() <= tol * float(self.weights.sum()):
-                return W, step
+            if np.abs(gradient).max() <= tol * min(n_rows, loss / SMALL_LOSS):
+                return W, step, True
+            if step == max_iter:
+                break
             D, U = self._newton_step(P, gradient, work)
             slope = float(np.vdot(D, gradient))
             length = np.float32(1)
@@ -198,18 +218,21 @@ class _Softmax:
                     break
                 length /= 2
                 if length < NOISE:  # nothing is gained in this direction in single precision
-                    return W, step
+                    return W, step, False
             (W, Z), loss, P = tried, new_loss, new_P
-        return W, max_iter
+        return W, max_iter, False
 
     def _loss(self, Z: Floats, W: Floats) -> tuple[float, Floats]:
-        """Return the loss, and the probabilities."""
+        """Return the loss, and the probabilities. Both are precise where a loss is nearly 0."""
         P = Z - Z.max(axis=1, keepdims=True)
-        given = P[self.rows, self.codes][:, None]
+        given = P[self.rows, self.codes]
         np.exp(P, out=P)
-        total = P.sum(axis=1, keepdims=True)
-        P /= total
-        each = self.weights * (np.log(total) - given)
+        own = P[self.rows, self.codes]
+        P[self.rows, self.codes] = 0
+        others = P.sum(axis=1)
+        P[self.rows, self.codes] = own
+        P /= (own + others)[:, None]
+        each = self.weights[:, 0] * (np.log1p(others + (own - 1)) - given)
         return float(each.sum(dtype=np.float64)) + 0.5 * float(np.vdot(self.penalty * W, W)), P
 
     def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:

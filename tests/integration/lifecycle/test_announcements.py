@@ -57,9 +57,10 @@ def test_what_nobody_received_is_not_announced(project, voted, logged):
     assert len(logged.named("announcement.not_received")) == 1
 
 
-def test_it_is_announced_again_until_somebody_listens(project, voted, redis):
+def test_it_is_announced_again_as_soon_as_somebody_listens(project, voted, redis):
     project.update()
-    assert project.reconcile().due == "announce"
+    for _ in range(3):
+        assert project.reconcile().due is None  # the pause is not over
     assert announced(voted) == [False]
 
     with predictor(redis) as heard:
@@ -100,6 +101,118 @@ def test_an_init_with_a_classifier_present_is_answered_with_an_announcement(proj
     assert heard == ["update", "update"]
 
 
+def test_an_init_whose_announcement_nobody_received_is_answered_later(project, redis):
+    with predictor(redis) as heard:
+        project.update()
+        assert project.reconcile().due is None
+    project.reconcile(init_received=True)
+    newest = project.reconcile().newest
+    assert newest.announced is not None
+    assert project.is_announcement_pending(newest)
+
+    with predictor(redis) as again:
+        assert project.reconcile().due == "announce"
+        assert project.reconcile().due is None
+
+    assert (heard, again) == (["update"], ["update"])
+    assert not project.is_announcement_pending(newest)
+
+
+def test_an_init_whose_announcement_redis_refused_is_answered_later(voted, redis, open_project, logged):
+    with redis.client() as admin, predictor(redis) as heard:
+        rule = ["ACL", "SETUSER", "learner", "on", "nopass", "allkeys", "allchannels", "+@all"]
+        admin.execute_command(*rule)
+        try:
+            project = open_project(voted, batch_size=4, redis_url=f"redis://learner:any@127.0.0.1:{redis.port}")
+            project.update()
+            admin.execute_command(*rule, "-publish", "-pubsub")
+            project.reconcile(init_received=True)
+            project.reconcile()
+            assert len(logged.named("announcement.failed")) == 2  # PUBLISH, then PUBSUB NUMSUB
+            assert len(logged.named("announced")) == 1
+
+            admin.execute_command(*rule)
+            assert project.reconcile().due == "announce"
+            assert project.reconcile().due is None
+        finally:
+            admin.execute_command("ACL", "DELUSER", "learner")
+
+    assert heard == ["update", "update"]
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Iterator[list[float]]:
+    """The time that announcements see, in seconds."""
+    now = [1_000.0]
+    monkeypatch.setattr("al_learner.core.lifecycle.announcements.monotonic", lambda: now[0])
+    return now
+
+
+def n_published(redis) -> int:
+    with redis.client() as client:
+        return client.info("commandstats").get("cmdstat_publish", {"calls": 0})["calls"]
+
+
+@pytest.mark.parametrize("flag", ["available", "unavailable"])
+def test_pauses_between_announcements_that_nobody_receives_double_up_to_an_hour(project, redis, clock, flag):
+    with redis.client() as client:
+        client.set("queryFlag", flag)
+    began, before, attempts = clock[0], n_published(redis), []
+    project.update()
+    while clock[0] - began < 6 * 3600:
+        if n_published(redis) - before > len(attempts):
+            attempts.append(clock[0] - began)
+        clock[0] += 30
+        project.reconcile()
+        project.repeat_announcement()
+
+    assert attempts == [0, 120, 360, 840, 1800, 3720, 7320, 10920, 14520, 18120]
+
+
+def test_a_new_run_ends_the_pause(project, redis, clock):
+    for _ in range(4):
+        project.reconcile()
+        clock[0] += 1_000
+    before = n_published(redis)
+
+    project.update(force=True)
+    clock[0] += 119
+    project.reconcile()
+    assert n_published(redis) == before + 1
+    clock[0] += 1
+    project.reconcile()
+    assert n_published(redis) == before + 2
+
+
+def test_a_predictor_that_starts_while_the_app_is_locked_is_told_at_once(project, redis, clock):
+    with redis.client() as client:
+        client.set("queryFlag", "unavailable")
+    with predictor(redis):
+        project.update()
+    for _ in range(6):
+        clock[0] += 3_600
+        project.repeat_announcement()
+
+    clock[0] += 30
+    with predictor(redis) as heard:
+        project.repeat_announcement()
+
+    assert heard == ["update"]
+
+
+def test_a_flag_that_an_older_update_has_set_does_not_acknowledge(project, voted, redis, clock):
+    with redis.client() as client:
+        client.set("queryFlag", "unavailable")
+        project.update()
+        client.set("queryFlag", "available")
+    for _ in range(5):
+        clock[0] += 3_600
+        project.repeat_announcement()
+        assert project.reconcile().due == "announce"
+
+    assert announced(voted) == [False]
+
+
 def test_nothing_is_announced_before_there_is_a_classifier(project, voted, redis):
     voted.query("UPDATE text_data SET labels = '[]'")
 
@@ -126,7 +239,8 @@ def test_a_run_succeeds_without_redis(voted, open_project, logged):
     assert result.run.status == "succeeded"
     assert announced(voted) == [False]
     assert len(logged.named("announcement.failed")) == 1
-    assert project.reconcile().due == "announce"
+    assert project.reconcile().due is None  # the pause is not over, and Redis cannot say who listens
+    assert project.is_announcement_pending(result.run)
 
 
 def test_without_redis_configured_nothing_waits_to_be_announced(voted, open_project):

@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix, random_array
+from scipy.special import log_softmax
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import ComplementNB
+from sklearn.pipeline import Pipeline
 
 from al_learner import strategy
 from al_learner.core.training.fitting import fit_classifier
+from al_learner.plugins.classifiers.newton import SMALL_LOSS
 
 N_WORDS = 300
 N_UNLABELLED = 1_000
@@ -66,3 +70,49 @@ def test_the_same_texts_are_the_least_sure_and_every_vote_counts(name, n_labelle
         assert abs(given_label[0] - given_label[1]) <= 0.03
         least_sure = [{*np.argsort(p.max(axis=1), kind="stable")[:100].tolist()} for p in (found, expected)]
         assert len(least_sure[0] & least_sure[1]) >= 90
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(
+    C=st.sampled_from([0.01, 0.1, 1, 10, 100, 1_000, 10_000]),
+    changed=st.sampled_from([0.0, 0.03, 0.1, 0.3, 1.0]),
+    n_labelled=st.integers(30, 300),
+    n_classes=st.integers(2, 8),
+    is_tfidf=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_logreg_converges_to_the_same_classifier_from_every_start(C, changed, n_labelled, n_classes, is_tfidf, seed):
+    X, y = corpus(n_labelled + N_UNLABELLED, n_classes, seed)
+    X = csr_matrix(TfidfTransformer().fit_transform(X), dtype=np.float32) if is_tfidf else X
+    unlabelled, truth, X, y = X[-N_UNLABELLED:], y[-N_UNLABELLED:], X[:n_labelled], y[:n_labelled].astype(str)
+    names = np.unique(y)
+    others = names[(np.searchsorted(names, y) + 1) % n_classes]
+    classifier = strategy("classifier", "logreg", C=C)
+    before = np.where(np.random.default_rng(seed).random(n_labelled) < changed, others, y)
+    before[-BATCH:] = others[-BATCH:]
+    anew = fit_classifier(classifier, X, y)
+
+    found = fit_classifier(classifier, X, y, last=fit_classifier(classifier, X, before))
+
+    gradient, mean_loss = at(found, X, y, C)
+    assert gradient <= 1.01 * classifier.tol * min(1, mean_loss / SMALL_LOSS)
+    probabilities = [fitted.predict_proba(unlabelled) for fitted in (found, anew)]
+    accuracy = [np.mean(names[p.argmax(axis=1)] == truth) for p in probabilities]
+    assert abs(accuracy[0] - accuracy[1]) <= 0.01
+    least_sure = [{*np.argsort(p.max(axis=1), kind="stable")[:100].tolist()} for p in probabilities]
+    assert len(least_sure[0] & least_sure[1]) >= 80
+
+
+def at(fitted: Pipeline, X: csr_matrix, y: np.ndarray, C: float) -> tuple[float, float]:
+    """Return the largest component of the mean gradient, and the mean loss, in double precision."""
+    X, estimator = X[:, np.flatnonzero(X.getnnz(axis=0))].astype(float), fitted["classifier"]
+    coef, intercept = estimator.coef_.astype(float), estimator.intercept_.astype(float)
+    penalty = 1 / C
+    if len(coef) == 1:  # two classes: one vector for the second against the first
+        coef, intercept, penalty = np.vstack([-coef / 2, coef / 2]), np.hstack([-intercept, intercept]) / 2, 2 / C
+    given = (estimator.classes_ == y[:, None]).astype(float)
+    log_p = log_softmax(X @ coef.T + intercept, axis=1)
+    residual = np.exp(log_p) - given
+    gradient = np.column_stack([residual.T @ X + penalty * coef, residual.sum(axis=0)])
+    loss = -(log_p * given).sum() + penalty / 2 * (coef**2).sum()
+    return np.abs(gradient).max() / len(y), loss / len(y)
