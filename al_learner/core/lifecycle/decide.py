@@ -93,9 +93,8 @@ def decide(facts: Facts) -> tuple[Due | None, str]:
             return step, REASONS[step]
     if facts.blocked is not None and (update or (init and not facts.has_classifier)):
         return None, facts.blocked
-    if facts.has_classifier:
-        return None, why_update
-    return None, f"{why_init}; {why_update}" if facts.new_samples else why_init
+    reasons = [why_update] if facts.has_classifier else [why_init, *([why_update] if facts.new_samples else [])]
+    return None, "; ".join(reasons)
 
 
 def may_update(facts: Facts, *, forced: bool = False) -> tuple[bool, str]:
