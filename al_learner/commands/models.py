@@ -29,24 +29,32 @@ app = typer.Typer(help="List, compare, promote, export and delete stored classif
 Id = Annotated[int, typer.Argument(metavar="ID", help="clf_id of a stored classifier.")]
 
 
+Limit = Annotated[int, typer.Option(metavar="N", min=1, help="How many of the newest classifiers are listed.")]
+N_LISTED = 50
+
+
 @app.callback()
-def models(context: typer.Context, database: Database = None, as_json: Json = False) -> None:
-    """List every stored classifier, or run a sub-command."""
+def models(context: typer.Context, limit: Limit = N_LISTED, database: Database = None, as_json: Json = False) -> None:
+    """List the newest stored classifiers, or run a sub-command."""
     if context.invoked_subcommand is None:
-        models_list(database, as_json)
-    elif database or as_json:
+        models_list(limit, database, as_json)
+    elif database or as_json or limit != N_LISTED:
         raise typer.BadParameter(f"options go after the sub-command: models {context.invoked_subcommand} …")
 
 
 @app.command("list")
-def models_list(database: Database = None, as_json: Json = False) -> None:
-    """List every stored classifier: score, date, strategy, training size."""
+def models_list(limit: Limit = N_LISTED, database: Database = None, as_json: Json = False) -> None:
+    """List the newest stored classifiers: score, date, strategy, training size."""
     with open_project(database) as project:
-        found = project.models()
+        found = project.models(limit + 1)
+    listed = found[:limit]
     if as_json:
-        return print_json([_plain(model, run) for model, run in found])
+        return print_json([_plain(model, run) for model, run in listed])
     columns = ("id", "stored", "accuracy", "measured on", "strategy", "texts", "classes", "size", "note")
-    return print_table(columns, [_row(model, run) for model, run in found])
+    print_table(columns, [_row(model, run) for model, run in listed])
+    if len(found) > limit:
+        say(f"These are the newest {limit:,}. There are older ones: --limit lists more.")
+    return None
 
 
 @app.command("show")

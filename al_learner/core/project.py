@@ -26,6 +26,7 @@ from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.lifecycle.status import Status, read_status, read_vitals
 from al_learner.core.models.catalogue import Catalogue, Prediction
 from al_learner.core.models.comparison import Comparison
+from al_learner.core.models.retention import Retention
 from al_learner.core.service.http import Vitals
 from al_learner.core.service.redis_channels import Channels
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
@@ -87,6 +88,7 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._lifecycle = Lifecycle(
             storage, reader=self._reader, jobs=jobs, trainer=self._trainer, models=self._models, **parts
         )
+        self._retention = Retention(storage, keep_gib=settings.keep_gib)
         self._is_prepared = False
 
     # -- runs ----------------------------------------------------------------------------------------------------
@@ -123,6 +125,8 @@ class Project(LoadingMethods, DeprecatedMethods):
     def reconcile(self, *, init_received: bool = False, may_announce: bool = True) -> ProjectState:
         """Read the project state, and do the most urgent step that is due; `due` of the result says which.
 
+        After a training, old classifiers are deleted if all of them take more than `keep_gib`; see `Retention`.
+
         Parameters
         ----------
         init_received : bool
@@ -137,10 +141,13 @@ class Project(LoadingMethods, DeprecatedMethods):
         """
         self.prepare()
         try:
-            return self._lifecycle.reconcile(init_received=init_received, may_announce=may_announce)
+            state = self._lifecycle.reconcile(init_received=init_received, may_announce=may_announce)
         except SchemaError:
             self._is_prepared = False  # somebody has dropped a table
             raise
+        if state.due in ("update", "init"):
+            self._retention.apply()
+        return state
 
     def update(self, *, force: bool = False, refit: bool = False, wait_s: float = 0) -> Result:
         """Train on the votes, if enough new samples are there.
@@ -212,13 +219,18 @@ class Project(LoadingMethods, DeprecatedMethods):
         is_subscribed = None if self._channels is None else self._channels.is_subscribed
         return read_vitals(self._storage, self._announcements, is_subscribed=is_subscribed)
 
-    def models(self) -> list[tuple[StoredClassifier, Run | None]]:
-        """Return every stored classifier, the newest first, with its run; None if al_runs does not know it.
+    def models(self, limit: int | None = None) -> list[tuple[StoredClassifier, Run | None]]:
+        """Return the stored classifiers, the newest first, each with its run; None if al_runs does not know it.
 
         The large parts of a run's metrics are left out; `model` returns them.
+
+        Parameters
+        ----------
+        limit : int, optional
+            How many of the newest; by default all.
         """
         self.prepare()
-        return self._catalogue.listed()
+        return self._catalogue.listed(limit)
 
     def model(self, clf_id: int) -> tuple[StoredClassifier, Run | None]:
         """Return a stored classifier, and the run that stored it with all of its metrics.

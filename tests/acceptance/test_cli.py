@@ -82,6 +82,21 @@ def test_classifiers_are_shown_promoted_exported_and_deleted(cli: Cli, project: 
     assert left[0]["run"]["metrics"]["promoted"]["clf_id"] == 1
 
 
+def test_the_newest_classifiers_are_listed_and_it_is_said_that_there_are_others(cli: Cli, project: str) -> None:
+    cli("load", "votes", "votes.csv", "--database", project)
+    for _ in range(3):
+        cli("train", "--force", "--database", project)
+
+    for command in (("models",), ("models", "list")):
+        some, exactly_all = (cli(*command, "--limit", n, "--json", "--database", project) for n in ("2", "3"))
+        assert [model["clf_id"] for model in json.loads(some.stdout)] == [3, 2]
+        assert [model["clf_id"] for model in json.loads(exactly_all.stdout)] == [3, 2, 1]
+        assert "--limit lists more" in cli(*command, "--limit", "2", "--database", project).stdout
+        assert "--limit" not in cli(*command, "--limit", "3", "--database", project).stdout
+    misplaced = cli("models", "--limit", "2", "show", "1", "--database", project)
+    assert misplaced.returncode == EXIT_USAGE
+
+
 def test_what_cannot_be_compared_is_an_error_that_says_why(cli: Cli, project: str) -> None:
     cli("init", "--database", project)
     cli("init", "--force", "--database", project)

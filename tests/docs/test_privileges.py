@@ -12,13 +12,16 @@ import pytest
 from al_learner import Project
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DatabaseError
+from al_learner.core.models import retention
 from al_learner.core.service.redis_channels import Channels
+from tests.conftest import Logged
 from tests.docs.pages import DOCS, blocks
 from tests.support.predictor import ear
 from tests.support.servers import Redis
 from tests.support.tables import PostgresqlTables
 
 PAGE = DOCS / "how-to" / "limit-privileges.md"
+GROWTH = DOCS / "how-to" / "limit-growth.md"
 ROLE = "al_learner"
 
 
@@ -54,6 +57,32 @@ def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
     with pytest.raises(DatabaseError, match="permission denied for table classifiers"):
         project.prune(1)
     assert [prediction.label for prediction in project.predict()] == ["+", "+", "-", "-"]
+    project.close()
+
+
+def test_without_the_right_to_delete_retention_warns_once_and_with_it_it_deletes(
+    limited: str, postgresql: PostgresqlTables, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "KEPT_NEWEST", 1)
+    project = Project(limited, classifier="complement-nb", batch_size=2, keep_gib=1e-9)
+
+    def run() -> None:
+        for text_id, label in zip(postgresql.add_texts("a good day", "a bad day"), "+-", strict=True):
+            postgresql.vote(text_id, label)
+        assert project.reconcile().due == "update"
+        postgresql.query("UPDATE classifiers SET created_at = '2020-01-01'")
+
+    for _ in range(3):
+        run()
+    [warning] = logged.named("retention.not_permitted")
+    assert "permission denied for table" in warning["error"]
+    assert postgresql.count("classifiers") == 3
+
+    [grant] = [block.body for block in blocks(GROWTH) if block.language == "sql"]
+    postgresql.query(grant)
+    run()
+    assert [model.clf_id for model, _ in project.models()] == [4]
+    assert logged.named("retention.deleted") == [{"classifiers": "1-3", "vectorizers": ""}]
     project.close()
 
 

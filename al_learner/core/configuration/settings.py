@@ -157,6 +157,11 @@ class Settings(BaseSettings):
         description="MiB that a classifier or vectorizer may have when it is stored. Nobody can read more than 511 "
         "MiB from PostgreSQL.",
     )
+    keep_gib: float = Field(
+        default=4,
+        gt=0,
+        description="GiB of stored classifiers and vectorizers. Beyond it the worker deletes old ones.",
+    )
     reannounce_s: float = Field(
         default=120, gt=0, description="Seconds until an announcement is repeated: not received, or the app is locked."
     )

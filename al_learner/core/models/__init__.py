@@ -1,5 +1,5 @@
 """The stored classifiers, as a person works with them.
 
-Here live: the catalogue (list, show, predict, export, prune), the comparison of two classifiers, and the advice whether
-to go on labelling. Nothing here trains or announces.
+Here live: the catalogue (list, show, predict, export, prune), the comparison of two classifiers, the advice whether to
+go on labelling, and the retention, which deletes old classifiers. Nothing here trains or announces.
 """

@@ -49,10 +49,12 @@ class Catalogue:
         self._storage, self._tables, self._runs = storage, storage.tables, storage.runs
         self._models, self._key = models, key
 
-    def listed(self) -> list[tuple[StoredClassifier, Run | None]]:
-        """Return every stored classifier, the newest first, with its run; None if al_runs does not know it."""
-        runs = {run.clf_id: run for run in self._runs.recent(status=RunStatus.SUCCEEDED)}
-        return [(model, runs.get(model.clf_id)) for model in self._tables.models()]
+    def listed(self, limit: int | None) -> list[tuple[StoredClassifier, Run | None]]:
+        """Return the newest stored classifiers, each with its run; None if al_runs does not know it."""
+        models = self._tables.models(limit=limit)
+        found = self._runs.recent(status=RunStatus.SUCCEEDED, among=[model.clf_id for model in models])
+        runs = {run.clf_id: run for run in found}
+        return [(model, runs.get(model.clf_id)) for model in models]
 
     def shown(self, clf_id: int) -> tuple[StoredClassifier, Run | None]:
         """Return a stored classifier, and the run that stored it with all of its metrics."""

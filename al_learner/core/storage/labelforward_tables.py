@@ -195,18 +195,25 @@ class LabelForwardTables:
         with self._database.reading() as connection:
             return bool(connection.scalar(found.where(countvecs.c.countvec_id == countvec_id)) == digest)
 
-    def models(self, clf_id: int | None = None) -> list[StoredClassifier]:
-        """Return every stored classifier, the newest first; or the one with an id, if it is there."""
+    def models(self, clf_id: int | None = None, *, limit: int | None = None) -> list[StoredClassifier]:
+        """Return the stored classifiers, the newest first, at most `limit`; or the one with an id, if it is there."""
         query = sa.select(
             classifiers.c.clf_id,
             classifiers.c.created_at,
             classifiers.c.precision_score,
             sa.func.length(classifiers.c.clf),
-        ).order_by(classifiers.c.clf_id.desc())
+        )
+        query = query.order_by(classifiers.c.clf_id.desc()).limit(limit)
         if clf_id is not None:
             query = query.where(classifiers.c.clf_id == clf_id)
         with self._database.reading() as connection:
             return [StoredClassifier(*row) for row in connection.execute(query)]
+
+    def stored_bytes(self) -> int:
+        """Return how many bytes all stored pickles have. PostgreSQL knows a value's length without reading it."""
+        sums = [sa.select(sa.func.sum(sa.func.length(blob))) for blob in (classifiers.c.clf, countvecs.c.countvec)]
+        with self._database.reading() as connection:
+            return sum(connection.scalar(query) or 0 for query in sums)
 
     def load_texts(self, texts: Iterable[str]) -> int:
         """Append texts that nobody has voted on yet; all or none. Return how many."""

@@ -83,6 +83,15 @@ class StoredClassifier:
 
 
 @dataclass(frozen=True)
+class DeletableClassifier:
+    """A stored classifier that nobody needs any more, and the vectorizer that it was trained with."""
+
+    clf_id: int
+    countvec_id: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class StoredModel:
     """A classifier and its vectorizer that can be trusted: both pickles, and the run that stored them, with metrics."""
 

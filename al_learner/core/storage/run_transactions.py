@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from al_learner.core.storage.database import OWNER, Database
-from al_learner.core.storage.records import Pruned, Run, RunKind, RunStatus, StoredModel, Trained
+from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, StoredModel, Trained
+from al_learner.core.storage.runs import without_details
 from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
+
+SMALL_METRICS_BYTES = 600
+"""Metrics have about 450 bytes without the large parts. Only in larger ones these parts are searched for."""
 
 
 class RunTransactions:
@@ -131,25 +136,49 @@ class RunTransactions:
         """
         ours = sa.select(classifiers.c.clf_id).where(classifiers.c.clf_id.in_(sa.select(al_runs.c.clf_id)))
         newest = ours.order_by(classifiers.c.clf_id.desc()).limit(keep)
-        unwanted = sa.delete(classifiers).where(
-            classifiers.c.clf_id.in_(ours), classifiers.c.clf_id.not_in(newest), classifiers.c.download == 0
-        )
-        left = sa.select(al_runs.c.countvec_id).join(classifiers, classifiers.c.clf_id == al_runs.c.clf_id)
-        unneeded = sa.delete(countvecs).where(
-            countvecs.c.countvec_id.in_(sa.select(al_runs.c.countvec_id)),
-            countvecs.c.countvec_id.not_in(left),
-            countvecs.c.countvec_id != sa.select(sa.func.max(countvecs.c.countvec_id)).scalar_subquery(),
-        )
+        unwanted = ours.where(classifiers.c.clf_id.not_in(newest))
+        unneeded = sa.delete(countvecs).where(*_unneeded_countvecs())
 
         def write(connection: sa.Connection) -> Pruned:
             with connection.begin_nested() as savepoint:
-                clf_ids = connection.scalars(unwanted.returning(classifiers.c.clf_id)).all()
+                clf_ids = self._delete_unasked(connection.scalars(unwanted).all())
                 countvec_ids = connection.scalars(unneeded.returning(countvecs.c.countvec_id)).all()
                 if dry_run:
                     savepoint.rollback()
-            return Pruned(tuple(sorted(clf_ids)), tuple(sorted(countvec_ids)))
+            return Pruned(clf_ids, tuple(sorted(countvec_ids)))
 
         return self._database.write_on(self._connection, write)
+
+    def delete_classifiers(self, clf_ids: Sequence[int]) -> tuple[int, ...]:
+        """Delete those of these classifiers that nobody asked to download and nobody locks. Return their ids."""
+        with self._database.writing(self._connection):
+            return self._delete_unasked(clf_ids, skip_locked=True)
+
+    def delete_countvecs(self, *, before: datetime) -> tuple[int, ...]:
+        """Delete our vectorizers that no stored classifier needs and no run since `before` used. Return their ids."""
+        ended, countvec_id = al_runs.c.finished, al_runs.c.countvec_id
+        recent = sa.select(countvec_id).where(countvec_id.is_not(None), sa.or_(ended.is_(None), ended >= before))
+        delete = sa.delete(countvecs).where(*_unneeded_countvecs(), countvecs.c.countvec_id.not_in(recent))
+        with self._database.writing(self._connection):
+            return tuple(sorted(self._connection.scalars(delete.returning(countvecs.c.countvec_id))))
+
+    def drop_details(self, *, newest: int, at_most: int) -> int:
+        """Delete the large parts of metrics of runs whose classifier is not stored any more. Return of how many runs.
+
+        The `newest` runs keep them. So does a run where all metrics take no more than `SMALL_METRICS_BYTES`.
+        """
+        run_id, metrics = al_runs.c.run_id, al_runs.c.metrics
+        size: Any = sa.func.pg_column_size if self._database.is_postgresql else sa.func.length
+        which = sa.select(run_id).where(
+            al_runs.c.clf_id.not_in(sa.select(classifiers.c.clf_id)),
+            run_id.not_in(sa.select(run_id).order_by(run_id.desc()).limit(newest)),
+            size(metrics) > SMALL_METRICS_BYTES,
+            sa.or_(*(metrics[name].as_string().is_not(None) for name in METRIC_DETAILS)),
+        )
+        update = (
+            al_runs.update().where(run_id.in_(which.limit(at_most))).values(metrics=without_details(self._database))
+        )
+        return self._database.write_on(self._connection, lambda connection: connection.execute(update).rowcount)
 
     def choose(self, run_id: int, choice: Mapping[str, Any]) -> None:
         """Record the choice that was made with a run's texts, in a commit of its own."""
@@ -159,6 +188,14 @@ class RunTransactions:
     def end(self, run_id: int, status: RunStatus, error: str) -> None:
         """Record that a run ended without a classifier, and the reason."""
         self._close(al_runs.c.run_id == run_id, status, error)
+
+    def _delete_unasked(self, clf_ids: Sequence[int], *, skip_locked: bool = False) -> tuple[int, ...]:
+        connection, clf_id = self._connection, classifiers.c.clf_id
+        unasked = sa.select(clf_id).where(self._database.among(clf_id, clf_ids), classifiers.c.download == 0)
+        # The lock reads a row again that has changed in the meantime: somebody may just have asked to download it.
+        taken = connection.scalars(unasked.order_by(clf_id).with_for_update(skip_locked=skip_locked)).all()
+        connection.execute(sa.delete(classifiers).where(self._database.among(clf_id, taken)))
+        return tuple(taken)
 
     def _close(self, which: sa.ColumnElement[bool], status: RunStatus, error: str) -> None:
         values = {"status": status, "finished": sa.func.now(), "error": error}
@@ -187,6 +224,18 @@ class RunTransactions:
             update = text_data.update().where(text_data.c.text_id == sa.bindparam("sample"))
             values = update.values(major_label=sa.bindparam("aggregated"), taught=False)
             connection.execute(values, [{"sample": text_id, "aggregated": name} for text_id, name in samples])
+
+
+def _unneeded_countvecs() -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what is true of our vectorizers that no stored classifier was trained with, but not of the newest."""
+    countvec_id = countvecs.c.countvec_id
+    needed = sa.select(al_runs.c.countvec_id).join(classifiers, classifiers.c.clf_id == al_runs.c.clf_id)
+    newest = sa.select(sa.func.max(countvec_id)).scalar_subquery()
+    return (
+        countvec_id.in_(sa.select(al_runs.c.countvec_id)),
+        countvec_id.not_in(needed),
+        countvec_id != newest,
+    )
 
 
 def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from al_learner.core.storage.database import Database
-from al_learner.core.storage.records import METRIC_DETAILS, Run, RunKind, RunStatus
-from al_learner.core.storage.schema import al_runs
+from al_learner.core.storage.records import METRIC_DETAILS, DeletableClassifier, Run, RunKind, RunStatus
+from al_learner.core.storage.schema import al_runs, classifiers, countvecs
 
 
 class Runs:
@@ -29,12 +30,13 @@ class Runs:
         status: RunStatus | None = None,
         kind: RunKind | None = None,
         clf_id: int | None = None,
+        among: Sequence[int] | None = None,
         after: Run | None = None,
         detailed: bool = False,
     ) -> list[Run]:
-        """Return runs, the newest first; with `detailed` also the large parts of `metrics`."""
+        """Return runs, the newest first; with `detailed` also the large parts of `metrics`; `among` are clf_ids."""
         columns = [column for column in al_runs.columns if column is not al_runs.c.metrics]
-        metrics = al_runs.c.metrics if detailed else self._without_details()
+        metrics = al_runs.c.metrics if detailed else without_details(self._database)
         query = sa.select(*columns, metrics.label("metrics")).order_by(al_runs.c.run_id.desc()).limit(limit)
         if status is not None:
             query = query.where(al_runs.c.status == status)
@@ -42,6 +44,8 @@ class Runs:
             query = query.where(al_runs.c.kind == kind)
         if clf_id is not None:
             query = query.where(al_runs.c.clf_id == clf_id)
+        if among is not None:
+            query = query.where(self._database.among(al_runs.c.clf_id, among))
         if after is not None:
             query = query.where(al_runs.c.run_id > after.run_id)
         with self._database.reading() as connection:
@@ -60,6 +64,38 @@ class Runs:
             row = connection.execute(query.limit(1)).mappings().first()
         return Run(**row) if row else None
 
+    def deletable(self, *, newest: int, before: datetime, limit: int) -> list[DeletableClassifier]:
+        """Return stored classifiers that nobody needs any more.
+
+        Those whose vectorizer is not the newest come first: they cannot be downloaded. Then come the oldest. These are
+        not among them: the `newest` classifiers, those since `before`, those that somebody asked to download, those
+        that a person promoted and those that these are copies of, the newest of the best scored, and those that
+        al_runs does not know.
+        """
+        clf_id, precision = classifiers.c.clf_id, classifiers.c.precision_score
+        last = sa.select(sa.func.max(al_runs.c.run_id)).where(al_runs.c.clf_id.is_not(None)).group_by(al_runs.c.clf_id)
+        by_person = sa.and_(al_runs.c.kind == "promote", al_runs.c.forced, al_runs.c.clf_id.is_not(None))
+        source = al_runs.c.metrics["promoted"]["clf_id"].as_integer()
+        needed = (
+            sa.select(clf_id).order_by(clf_id.desc()).limit(newest),
+            sa.select(clf_id).where(precision.is_not(None)).order_by(precision.desc(), clf_id.desc()).limit(1),
+            sa.select(al_runs.c.clf_id).where(by_person),
+            sa.select(source).where(by_person, source.is_not(None)),
+        )
+        newest_countvec = sa.select(sa.func.max(countvecs.c.countvec_id)).scalar_subquery()
+        users = sa.select(al_runs.c.countvec_sha256).where(al_runs.c.countvec_id == newest_countvec)
+        digest = users.order_by(al_runs.c.run_id.desc()).limit(1).scalar_subquery()
+        is_downloadable = sa.func.coalesce(al_runs.c.countvec_sha256 == digest, sa.false())
+        query = (
+            sa.select(clf_id, al_runs.c.countvec_id, sa.func.length(classifiers.c.clf))
+            .join(al_runs, al_runs.c.clf_id == clf_id)
+            .where(al_runs.c.run_id.in_(last), classifiers.c.created_at < before, classifiers.c.download == 0)
+            .where(*(clf_id.not_in(ids) for ids in needed))
+            .order_by(is_downloadable, al_runs.c.countvec_id, clf_id)
+        )
+        with self._database.reading() as connection:
+            return [DeletableClassifier(*row) for row in connection.execute(query.limit(limit))]
+
     def newest_choice(self) -> Mapping[str, Any] | None:
         """Return the last choice; None if there is none."""
         query = sa.select(al_runs.c.choice).where(al_runs.c.choice.is_not(None)).order_by(al_runs.c.run_id.desc())
@@ -77,8 +113,10 @@ class Runs:
         update = al_runs.update().where(waiting, served).values(announced=sa.func.now())
         self._database.write(lambda connection: connection.execute(update))
 
-    def _without_details(self) -> sa.ColumnElement[Any]:
-        metrics = al_runs.c.metrics
-        if self._database.is_postgresql:
-            return metrics.op("-", return_type=metrics.type)(sa.cast(METRIC_DETAILS, sa.ARRAY(sa.Text)))
-        return sa.func.json_remove(metrics, *(f"$.{name}" for name in METRIC_DETAILS), type_=metrics.type)
+
+def without_details(database: Database) -> sa.ColumnElement[Any]:
+    """Return the column `metrics` without the large parts."""
+    metrics = al_runs.c.metrics
+    if database.is_postgresql:
+        return metrics.op("-", return_type=metrics.type)(sa.cast(METRIC_DETAILS, sa.ARRAY(sa.Text)))
+    return sa.func.json_remove(metrics, *(f"$.{name}" for name in METRIC_DETAILS), type_=metrics.type)

@@ -284,6 +284,12 @@ def test_a_promotion_is_announced_until_somebody_hears_it(sqlite, redis, open_pr
     assert announced(sqlite) == [True] * 3
 
 
+@ON_BOTH
+def test_of_many_classifiers_the_newest_are_listed_with_their_runs(trained):
+    assert [(model.clf_id, run.clf_id) for model, run in trained.models(2)] == [(3, 3), (2, 2)]
+    assert [model.clf_id for model, _ in trained.models()] == [3, 2, 1]
+
+
 # -- prune --------------------------------------------------------------------------------------------------------
 
 

@@ -92,6 +92,7 @@ ELSEWHERE = {
     "AL_LEARNER_TRAIN_TIMEOUT_S": ("60", 60),
     "AL_LEARNER_TRAIN_MEMORY_MIB": ("512", 512),
     "AL_LEARNER_MAX_ARTIFACT_MIB": ("100", 100),
+    "AL_LEARNER_KEEP_GIB": ("0.5", 0.5),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),
     "AL_LEARNER_HEARTBEAT_FILE": ("beat", "beat"),
@@ -164,6 +165,7 @@ def test_without_any_setting_the_contract_with_labelforward_holds():
         ("reannounce_s", [0.001], [0]),
         ("train_memory_mib", [384], [383]),
         ("max_artifact_mib", [1, 511], [0, 512]),
+        ("keep_gib", [0.001], [0]),
     ],
 )
 def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
@@ -174,9 +176,9 @@ def test_a_number_is_taken_within_its_limits_alone(name, allowed, beyond):
         assert problem.startswith(f"{name} = {value}: ")
 
 
-@pytest.mark.parametrize("name", ["reconcile_s", "grace_s", "train_timeout_s", "reannounce_s"])
+@pytest.mark.parametrize("name", ["reconcile_s", "grace_s", "train_timeout_s", "reannounce_s", "keep_gib"])
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_a_number_of_seconds_is_finite(name, value):
+def test_a_number_without_an_upper_limit_is_finite(name, value):
     [problem] = refused(**{name: value})
     assert problem.startswith(f"{name} = {value}: Input should be ")
 
