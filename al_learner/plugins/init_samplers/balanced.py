@@ -10,7 +10,7 @@ from al_learner.core.interfaces import Codes, InitSampler
 
 
 class Balanced(InitSampler):
-    """Random texts; all labels equally often, in random order, so that as many classes as possible occur."""
+    """Random texts. All labels occur equally often, in random order, so there are as many classes as possible."""
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator

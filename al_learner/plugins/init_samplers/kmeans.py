@@ -11,16 +11,16 @@ from pydantic import Field
 from al_learner.core.interfaces import Codes, InitSampler
 
 N_HASHES = 2**16
-"""Columns that words are hashed to, so that memory does not grow with the vocabulary."""
+"""Number of columns that words are hashed to. So memory does not grow with the vocabulary."""
 
 MAX_CHARACTERS = 10_000
-"""Characters of a text that are read, so that very long texts do not fill the memory."""
+"""Only so many characters of a text are read. So very long texts do not fill the memory."""
 
 
 class KMeans(InitSampler):
-    """Texts that differ: one cluster for each text, and the text nearest to its centre; labels as `balanced`.
+    """Diverse texts: texts are clustered, and the one nearest to each centre is picked. Labels are as in `balanced`.
 
-    TF-IDF is reduced by a truncated SVD and normalized. Then mini-batch k-means clusters the rows.
+    A truncated SVD reduces the TF-IDF features, and the rows are normalized. Then mini-batch k-means clusters them.
 
     References
     ----------
