@@ -166,7 +166,7 @@ def test_a_bad_row_is_named_and_nothing_is_loaded(cli: Cli, tmp_path: Path) -> N
     failed = cli("load", "texts", "texts.csv", "--database", "sqlite:///new.db")
 
     assert failed.returncode == EXIT_ERROR
-    assert failed.stderr == "error: texts.csv, line 3: the text holds a NUL byte, which PostgreSQL cannot store\n"
+    assert failed.stderr == "error: texts.csv, line 3: the text contains a NUL byte, which PostgreSQL cannot store\n"
     with sqlite3.connect(tmp_path / "new.db") as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 

@@ -79,7 +79,7 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_played(cli: Cli
         "did you mean 'alpha'?",
         "query 'best'",
         "uniform:RATE",
-        "votes = 2: at most 1",
+        "votes = 2: must be at most 1",
     ):
         assert any(said in problem for problem in problems), said
     assert not (tmp_path / "al-learner-simulation").exists()

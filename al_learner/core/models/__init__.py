@@ -1,5 +1,5 @@
-"""The stored classifiers, as a person works with them.
+"""What a user can do with the stored classifiers.
 
-Here live: the catalogue (list, show, predict, export, prune), the comparison of two classifiers, and the advice whether
-to go on labelling. Nothing here trains or announces.
+Here live: the catalogue (list, show, predict, export, prune), the comparison of two classifiers, and the
+stopping advice. Nothing here trains or announces.
 """

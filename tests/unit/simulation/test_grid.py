@@ -46,7 +46,7 @@ def test_every_wrong_name_parameter_and_number_is_told_at_once():
 
 
 def test_no_seed_at_all_is_an_error():
-    with pytest.raises(SettingsError, match="seeds = 0: at least 1"):
+    with pytest.raises(SettingsError, match="seeds = 0: must be at least 1"):
         Grid(seeds=0).trials(100)
 
 

@@ -177,7 +177,7 @@ def test_a_database_with_texts_is_refused(play, tmp_path):
         (["a"], ["x", "y"], "1 texts need as many labels, not 2"),
         (["a", "b"], ["x", "x"], "two different labels are needed; 2 texts have 1"),
         ([], [], "two different labels are needed; 0 texts have 0"),
-        (["a", "b"], ["x", "y" * 51], "item 1: the label has 51 characters; at most 50 count"),
+        (["a", "b"], ["x", "y" * 51], "item 1: the label has 51 characters; at most 50 are allowed"),
         (["a", None], ["x", "y"], "item 1: the text is missing"),
         (["a", "b"], ["x", ""], "item 1: the label is empty"),
         (["a", "b"], ["x", float("nan")], "item 1: the label is nan, not a string"),

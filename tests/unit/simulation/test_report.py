@@ -85,9 +85,9 @@ def test_every_combination_has_a_row_and_what_failed_is_told(page):
 
 
 def test_it_says_how_it_was_played(page):
-    assert "one annotator, who makes no errors" in page(played(1))
+    assert "one annotator, without wrong votes" in page(played(1))
     noisy = page(played(1, annotators=3, votes=2, noise=Noise("careless", 0.5)))
-    assert "3 annotators, one of whom errs in 50% of the votes; 2 of them vote on each text" in noisy
+    assert "3 annotators, one of them with 50% wrong votes; 2 of them vote on each text" in noisy
     assert "scikit-learn" in noisy
 
 
