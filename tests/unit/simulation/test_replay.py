@@ -70,7 +70,7 @@ def test_a_worker_would_have_scored_it_too_if_that_is_asked_for(play, tmp_path):
     assert all(metrics)
 
 
-def test_a_classifier_that_chooses_does_so_between_the_rounds_and_the_next_round_trains_the_winner(play, tmp_path):
+def test_a_model_selector_selects_between_the_rounds_and_the_next_round_trains_the_winner(play, tmp_path):
     auto = Spec("auto", {"candidates": ("complement-nb", "sgd"), "min_labels": 12})
     play(classifier=auto)
     project = Project(f"sqlite:///{tmp_path / '1.db'}", classifier="auto", batch_size=6)
@@ -113,7 +113,7 @@ class Contrary(LabelAggregator):
         return (first + 1) % len(votes.label_names)
 
 
-def test_the_aggregator_decides_what_votes_come_to(play):
+def test_the_aggregator_decides_what_votes_aggregate_to(play):
     plan = Plan(rounds=8, batch_size=6, query="random")
     majority, contrary = play(plan), play(plan, label_aggregator=Contrary())
     assert contrary[-1].accuracy < 1 / 3 < majority[-1].accuracy
