@@ -347,7 +347,7 @@ def test_a_dry_run_removes_nothing_and_says_the_same(trained, database):
 
 
 def test_the_newest_is_never_removed(trained):
-    with pytest.raises(DataError, match="keep = 0: at least 1"):
+    with pytest.raises(DataError, match="keep = 0: must be at least 1"):
         trained.prune(0)
 
 

@@ -52,7 +52,7 @@ def test_a_label_that_occurs_once_has_no_loss_and_breaks_nothing():
 
 
 @pytest.mark.parametrize("counts", [[1, 1], [1, 1, 1, 1], [2, 1]])
-def test_without_a_label_in_two_folds_no_loss_is_known(counts):
+def test_with_too_few_texts_of_a_label_some_losses_are_unknown(counts):
     assert np.isnan(losses(*texts(counts), BAYES)).any()
 
 
