@@ -99,7 +99,7 @@ def test_of_two_workers_with_different_settings_the_older_one_rests(open_stage):
     with stage.worker(BATCH_SIZE=20) as older:
         older.wait_for("run.scored")
         with stage.worker(BATCH_SIZE=5, AL_LEARNER_GATE="off") as newer:
-            newer.wait_for("worker.started")
+            newer.wait_for("reconcile.idle")  # it has registered
             stage.vote(60)
             reason = older.wait_for("worker.superseded")["reason"]
             newer.wait_for("run.scored")
