@@ -1,1 +1,1 @@
-"""Measures what annotators feel: the seconds from their votes to a better classifier. See README.md."""
+"""Measures the seconds from the votes of annotators to a better classifier. See README.md."""

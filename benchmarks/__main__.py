@@ -48,24 +48,24 @@ def parser() -> argparse.ArgumentParser:
     """Return the options of this program."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument("--worker", metavar="COMMAND", help="command to measure; default: al_learner's worker")
-    options.add_argument("--name", default="al_learner", help="what the tables call it")
+    options.add_argument("--name", default="al_learner", help="its name in the tables")
     options.add_argument("--classifier", default="logreg", help="al_learner's plug-in, and the model of the plain fit")
     options.add_argument("--vectorizer", default="count", help="al_learner's plug-in")
     options.add_argument("--data", type=Path, default=corpora.DEMO, help="JSON lines (.gz) with text and label")
-    options.add_argument("--texts", type=int, help="use so many of them, chosen at random")
+    options.add_argument("--texts", type=int, help="number of texts to use, chosen at random; default: all")
     options.add_argument("--labels", type=numbers, default=LABELS, help="labelled texts at each step: 100,1000,5000")
-    options.add_argument("--repeat", type=int, default=5, help="campaigns, as far as steps are short")
-    options.add_argument("--skip-plain", action="store_true", help="measure the one worker alone")
+    options.add_argument("--repeat", type=int, default=5, help="number of campaigns; long steps are not repeated")
+    options.add_argument("--skip-plain", action="store_true", help="do not measure the plain worker")
     options.add_argument("--plain-up-to", type=int, default=5_000, help="the plain worker's last step")
     options.add_argument("--skip-quality", action="store_true", help="leave out accuracy and the plain fits")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--deadline-s", type=float, default=1_800, help="longest wait for one classifier")
-    options.add_argument("--json", type=Path, help="where the raw figures go; default: benchmarks/results/bench.json")
+    options.add_argument("--json", type=Path, help="file for the raw figures; default: benchmarks/results/bench.json")
     return options
 
 
 def fitting(labels: Sequence[int], n_texts: int, repeat: int) -> list[int]:
-    """Return the steps that leave texts to measure on."""
+    """Return the steps that leave enough texts to measure on."""
     steps = sorted(set(labels))
     kept = [step for step in steps if step + BATCH_SIZE * max(repeat, len(steps)) + 100 <= n_texts]
     if kept != steps:
@@ -76,7 +76,7 @@ def fitting(labels: Sequence[int], n_texts: int, repeat: int) -> list[int]:
 
 
 def subjects(options: argparse.Namespace) -> list[Subject]:
-    """Return the workers to measure: the one that was asked for, and the plain one beside it."""
+    """Return the workers to measure: the one of the options, and the plain one."""
     found = [asked_for(options.name, options.worker, classifier=options.classifier, vectorizer=options.vectorizer)]
     if not options.skip_plain:
         found.append(Subject("plain", PLAIN, {}, labels_up_to=options.plain_up_to))
@@ -86,7 +86,7 @@ def subjects(options: argparse.Namespace) -> list[Subject]:
 def measure(
     bench: Bench, judge: Judge, subjects: Sequence[Subject], steps: Sequence[int], options: argparse.Namespace
 ) -> list[report.Summary]:
-    """Run every worker's campaigns in turns, so that what changes on the machine meets them all."""
+    """Run the campaigns of all workers in turn, so that changes of the machine affect all workers."""
     campaigns: dict[str, list[Campaign]] = {subject.name: [] for subject in subjects}
     qualities: dict[str, list[Quality]] = {subject.name: [] for subject in subjects}
     left: dict[str, list[int] | None] = {

@@ -13,7 +13,7 @@ from tests.support.servers import Postgres, Redis
 
 SCHEMA = Path(__file__).parents[1] / "tests" / "support" / "labelforward.sql"
 POLL_S = 0.5
-"""How long one wait for a message lasts before the worker is checked for signs of life."""
+"""How long one wait for a message lasts. After it, the program checks that the worker is still alive."""
 
 
 def make_template(postgres: Postgres, name: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -34,9 +34,10 @@ def make_template(postgres: Postgres, name: str, rows: Iterable[tuple[str, str]]
 
 
 class App:
-    """One clone of a template, and LabelForward's services around it: db_helper, the API, and a predictor's ear.
+    """One clone of a template, and LabelForward's services: db_helper, the API, and a predictor that only listens.
 
-    The predictor takes no time: it hears, and the flag stays ``available``, so that no worker thinks that it died.
+    The predictor takes no time: it only receives messages. The flag stays ``available``. So no worker thinks that
+    it died.
 
     Parameters
     ----------

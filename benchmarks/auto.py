@@ -1,6 +1,6 @@
-"""Whether classifier `auto` chooses well: its accuracy beside that of each of its candidates, and what choosing takes.
+"""Measures how well classifier `auto` selects: the accuracy of `auto` and of its candidates, and the seconds it takes.
 
-``python -m benchmarks.auto --data FILE`` prints the tables; with ``--keep FILE`` it goes on where it was stopped.
+``python -m benchmarks.auto --data FILE`` prints the tables. With ``--keep FILE`` it continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -26,21 +26,25 @@ HELD_OUT = 5_000
 """Texts that are never labelled, on which accuracy is measured."""
 
 PREDICTORS = {"all": None, "without lightgbm": ("scikit-learn", "numpy", "scipy")}
-"""Which packages the predictor has: those that decide which candidates there are."""
+"""The packages of the predictor. They decide which candidates there are."""
 
 Rows = NDArray[np.intp]
 Outcome = dict[str, Any]
 
 
 def main() -> None:
-    """Measure what is not measured yet, and print the tables."""
+    """Measure everything that is not in the file of `--keep` yet, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="JSON lines with text and label, 10,000 or more")
-    parser.add_argument("--vectorizer", default="tfidf", help="what makes features of the texts")
+    parser.add_argument("--vectorizer", default="tfidf", help="plug-in that turns texts into features")
     parser.add_argument("--labels", type=numbers, default=(50, 200, 1000, 5000), help="how many texts are labelled")
-    parser.add_argument("--seeds", type=numbers, default=(0, 1, 2, 3, 4), help="of which texts those are")
-    parser.add_argument("--by", choices=("random", "uncertainty"), default="random", help="how they are picked")
-    parser.add_argument("--keep", type=Path, help="JSON lines of what was measured")
+    parser.add_argument(
+        "--seeds", type=numbers, default=(0, 1, 2, 3, 4), help="seeds that decide which texts are labelled"
+    )
+    parser.add_argument(
+        "--by", choices=("random", "uncertainty"), default="random", help="how the labelled texts are picked"
+    )
+    parser.add_argument("--keep", type=Path, help="JSON lines with the finished measurements")
     arguments = parser.parse_args()
     done = [json.loads(line) for line in arguments.keep.open()] if arguments.keep and arguments.keep.exists() else []
     how = {"by": arguments.by, "vectorizer": arguments.vectorizer}
@@ -86,9 +90,9 @@ def labelled(X: csr_matrix, y: NDArray[np.str_], pool: Rows, sizes: list[int], *
 
 
 def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> Outcome:
-    """Train every candidate and measure it, choose with each predictor, and take the time of both."""
-    chooser: Any = strategy("classifier", "auto")
-    made = candidates(chooser)
+    """Train and measure every candidate, select one for each predictor, and measure the seconds of both."""
+    model_selector: Any = strategy("classifier", "auto")
+    made = candidates(model_selector)
     accuracy, losses, fit_s, losses_s = {}, {}, {}, {}
     for name, candidate in made.items():
         started = time.perf_counter()
@@ -96,11 +100,11 @@ def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> 
         fit_s[name] = time.perf_counter() - started
         accuracy[name] = float((model.predict(X[held_out]) == y[held_out]).mean())
         started = time.perf_counter()
-        losses[name] = candidate_losses(chooser, candidate, X[rows], y[rows])
+        losses[name] = candidate_losses(model_selector, candidate, X[rows], y[rows])
         losses_s[name] = time.perf_counter() - started
     chosen = {}
     for predictor, packages in PREDICTORS.items():
-        selector = CandidateSelector(chooser, candidates(chooser, packages=packages))
+        selector = CandidateSelector(model_selector, candidates(model_selector, packages=packages))
         due = selector.is_due(None, len(rows))
         choice = selector.select(None, len(rows), losses.__getitem__) if due else None
         chosen[predictor] = selector.selected(choice)
@@ -109,8 +113,8 @@ def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> 
 
 def table(outcomes: list[Outcome], predictor: str) -> str:
     """Return the means over the seeds as Markdown, in points."""
-    chooser: Any = strategy("classifier", "auto")
-    names = [*candidates(chooser, packages=PREDICTORS[predictor])]
+    model_selector: Any = strategy("classifier", "auto")
+    names = [*candidates(model_selector, packages=PREDICTORS[predictor])]
     columns = [*names, "auto", "behind the best", "behind each seed's best", "chosen", "choosing", "training"]
     lines = [
         f"Predictor: {predictor}; means over the seeds, accuracy in %, time in seconds",

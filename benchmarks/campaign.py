@@ -1,4 +1,4 @@
-"""A campaign: one worker's life on one database, from the cold start through growing numbers of labelled texts."""
+"""A campaign: one worker on one database, from the cold start through growing numbers of labelled texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 BATCH_SIZE = 10
 SHORT_S = 5.0
-"""What took longer in the first campaign is not repeated."""
+"""An event that took longer in the first campaign is not repeated."""
 
 SUBSCRIBE_DEADLINE_S = 60
 
@@ -29,7 +29,7 @@ Kind = Literal["init", "update", "batch"]
 
 @dataclass(frozen=True)
 class Subject:
-    """A worker command that is measured, and up to how many labelled texts."""
+    """A worker command to measure, and the largest number of labelled texts."""
 
     name: str
     command: Sequence[str]
@@ -39,22 +39,22 @@ class Subject:
 
 @dataclass(frozen=True)
 class Event:
-    """One message on learner, and what came of it.
+    """One message on learner, and what it caused.
 
     Attributes
     ----------
     kind : str
-        ``init``; ``update``: to `at` labelled texts in one step; ``batch``: BATCH_SIZE more at `at`.
+        ``init``; ``update``: to `at` labelled texts in one step; ``batch``: BATCH_SIZE more texts at `at`.
     at : int
         The step that it belongs to; 0 for ``init``.
     labelled, new : int
-        Texts with a vote by now, and those of them that got it just before the message.
+        Number of texts with a vote, and how many of them got it just before the message.
     seconds : float
         From PUBLISH on learner to `update` on predictor.
     busy_s : float
-        How long the worker went on working after that: votes that arrive meanwhile may have to wait.
+        How long the worker worked after that. Votes that arrive during this time may have to wait.
     peak_mib : float
-        Most memory of worker and children, from the message to their rest.
+        Highest memory use of worker and children, from the message until they are idle.
     """
 
     kind: Kind
@@ -71,14 +71,14 @@ class Event:
 
 @dataclass
 class Campaign:
-    """What one worker's life gave.
+    """The measurements of one campaign.
 
     Attributes
     ----------
     subscribed_s : float
-        From the start of the process to its subscription, give or take 20 ms.
+        From the start of the process to its subscription, with an error of up to 20 ms.
     peak_mib, high_water_mib : float
-        Most memory of worker and children at one instant, as sampled; and the sum of what each ever held.
+        Highest memory use of worker and children at one time, as sampled; and the sum of the highest of each process.
     """
 
     subject: str
@@ -131,7 +131,7 @@ def run(
     repeat: int = 1,
     judge: Callable[[App, Sequence[Event]], object] = lambda _app, _events: None,
 ) -> Campaign:
-    """Run a campaign: `init`, then for each step an update to so many labelled texts and one more batch.
+    """Run a campaign: `init`, then for each step an update to that number of labelled texts, and one more batch.
 
     Parameters
     ----------
@@ -142,9 +142,9 @@ def run(
     steps : sequence of int
         Numbers of labelled texts, ascending.
     repeat : int
-        So many batches are given at a step whose update is too long to be repeated, as long as they are short.
+        Number of batches at a step whose update takes too long to be repeated. A batch that takes too long is the last.
     judge : callable
-        Called in the end, after the worker has stopped, with the database still there.
+        Called at the end, after the worker has stopped and before the database is deleted.
     """
     campaign = Campaign(subject.name, number)
     names = sorted(set(bench.label_of.tolist()))
@@ -181,14 +181,14 @@ def _wait_for_subscription(app: App, worker: Worker) -> None:
 
 
 class _Life:
-    """A worker at work: what happens to it, one event after the other."""
+    """Sends a worker one event after the other, and records them."""
 
     def __init__(self, bench: Bench, subject: Subject, campaign: Campaign, app: App, worker: Worker) -> None:
         self._bench, self._subject, self._campaign, self._app, self._worker = bench, subject, campaign, app, worker
         self.labelled = 0
 
     def happens(self, kind: Kind, at: int, new: int) -> Event:
-        """Write so many votes, publish, wait for the announcement, and then for the worker's rest."""
+        """Write `new` votes, publish, wait for the announcement, and then until the worker is idle."""
         self._worker.memory.restart()
         if new:
             self._app.vote(*self._bench.labels(self.labelled, self.labelled + new))
@@ -221,7 +221,7 @@ def title(kind: Kind, at: int) -> str:
 
 
 def repeatable(campaign: Campaign, steps: Sequence[int]) -> list[int] | None:
-    """Return the steps that are short enough to be repeated, from the first on; None if not even `init` is."""
+    """Return the first steps that are short enough to be repeated; None if `init` is too long."""
     if campaign.events[0].seconds > SHORT_S:
         return None
     kept = []

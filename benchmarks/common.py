@@ -1,4 +1,4 @@
-"""What the programs of this folder share: the commands they measure, their options' types, and how they talk."""
+"""What the programs of this folder share: the commands that they measure, types of options, and messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN = (sys.executable, str(Path(__file__).with_name("plain_worker.py")))
 
 
 def asked_for(name: str, command: str | None, *, classifier: str, vectorizer: str) -> Subject:
-    """Return the worker to measure, None: al_learner's own, which reads its strategies from the environment."""
+    """Return the worker to measure. If `command` is None, it is that of al_learner."""
     environment = {
         "AL_LEARNER_CLASSIFIER": classifier,
         "AL_LEARNER_VECTORIZER": vectorizer,
@@ -24,7 +24,7 @@ def asked_for(name: str, command: str | None, *, classifier: str, vectorizer: st
 
 
 def end_tidily() -> None:
-    """Let SIGTERM unwind the stack, so that no server and no worker outlives this program."""
+    """Let SIGTERM raise SystemExit, so that servers and workers are stopped when this program ends."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
@@ -34,5 +34,5 @@ def numbers(value: str) -> tuple[int, ...]:
 
 
 def say(line: str) -> None:
-    """Tell how it goes, apart from the tables."""
+    """Print a line about the progress to standard error, separate from the tables."""
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The corpus: labelled texts from a file, shuffled once, and as many more as wanted, spliced from its halves."""
+"""The corpus: labelled texts from a file, shuffled once, and any number of texts combined from their halves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Corpus:
     Attributes
     ----------
     name : str
-        Of the file, without its folder.
+        Name of the file, without its folder.
     """
 
     name: str

@@ -56,14 +56,14 @@ class Crowd:
 
 
 def main() -> None:
-    """Settle the labels of every set with every aggregator, and print the table."""
+    """Aggregate the votes of every set with every aggregator, and print the table."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.crowd", description=__doc__)
     options.add_argument("--data", type=Path, help="folder with NAME.answer.csv and NAME.truth.csv")
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
     aggregators = {name: strategy("label_aggregator", name) for name in AGGREGATORS}
     for aggregator in aggregators.values():
-        aggregated(simulated(9, 3, 3, 3, 0.5, seed=0), aggregator)  # what it imports is paid for once
+        aggregated(simulated(9, 3, 3, 3, 0.5, seed=0), aggregator)  # so that the time of the imports is not measured
     rows = []
     for crowd in [*read(chosen.data), *(simulated(*shape, seed=chosen.seed) for shape in SIMULATED)]:
         texts, annotators, labels = (len(set(column)) for column in zip(*crowd.votes, strict=True))
@@ -88,10 +88,10 @@ def read(folder: Path | None) -> Iterator[Crowd]:
 
 
 def simulated(n_votes: int, n_annotators: int, votes_a_text: int, n_labels: int, worst: float, *, seed: int) -> Crowd:
-    """Make up votes: the best annotators are right 19 times of 20; errors go mostly to similar labels.
+    """Simulate votes. The best annotators are right in 19 of 20 votes. Wrong votes are mostly for similar labels.
 
-    The most frequent label is as many times as frequent as the last as the square root of their number; some annotators
-    vote much more than others.
+    The n-th most frequent label is 1 / sqrt(n) times as frequent as the first. Some annotators vote much more often
+    than others.
     """
     rng = np.random.default_rng(seed)
     frequency = np.arange(1, n_labels + 1) ** -0.5
@@ -107,7 +107,7 @@ def simulated(n_votes: int, n_annotators: int, votes_a_text: int, n_labels: int,
 
 
 def aggregated(crowd: Crowd, aggregator: LabelAggregator) -> tuple[float, float]:
-    """Return the share of texts whose aggregated label is the true one, and the processor's seconds."""
+    """Return the share of texts whose aggregated label is the true one, and the CPU seconds."""
     rows = crowd.rows()
     started = time.process_time()
     found = aggregate_votes(rows, aggregator, min_label_count=1, max_label_length=50)

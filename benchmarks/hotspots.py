@@ -1,6 +1,6 @@
-"""``python -m benchmarks.hotspots``: where the time of one more batch goes, by cProfile, at each number of labels.
+"""``python -m benchmarks.hotspots``: what takes the time in one more batch, by cProfile, at each number of labels.
 
-The run is the worker's own, but in this process and without its child, so that one profiler sees all of it.
+The run is that of a worker, but in this process and without a child process. So one profiler sees all of it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     options.add_argument("--classifier", default="logreg")
     options.add_argument("--vectorizer", default="count")
     options.add_argument("--data", type=Path, default=corpora.DEMO, help="JSON lines (.gz) with text and label")
-    options.add_argument("--texts", type=int, help="use so many of them, chosen at random")
+    options.add_argument("--texts", type=int, help="number of texts to use, chosen at random; default: all")
     options.add_argument("--labels", type=numbers, default=(100, 1_000), help="labelled texts at each step")
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
@@ -47,8 +47,8 @@ def main() -> None:
 
 
 def profiled(bench: Bench, corpus: corpora.Corpus, at: int, chosen: argparse.Namespace) -> Iterator[str]:
-    """Yield the functions that took most time themselves, with their share of the whole."""
-    from al_learner.core.project import Project  # in process: a profiler cannot see through the contract
+    """Yield the functions that took most of the time, with their share of the whole."""
+    from al_learner.core.project import Project  # in this process, because a profiler cannot see into a worker
 
     with App(bench.postgres, bench.redis, bench.template, corpus.label_names) as app:
         app.end_loading()
@@ -70,7 +70,7 @@ def profiled(bench: Bench, corpus: corpora.Corpus, at: int, chosen: argparse.Nam
             project.close()
     assert state.due == "update", f"{state.due} was due, not an update: {state.reason}"
     stats: Any = pstats.Stats(profile)  # its figures are documented, its attributes are not typed
-    yield f"{stats.total_tt:.2f} s under the profiler, which slows Python down and C not at all."
+    yield f"{stats.total_tt:.2f} s with the profiler. It makes Python code slower, but not C code."
     figures = [Figure(_where(*place), *row[1:4]) for place, row in stats.stats.items()]
     ours = [figure for figure in figures if figure.where.startswith(OURS)]
     yield "\nal_learner's functions, with what they call:\n"
@@ -81,7 +81,7 @@ def profiled(bench: Bench, corpus: corpora.Corpus, at: int, chosen: argparse.Nam
 
 @dataclass(frozen=True)
 class Figure:
-    """What the profiler says of one function."""
+    """What the profiler measured for one function."""
 
     where: str
     calls: int

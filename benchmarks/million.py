@@ -1,4 +1,4 @@
-"""``python -m benchmarks.million``: a million texts, spliced from the corpus: memory, seconds, and idle polls."""
+"""``python -m benchmarks.million``: a million texts, combined from the corpus: memory, seconds, and idle polls."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from benchmarks.process import without_settings
 from tests.support import servers
 
 POLLS = 200
-LOOKS = 5
+READS = 5
 
 
 def main() -> None:
     """Measure, print the tables and write the JSON file."""
     chosen = _parser().parse_args()
     end_tidily()
-    without_settings()  # of the developer's own: the idle poll is measured in this process
+    without_settings()  # of the developer, because the idle poll is measured in this process
     corpus = corpora.read(chosen.data, limit=None, seed=chosen.seed)
     campaigns: list[dict[str, Any]] = []
     polls: dict[int, dict[str, float]] = {}
@@ -58,14 +58,14 @@ def main() -> None:
 
 
 def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
-    """Do in this process what a worker does when nothing was written; and, for comparison, read the whole state.
+    """Do in this process what a worker does if nothing was written. For comparison, also read the whole state.
 
     Returns
     -------
     dict
         Milliseconds: median, 95th percentile and largest of the idle polls; median of the full reads.
     """
-    from al_learner.core.project import Project  # all other modules of these benchmarks know the contract alone
+    from al_learner.core.project import Project  # heavy; the rest of this module uses only tables and channels
 
     url = f"postgresql://{app.environment['PGUSER']}@{app.environment['PGHOST']}:{app.environment['PGPORT']}"
     project = Project(
@@ -86,7 +86,7 @@ def idle_polls(app: App, classifier: str, vectorizer: str) -> dict[str, float]:
             moved += now != seen
             seen = now
         read = []
-        for _ in range(LOOKS):
+        for _ in range(READS):
             started = time.monotonic()
             project.read_state()
             read.append((time.monotonic() - started) * 1e3)
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 def _bench(
     running: tuple[servers.Postgres, servers.Redis], corpus: corpora.Corpus, size: int, chosen: argparse.Namespace
 ) -> Bench:
-    """Load so many spliced texts, without ever holding them all, and keep their labels."""
+    """Load combined texts as a stream, so that they are never all in memory, and keep their labels."""
     labels: list[str] = []
 
     def rows() -> Iterator[tuple[str, str]]:
@@ -160,7 +160,7 @@ def _print(chosen: argparse.Namespace, campaigns: list[dict[str, Any]], polls: d
     figures_of = ("median_ms", "p95_ms", "most_ms", "full_read_ms")
     rows = [[f"{size:,}", *(f"{figures[name]:.2f}" for name in figures_of)] for size, figures in polls.items()]
     print()
-    print(report.markdown(["texts", "idle poll, ms", "95 %", "most", "full read, ms"], rows))
+    print(report.markdown(["texts", "idle poll, ms", "95th percentile, ms", "maximum, ms", "full read, ms"], rows))
 
 
 def _median(campaigns: Sequence[Campaign], kind: str, figure: str) -> float:

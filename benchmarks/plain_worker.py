@@ -1,7 +1,7 @@
-"""A plain worker, written the way anybody would write it first: the yardstick beside which others are measured.
+"""The simplest possible worker. Other workers are compared with it.
 
 It reads everything with pandas, writes row by row, and fits vectorizer and classifier from scratch at each update. It
-speaks the contract and knows nothing of al_learner.
+uses the same tables and channels as al_learner, and does not import it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def init(engine: sa.Engine) -> None:
 
 
 def update(engine: sa.Engine) -> None:
-    """Settle the label of every text with votes, write them all, and train on them."""
+    """Compute the label of every text with votes, write all labels, and train on them."""
     texts = pd.read_sql("SELECT text_id, text_data, labels FROM text_data", engine)
     labelled = texts[texts["labels"].str.len() > 0].copy()
     labelled["major_label"] = labelled["labels"].map(majority)

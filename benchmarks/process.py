@@ -1,4 +1,4 @@
-"""A worker as a process of its own: any command that speaks the contract, its memory and its rest."""
+"""A worker in a separate process, from any command: its memory use, and when it is idle."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SAMPLE_S = 0.05
 """How often memory is read."""
 
 FAMILY_S = 0.5
-"""How often children are looked for, which costs more than reading the memory of those that are known."""
+"""How often new children are searched for. This takes longer than reading the memory of known ones."""
 
 REST_S = 0.6
-"""A process tree rests when it has not been busy for so long."""
+"""A process tree is idle if it has not been busy for so long."""
 
 BUSY_S = 0.1
-"""A process tree was busy when it used a fifth of one core for so long."""
+"""A process tree was busy if it used a fifth of one core for so long."""
 
 STOP_S = 15
 SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT")
@@ -38,9 +38,9 @@ class Worker:
     ----------
     command : sequence of str
     environment : mapping of str to str
-        Added to this process's own, less every setting that a developer may have there.
+        Added to the environment of this process, from which all settings of a worker are removed.
     folder : Path
-        Where it runs, and leaves its log: one without a settings file.
+        The working directory, without a settings file. The log is written there.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
@@ -71,7 +71,7 @@ class Worker:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # its own group: whatever it left behind
+            os.killpg(self._process.pid, signal.SIGKILL)  # its process group: all children that are left
         self._process.wait(STOP_S)
         if exc is not None:
             log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -82,7 +82,7 @@ class Worker:
         return self._process.poll() is None
 
     def rest(self, deadline_s: float) -> float:
-        """Wait until worker and children do nothing any more. Return the seconds that they were still busy."""
+        """Wait until worker and children are idle. Return the seconds that they were still busy."""
         started = busy_at = time.monotonic()
         used = self.memory.cpu_s()
         while (now := time.monotonic()) - started < deadline_s:
@@ -122,7 +122,7 @@ class Memory(threading.Thread):
         self.join()
 
     def restart(self) -> None:
-        """Forget the peak so far, but for `total_peak_mib`."""
+        """Forget the peak so far. `total_peak_mib` stays."""
         self._peak = 0
         self._sample()
 
@@ -137,7 +137,7 @@ class Memory(threading.Thread):
         return self._total_peak / 2**20
 
     def high_water_mib(self) -> float:
-        """Return the sum of what each process that lives now ever held, at different times: never too low."""
+        """Return the sum of the highest memory use of each living process, at different times. It is never too low."""
         return sum(_high_water_kib(process.pid) for process in self._living()) / 2**10
 
     def cpu_s(self) -> float:
@@ -173,7 +173,7 @@ def own_environment() -> dict[str, str]:
 
 
 def without_settings() -> None:
-    """Take the settings out of this process's own environment, before something of a project runs in it."""
+    """Remove the settings of a worker from the environment of this process, before a project runs in it."""
     for name in set(os.environ) - set(own_environment()):
         del os.environ[name]
 

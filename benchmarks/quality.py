@@ -21,7 +21,7 @@ from benchmarks.corpus import Corpus
 
 TOLERANCE = 1e-6
 EXACT_UP_TO = 10_000
-"""Up to so many labelled texts scikit-learn's own solver makes the reference; beyond, it would take hours."""
+"""Up to so many labelled texts the reference is fitted by scikit-learn's solver. With more it would take hours."""
 
 SAMPLE = 10_000
 """Texts that are never labelled, on which accuracy is measured."""
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Limits:
-    """What must hold at every step, so that speed does not eat the votes."""
+    """What must hold at every step. Speed must not ignore votes."""
 
     accuracy_points: float = 0.5
     given_label: float = 0.03
@@ -48,15 +48,16 @@ class Quality:
     Attributes
     ----------
     accuracy, reference_accuracy : float
-        Of the stored model and of the plain fit, on texts that the campaign never labels; at most `SAMPLE` of them.
+        Accuracy of the stored model and of the plain fit, on up to `SAMPLE` texts that are never labelled.
     given_label, reference_given_label : float
         Mean probability of the given label over the `BATCH_SIZE` texts that were labelled last.
     same_least_sure : int
-        Of the `LEAST_SURE` unlabelled texts with the lowest top probability, those that both name.
+        How many of the `LEAST_SURE` unlabelled texts with the lowest top probability are the same for both.
     solver : str
-        What made the reference.
+        The solver that fitted the reference.
     gradient : float or None
-        Largest component of the reference's mean gradient, computed here in double precision; for logistic regression.
+        Largest component of the mean gradient of the reference, computed here in double precision. Only for logistic
+        regression.
     """
 
     kind: Kind
@@ -88,9 +89,9 @@ class Judge:
     ----------
     corpus : Corpus
     order : ndarray of int64
-        In which its texts are labelled.
+        The order in which its texts are labelled.
     held_out_from : int
-        The place in `order` from which on no text is ever labelled.
+        The texts from this position of `order` on are never labelled.
     """
 
     def __init__(self, corpus: Corpus, order: NDArray[np.int64], *, held_out_from: int) -> None:
@@ -101,7 +102,7 @@ class Judge:
         self._references: dict[tuple[str, int, str], _Reference] = {}
 
     def judge(self, app: App, events: Sequence[Event], classifier: str) -> list[Quality]:
-        """Judge the last model of each kind at each step; `classifier`: the plug-in of the plain fit."""
+        """Judge the last model of each kind at each step. `classifier` is the plug-in of the plain fit."""
         last = {(event.kind, event.at): event for event in events}
         return [self._judge(app, event, classifier) for event in last.values()]
 
@@ -109,12 +110,12 @@ class Judge:
         stored = pickle.loads(app.clf(event.clf_id))
         X, digest = self._transformed(app.countvec(event.countvec_id))
         accuracy = float((stored.predict(X[self._held_out]) == self._truth[self._held_out]).mean())
-        if event.kind == "init":  # its labels were drawn at random: there is nothing to agree with
+        if event.kind == "init":  # its labels are random, so there is nothing to compare with
             return Quality(event.kind, event.at, event.labelled, accuracy)
         labelled, unlabelled = self._order[: event.labelled], self._order[event.labelled :]
         key = classifier, event.labelled, digest
         if key not in self._references:
-            rows = np.sort(labelled)  # as the table has them: to SGD the order is not the same
+            rows = np.sort(labelled)  # the order of the table, because the result of SGD depends on the order
             self._references[key] = _Reference(classifier, X[rows], self._truth[rows])
         reference = self._references[key]
         batch = labelled[-BATCH_SIZE:]
@@ -133,7 +134,7 @@ class Judge:
         )
 
     def _transformed(self, blob: bytes) -> tuple[csr_matrix, str]:
-        """Return the features of all texts, and their digest; kept, for many a worker keeps its vectorizer."""
+        """Return the features of all texts, and their digest. They are cached, for workers that keep the vectorizer."""
         name = hashlib.sha256(blob).hexdigest()
         if name not in self._features:
             self._features = {name: csr_matrix(pickle.loads(blob).transform(self._texts)).astype(np.float32)}
@@ -151,7 +152,7 @@ class Judge:
 
 
 class _Reference:
-    """A plain fit on the columns that occur: logistic regression's minimum, else with the same parameters."""
+    """A plain fit on the columns that occur: for logistic regression the minimum, otherwise with equal parameters."""
 
     def __init__(self, classifier: str, X: csr_matrix, y: NDArray[np.str_]) -> None:
         self._occurs = np.flatnonzero(X.getnnz(axis=0))
@@ -159,10 +160,10 @@ class _Reference:
         self.gradient: float | None = None
         chosen: Any = strategy("classifier", classifier)
         with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # how exact it is, is computed below
+            warnings.simplefilter("ignore")  # its error is computed below
             if classifier != "logreg":
                 self._model = chosen.fit(X, y)
-                self.solver = f"plug-in {classifier} from nothing, with the same parameters"
+                self.solver = f"plug-in {classifier} from zero, with the same parameters"
                 return
             if len(y) <= EXACT_UP_TO:
                 self._model = _newton_cg(chosen.C, X, y)
@@ -170,7 +171,7 @@ class _Reference:
             else:
                 exact: Any = strategy("classifier", "logreg", tol=TOLERANCE / 10, max_iter=1_000)
                 self._model = exact.fit(X, y)
-                self.solver = f"plug-in logreg from nothing, tol {TOLERANCE / 10:g}"
+                self.solver = f"plug-in logreg from zero, tol {TOLERANCE / 10:g}"
             self.gradient = _mean_gradient(self._model, chosen.C, X, y)
 
     def predict(self, X: csr_matrix) -> NDArray[np.str_]:
@@ -195,7 +196,7 @@ def _newton_cg(C: float, X: csr_matrix, y: NDArray[np.str_]) -> Any:
 
 
 def _mean_gradient(model: Any, C: float, X: csr_matrix, y: NDArray[np.str_]) -> float:
-    """Return the largest component of the gradient of the mean loss: zero at the one and only minimum."""
+    """Return the largest component of the gradient of the mean loss. It is zero only at the minimum."""
     X = X.astype(np.float64)
     given = (y[:, None] == model.classes_[None, :]).astype(np.float64)
     Z = X @ model.coef_.T.astype(np.float64) + model.intercept_

@@ -1,4 +1,4 @@
-"""From raw figures to Markdown tables and one JSON file."""
+"""Turns raw figures into Markdown tables and one JSON file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Table = list[list[str]]
 
 
 def machine(postgres: Postgres, redis: Redis) -> dict[str, Any]:
-    """Return what the figures depend on, and when they were measured."""
+    """Return the machine and the versions, on which the figures depend, and the date."""
     with postgres.connect() as connection:
         row = connection.execute("SHOW server_version").fetchone()
     with redis.client() as client:
@@ -79,7 +79,7 @@ class Summary:
     ----------
     name : str
     campaigns : sequence of Campaign
-        The first goes farthest.
+        The first one has the most steps.
     qualities : sequence of Quality
     """
 
@@ -92,12 +92,12 @@ class Summary:
                 self.events.setdefault((event.kind, event.at), []).append(event)
 
     def seconds(self, step: Step) -> float | None:
-        """Return the median, None if it was not measured."""
+        """Return the median; None if it was not measured."""
         return statistics.median(event.seconds for event in self.events[step]) if step in self.events else None
 
     @property
     def peak_mib(self) -> float:
-        """Most memory that worker and children held in any campaign."""
+        """Highest memory use of worker and children in any campaign."""
         return max(campaign.peak_mib for campaign in self._campaigns)
 
     def growth(self, kind: Kind) -> float | None:
@@ -124,7 +124,7 @@ def exponent(points: Iterable[tuple[float, float]]) -> float:
 
 
 def speed_table(ours: Summary, plain: Summary | None) -> str:
-    """Return seconds, ratio, what follows the announcement, and bytes, event by event."""
+    """Return the table of seconds, ratio, work after the announcement, and bytes, with a row for each event."""
     header = ["event", f"{ours.name}, s", "range, s", "runs", "plain, s", "runs", "ratio", "busy after, s", "peak, MiB"]
     header += ["stored, MB", "plain, MB"]
     rows = []
@@ -151,7 +151,7 @@ def speed_table(ours: Summary, plain: Summary | None) -> str:
 
 
 def memory_line(ours: Summary, plain: Summary | None) -> str:
-    """Return the peak memory of the whole life of the worker and its children, in words."""
+    """Return a sentence with the peak memory of the worker and its children, over whole campaigns."""
     line = f"Peak memory of worker and children: {ours.name} {ours.peak_mib:.0f} MiB"
     if plain:
         line += f", plain {plain.peak_mib:.0f} MiB, ratio {plain.peak_mib / ours.peak_mib:.1f}x"
@@ -160,8 +160,8 @@ def memory_line(ours: Summary, plain: Summary | None) -> str:
 
 def quality_table(summary: Summary) -> str:
     """Return accuracy, and the three figures of agreement with the plain fit."""
-    header = ["stored model", "accuracy", "plain fit", "points off", "p(given)", "plain fit", "off"]
-    header += [f"same of {LEAST_SURE}", "holds"]
+    header = ["stored model", "accuracy", "plain fit", "difference, points", "p(given)", "plain fit", "difference"]
+    header += [f"same of {LEAST_SURE}", "within limits"]
     rows = []
     for step, quality in summary.qualities.items():
         accuracy, given = quality.reference_accuracy, quality.reference_given_label

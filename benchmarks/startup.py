@@ -1,4 +1,4 @@
-"""``python -m benchmarks.startup``: how soon the command line answers and the worker listens, and what that loads."""
+"""``python -m benchmarks.startup``: how fast command line and worker start, and which packages they load."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def main() -> None:
     without_settings()
     with servers.running() as running:
         template = make_template(running[0], "bench_texts", [("a text", "a"), ("another", "b")])
-        helps = [help_s() for _ in range(chosen.repeat + 1)][1:]  # the first fills the disk's cache
+        helps = [help_s() for _ in range(chosen.repeat + 1)][1:]  # the first run fills the cache of the disk
         workers = [worker(running, template) for _ in range(chosen.repeat + 1)][1:]
         machine = report.machine(*running)
     rows = [
         _row("`al-learner --help`, s", helps),
         _row("worker: start to subscribed, s", [w["subscribed_s"] for w in workers]),
         _row("worker: start to trainer ready, s", [w["trainer_ready_s"] for w in workers]),
-        _row("parent at rest, MiB", [w["parent_mib"] for w in workers], digits=0),
-        _row("trainer at rest, MiB", [w["trainer_mib"] for w in workers], digits=0),
+        _row("idle parent, MiB", [w["parent_mib"] for w in workers], digits=0),
+        _row("idle trainer, MiB", [w["trainer_mib"] for w in workers], digits=0),
     ]
-    print(report.markdown(["", "median", "least", "most", "runs"], rows))
+    print(report.markdown(["", "median", "minimum", "maximum", "runs"], rows))
     for who in ("parent", "trainer"):
         loaded = sorted({name for w in workers for name in w[f"{who}_loads"]})
         print(f"\nThe {who} has loaded of {', '.join(HEAVY)}: {', '.join(loaded) or 'none'}.")
@@ -63,7 +63,7 @@ def help_s() -> float:
 
 
 def worker(running: tuple[servers.Postgres, servers.Redis], template: str) -> dict[str, Any]:
-    """Start a worker on fresh tables; return when it listened, when its trainer could work, and what both hold."""
+    """Start a worker on new tables. Return when it had subscribed, when its trainer was ready, and their memory."""
     with (
         App(*running, template, []) as app,
         tempfile.TemporaryDirectory(prefix="al-learner-bench-") as folder,
@@ -73,7 +73,7 @@ def worker(running: tuple[servers.Postgres, servers.Redis], template: str) -> di
             process.wait_for("redis.subscribed")
             subscribed_s = time.monotonic() - started
             trainer = psutil.Process(process.trainer_pid)
-            wait_until(lambda: _rests(trainer), "the trainer to rest", deadline_s=TRAINER_DEADLINE_S)
+            wait_until(lambda: _rests(trainer), "the trainer to be idle", deadline_s=TRAINER_DEADLINE_S)
             ready_s = time.monotonic() - started - RESTS_FOR_S
             parent = psutil.Process(process.pid)
             return {
@@ -96,7 +96,7 @@ def _rests(process: psutil.Process) -> bool:
 
 
 def _loaded(process: psutil.Process) -> list[str]:
-    """Return which of the heavy packages have compiled code in a process's memory, whatever it says itself."""
+    """Return the heavy packages whose compiled code is mapped into the memory of a process."""
     paths = [Path(mapping.path).parts for mapping in process.memory_maps()]
     return [name for name in HEAVY if any(name in parts for parts in paths)]
 

@@ -35,10 +35,10 @@ def main() -> None:
     """Measure, and print a row for each number of texts."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.voted", description=__doc__)
     options.add_argument("--texts", type=numbers, default=(100_000, 1_000_000), help="100000,1000000; each has a vote")
-    options.add_argument("--votes", type=int, default=50, help="new votes before each further reading")
+    options.add_argument("--votes", type=int, default=50, help="number of new votes before each further reading")
     chosen = options.parse_args()
     end_tidily()
-    without_settings()  # of the developer's own
+    without_settings()  # of the developer
     rows = []
     with servers.running() as (postgres, _):
         for size in chosen.texts:

@@ -86,16 +86,23 @@ def _plugins() -> Iterator[dict[str, Any]]:
 def _type(schema: Mapping[str, Any]) -> str:
     """Return in words what a JSON schema allows."""
     if "anyOf" in schema:
-        return " or ".join(_type(part) for part in schema["anyOf"])
+        parts = [_type(part) for part in schema["anyOf"]]
+        return (", or " if any(", " in part for part in parts) else " or ").join(parts)
     if "enum" in schema or "const" in schema:
         return " or ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array" and "prefixItems" in schema:
-        return f"[{', '.join(_type(part) for part in schema['prefixItems'])}]"
+        return f"[{'; '.join(_type(part) for part in schema['prefixItems'])}]"
+    return f"{schema.get('type', 'anything')}{_range(schema)}"
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    """Return in words the range of a number: `` from 2 to 16,777,216``, ``, at least 2`` or `` above 0``."""
+    if {"minimum", "maximum"} <= {*schema}:
+        return f" from {schema['minimum']:,} to {schema['maximum']:,}"
     words = {
-        "minimum": "of at least",
-        "exclusiveMinimum": "above",
-        "maximum": "of at most",
-        "exclusiveMaximum": "below",
+        "minimum": ", at least",
+        "exclusiveMinimum": " above",
+        "maximum": ", at most",
+        "exclusiveMaximum": " below",
     }
-    limits = " and ".join(f"{word} {schema[key]:,}" for key, word in words.items() if key in schema)
-    return " ".join(filter(None, [schema.get("type", "anything"), limits]))
+    return " and".join(f"{word} {schema[key]:,}" for key, word in words.items() if key in schema)

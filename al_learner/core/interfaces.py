@@ -200,7 +200,9 @@ class ModelSelector(Classifier):
 class InitSampler(Strategy):
     """Starts a project that has no labelled text: picks texts and gives them labels."""
 
-    random_state: int | None = Field(default=None, ge=0, description="Seed; none: another one at each run.")
+    random_state: int | None = Field(
+        default=None, ge=0, description="Seed of the random numbers. null: a new seed for each run."
+    )
 
     @abstractmethod
     def sample(

@@ -40,7 +40,7 @@ def test_a_project_is_loaded_trained_and_asked_from_the_command_line(command: Cl
     assert [row["text_id"] for row in every] == [str(number) for number in range(1, 31)]
 
 
-def test_it_tells_its_version(command: Cli) -> None:
+def test_it_shows_its_version(command: Cli) -> None:
     assert command("--version").stdout == f"al-learner {version('al-learner')}\n"
 
 
@@ -145,7 +145,7 @@ def test_train_below_the_batch_size_says_how_many_are_missing(cli: Cli, project:
     assert cli("train", "--force", "--database", project, BATCH_SIZE="20").returncode == 0
 
 
-def test_status_tells_what_is_there_and_what_is_missing(cli: Cli, project: str) -> None:
+def test_status_shows_what_is_there_and_what_is_missing(cli: Cli, project: str) -> None:
     cli("load", "votes", "votes.csv", "--database", project)
 
     status = json.loads(cli("status", "--database", project, "--json", BATCH_SIZE="20").stdout)
@@ -181,7 +181,7 @@ def test_a_bad_row_is_named_and_nothing_is_loaded(cli: Cli, tmp_path: Path) -> N
     failed = cli("load", "texts", "texts.csv", "--database", "sqlite:///new.db")
 
     assert failed.returncode == EXIT_ERROR
-    assert failed.stderr == "error: texts.csv, line 3: the text holds a NUL byte, which PostgreSQL cannot store\n"
+    assert failed.stderr == "error: texts.csv, line 3: the text contains a NUL byte, which PostgreSQL cannot store\n"
     with sqlite3.connect(tmp_path / "new.db") as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
@@ -195,7 +195,7 @@ def test_one_very_long_text_is_warned_about(cli: Cli, project: str, tmp_path: Pa
     assert "warning: the longest text has 10,000,000 characters" in loaded.stderr
 
 
-def test_every_wrong_setting_is_told_at_once_and_no_connection_is_made(command: Cli) -> None:
+def test_every_wrong_setting_is_reported_at_once_and_no_connection_is_made(command: Cli) -> None:
     failed = command(
         "status",
         PGHOST="192.0.2.1",
@@ -240,7 +240,7 @@ def test_an_error_never_shows_a_password(cli: Cli, url: str) -> None:
     assert "s3cret" not in failed.stderr + failed.stdout
 
 
-def test_plugins_show_tells_parameters_origin_and_needs(cli: Cli) -> None:
+def test_plugins_show_lists_parameters_origin_and_needs(cli: Cli) -> None:
     shown = json.loads(cli("plugins", "show", "lightgbm", "--json").stdout)[0]
 
     assert "lightgbm" in shown["requires"]
@@ -265,7 +265,7 @@ def test_a_plugin_that_cannot_be_loaded_is_listed_with_the_reason(command: Cli, 
     assert (chosen.returncode, "No module named 'no_such_module'" in chosen.stderr) == (EXIT_ERROR, True)
 
 
-def test_config_tells_where_each_value_comes_from_and_masks_secrets(cli: Cli, tmp_path: Path) -> None:
+def test_config_shows_where_each_value_comes_from_and_masks_secrets(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "al_learner.toml").write_text(
         'classifier = "sgd"\n[classifiers.sgd]\nalpha = 0.001\n', encoding="utf-8"
     )

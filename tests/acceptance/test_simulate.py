@@ -59,14 +59,14 @@ def test_it_compares_strategies_writes_what_it_found_and_finds_it_again(cli: Cli
     assert all(row["seeds"] == 2 and row["accuracy"]["18"]["sd"] >= 0 for row in rows)
 
 
-def test_it_plays_the_bundled_sample_when_no_file_is_named(cli: Cli) -> None:
+def test_it_uses_the_bundled_sample_when_no_file_is_named(cli: Cli) -> None:
     played = cli("simulate", *FAST, "--texts", "100", "--seeds", "1", "--annotators", "3", "--noise", "careless:0.5")
 
     assert (played.returncode, played.stderr) == (0, "")
     assert "18" in played.stdout.splitlines()[1]
 
 
-def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_played(cli: Cli, tmp_path: Path) -> None:
+def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_simulated(cli: Cli, tmp_path: Path) -> None:
     failed = cli(
         "simulate", "--classifiers", "logregg,sgd(alfa=1)", "--query", "best", "--noise", "0.1", "--votes", "2"
     )
@@ -79,13 +79,13 @@ def test_everything_that_is_wrong_is_told_at_once_and_nothing_is_played(cli: Cli
         "did you mean 'alpha'?",
         "query 'best'",
         "uniform:RATE",
-        "votes = 2: at most 1",
+        "votes = 2: must be at most 1",
     ):
         assert any(said in problem for problem in problems), said
     assert not (tmp_path / "al-learner-simulation").exists()
 
 
-def test_a_project_that_fails_is_told_in_the_end_and_the_others_are_compared(cli: Cli, tmp_path: Path) -> None:
+def test_a_project_that_fails_is_reported_at_the_end_and_the_others_are_compared(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(
         "from al_learner import Classifier\n\n"
         "class Broken(Classifier):\n    def fit(self, X, y):\n        raise OSError('boom')\n",

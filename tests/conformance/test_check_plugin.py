@@ -165,7 +165,7 @@ BROKEN = [
     (_local(), "check_comes_back_from_a_copy", "Local"),
     (StrictAboutTuples(), "check_comes_back_from_a_record", "weights"),
     (RequiresLetters(), "check_required_packages_are_installed", "must be a tuple of names, not 'numpy'"),
-    (RequiresModule(), "check_required_packages_are_installed", "no installed package is called that"),
+    (RequiresModule(), "check_required_packages_are_installed", "no package of that name is installed"),
     (RemembersTheLast(), "check_one_label_a_text", "the strategy was changed"),
 ]
 
@@ -357,12 +357,12 @@ class ForgetsItsPriors(MultinomialNB):
         return plain.__reduce__()
 
 
-@fails(BrokenClassifier, "check_stored_classifier_is_the_same", "predicts something else")
+@fails(BrokenClassifier, "check_stored_classifier_is_the_same", "predicts other probabilities")
 def loses_something_when_it_is_stored(X, y):
     return ForgetsItsPriors().fit(X, y)
 
 
-@fails(BrokenStart, "check_start_does_not_change_the_result", "off those of fit")
+@fails(BrokenStart, "check_start_does_not_change_the_result", "differ from those of fit")
 def stays_where_it_starts(X, y, start):
     model = LogisticRegression().fit(X, y)
     model.coef_, model.intercept_ = start.coef, start.intercept
@@ -431,7 +431,7 @@ def needs_each_label_twice(X, y, fit, losses):
     return losses(X, y, fit)
 
 
-@fails(BrokenSelector, "check_the_same_rows_for_every_candidate", "has nan in other rows")
+@fails(BrokenSelector, "check_the_same_rows_for_every_candidate", "are nan in other rows")
 def leaves_out_what_is_easy(X, y, fit, losses):
     found = losses(X, y, fit)
     return np.where(found < 0.7, np.nan, found) if len(y) == 20 else found
@@ -613,27 +613,27 @@ def positions_that_are_no_integers(_texts, _labels, rows, names, _rng):
     return rows / 1, names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "9 positions and 10 labels instead of 10 each")
+@fails(BrokenSampler, "check_sample_of_many_texts", "9 positions and 10 labels instead of 10 of each")
 def a_text_too_few(_texts, _labels, rows, names, _rng):
     return rows[1:], names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "10 positions and 9 labels instead of 10 each")
+@fails(BrokenSampler, "check_sample_of_many_texts", "10 positions and 9 labels instead of 10 of each")
 def a_label_too_few(_texts, _labels, rows, names, _rng):
     return rows, names[1:]
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "of 50 texts")
+@fails(BrokenSampler, "check_sample_of_many_texts", "positions must be from 0 to 49")
 def positions_that_count_from_one(_texts, _labels, rows, names, _rng):
     return rows + 1, names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "positions from -1 to")
+@fails(BrokenSampler, "check_sample_of_many_texts", "they are from -1 to")
 def positions_that_count_from_the_end(_texts, _labels, rows, names, _rng):
     return rows - 1, names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "different texts instead of 10")
+@fails(BrokenSampler, "check_sample_of_many_texts", "different texts were picked; 10 are possible")
 def the_same_text_twice(_texts, _labels, rows, names, _rng):
     return [*rows[:-1], rows[0]], names
 
@@ -648,12 +648,12 @@ def every_text_once_at_most(texts, _labels, rows, names, rng):
     return rng.choice(len(texts), 1 if len(rows) == 1 else max(len(rows), 2), replace=False), names
 
 
-@fails(BrokenSampler, "check_sample_of_identical_texts", "instead of 10")
+@fails(BrokenSampler, "check_sample_of_identical_texts", "10 are possible")
 def texts_that_differ_alone(texts, _labels, rows, names, _rng):
     return [list(texts).index(texts[row]) for row in rows], names
 
 
-@fails(BrokenSampler, "check_sample_larger_than_the_texts", "7 positions and 7 labels instead of 20 each")
+@fails(BrokenSampler, "check_sample_larger_than_the_texts", "7 positions and 7 labels instead of 20 of each")
 def as_many_as_there_are(texts, _labels, rows, names, _rng):
     n = len(rows) if len(texts) == 1 else min(len(rows), len(texts))
     return rows[:n], names[:n]
@@ -664,7 +664,7 @@ def labels_by_chance_alone(_texts, labels, rows, names, rng):
     return rows, [labels[i] for i in rng.integers(len(labels), size=len(names))]
 
 
-@fails(BrokenSampler, "check_sample_smaller_than_the_labels", "30 positions and 30 labels instead of 2 each")
+@fails(BrokenSampler, "check_sample_smaller_than_the_labels", "30 positions and 30 labels instead of 2 of each")
 def every_label_at_least_once(texts, labels, rows, names, _rng):
     if len(texts) < len(labels):
         return rows, names
@@ -672,7 +672,7 @@ def every_label_at_least_once(texts, labels, rows, names, _rng):
     return [*rows, *more], [*names, *labels[: len(more)]]
 
 
-@fails(BrokenSampler, "check_same_rng_same_sample", "use no other random numbers")
+@fails(BrokenSampler, "check_same_rng_same_sample", "take all random numbers from rng")
 def chance_of_its_own(_texts, _labels, rows, names, _rng):
     return np.random.default_rng().permutation(rows), names
 
@@ -714,7 +714,7 @@ def a_stored_label_stays_for_ever(votes, won):
 
 
 @fails(
-    BrokenAggregator, "check_ties", "votes for [1, 0], the stored label being -1 (-1: none), must aggregate to 1, not 0"
+    BrokenAggregator, "check_ties", "votes for [1, 0] with the stored label -1 (-1: none) must aggregate to 1, not 0"
 )
 def the_smallest_label_wins_a_tie(votes, won):
     counts = np.zeros((len(won), 4), int)
@@ -722,9 +722,7 @@ def the_smallest_label_wins_a_tie(votes, won):
     return counts.argmax(axis=1)
 
 
-@fails(
-    BrokenAggregator, "check_ties", "votes for [0, 1], the stored label being 1 (-1: none), must aggregate to 1, not 0"
-)
+@fails(BrokenAggregator, "check_ties", "votes for [0, 1] with the stored label 1 (-1: none) must aggregate to 1, not 0")
 def the_stored_label_counts_for_nothing(votes, _won):
     unstored = type(votes)(votes.text, votes.annotator, votes.label, votes.label_names, np.full_like(votes.stored, -1))
     return Majority().aggregate(unstored)
@@ -755,7 +753,7 @@ class BrokenEstimate(Majority):
         return FAULTS[self.how](votes.annotator.max(initial=-1) + 1)
 
 
-@fails(BrokenEstimate, "check_accuracies", "accuracies of 6 annotators are float64 of shape (7,)")
+@fails(BrokenEstimate, "check_accuracies", "6 annotators need as many accuracies, not float64 of shape (7,)")
 def one_more_for_nobody_named(n_annotators):
     return np.ones(n_annotators + 1)
 
@@ -782,5 +780,5 @@ def test_every_check_can_fail(interface):
 
 @pytest.mark.parametrize("wrong", [Majority, "majority", None])
 def test_what_is_no_strategy_cannot_be_checked(wrong):
-    with pytest.raises(PluginError, match="not the class, of a kind of Classifier, Vectorizer, InitSampler"):
+    with pytest.raises(PluginError, match="not a class, of one of these types: Classifier, Vectorizer, InitSampler"):
         check_plugin(wrong)

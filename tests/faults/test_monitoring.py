@@ -80,7 +80,7 @@ def test_a_worker_that_is_well_says_so_and_what_it_did(stage, probe):
     assert probe.command().returncode == 0
 
 
-def test_a_lost_redis_is_told_but_is_no_reason_to_restart_the_worker(stage, probe):
+def test_a_lost_redis_is_reported_but_is_no_reason_to_restart_the_worker(stage, probe):
     stage.redis.stop()
     wait_until(lambda: probe.health() == (503, WELL | {"subscribed": False}), "the loss to be told")
 
@@ -91,7 +91,7 @@ def test_a_lost_redis_is_told_but_is_no_reason_to_restart_the_worker(stage, prob
     wait_until(lambda: probe.health() == (200, WELL), "the worker to be well again")
 
 
-def test_a_lost_database_is_told_but_is_no_reason_to_restart_the_worker(stage, probe):
+def test_a_lost_database_is_reported_but_is_no_reason_to_restart_the_worker(stage, probe):
     stage.postgres.stop(immediate=True)
     wait_until(lambda: probe.health()[0] == 503, "the loss to be told")
 
@@ -105,7 +105,7 @@ def test_a_lost_database_is_told_but_is_no_reason_to_restart_the_worker(stage, p
     wait_until(lambda: probe.health() == (200, WELL), "the worker to be well again")
 
 
-def test_an_announcement_that_nobody_hears_grows_old(stage, probe):
+def test_an_announcement_that_nobody_receives_grows_old(stage, probe):
     stage.predictor.kill()
     stage.vote()
     wait_until(lambda: probe.metrics().get("al_learner_announcement_lag_seconds", 0) > 0, "the lag to grow")

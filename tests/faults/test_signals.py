@@ -42,7 +42,7 @@ def go_on(stage):
         stage.assert_well()
 
 
-def test_a_run_may_end_within_the_grace(stage):
+def test_a_run_may_end_within_the_grace_period(stage):
     with stage.worker(AL_LEARNER_GRACE_S=GRACE_S) as worker:
         stage.wait_until_fitting()
         children = family(worker.pid)
@@ -56,7 +56,7 @@ def test_a_run_may_end_within_the_grace(stage):
     go_on(stage)
 
 
-def test_a_run_that_outlasts_the_grace_is_abandoned_and_done_at_the_next_start(stage):
+def test_a_run_that_outlasts_the_grace_period_is_abandoned_and_done_at_the_next_start(stage):
     with stage.worker(AL_LEARNER_GRACE_S=BRIEF_S) as worker:
         stage.wait_until_fitting()
         children = family(worker.pid)
@@ -86,7 +86,7 @@ def test_a_second_signal_ends_the_worker_at_once(stage, number):
     assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
 
 
-def test_a_run_that_waits_for_the_predictors_write_is_given_up_when_the_grace_is_over(stage):
+def test_a_run_that_waits_for_the_predictors_write_is_abandoned_after_the_grace_period(stage):
     with stage.postgres.connect(stage.database) as connection, connection.transaction():
         connection.execute("SELECT FROM text_data FOR UPDATE")
         with stage.worker(AL_LEARNER_GRACE_S=BRIEF_S) as worker:
@@ -101,7 +101,7 @@ def test_a_run_that_waits_for_the_predictors_write_is_given_up_when_the_grace_is
 
 
 @pytest.mark.parametrize("port", ["closed", "silent"])
-def test_a_worker_that_waits_for_a_database_ends_when_it_is_told_to(stage, port):
+def test_a_worker_that_waits_for_a_database_ends_on_sigterm(stage, port):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if port == "silent":

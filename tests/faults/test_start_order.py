@@ -76,7 +76,7 @@ def test_votes_that_come_before_everything_else_are_trained_on_first(open_stage)
 
 
 @pytest.mark.parametrize("is_early", [True, False], ids=["before it", "after it"])
-def test_a_predictor_that_starts_at_any_time_is_told(open_stage, is_early):
+def test_a_predictor_that_starts_at_any_time_receives_the_announcement(open_stage, is_early):
     stage = open_stage().fill()
     if is_early:
         stage.predictor.start()

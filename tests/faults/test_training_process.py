@@ -98,7 +98,7 @@ def test_a_classifier_that_is_too_large_to_be_read_costs_that_run_alone(stage):
     assert stage.value("SELECT count(*) FROM classifiers") == 0
 
 
-def test_a_fit_that_never_ends_is_given_up(stage):
+def test_a_fit_that_never_ends_is_ended(stage):
     stage.director.order("spin in C")
     with stage.worker(AL_LEARNER_TRAIN_TIMEOUT_S=TIMEOUT_S) as worker:
         process = psutil.Process(stage.wait_until_fitting())

@@ -44,7 +44,7 @@ def test_it_leads_a_session_and_stops_on_a_signal(forked: WorkerProcess) -> None
         assert worker.wait() == 0
 
 
-def test_its_end_by_a_signal_is_told(forked: WorkerProcess) -> None:
+def test_its_end_by_a_signal_is_reported(forked: WorkerProcess) -> None:
     with forked as worker:
         assert worker.wait_for("worker.started")["pid"] == worker.pid
         worker.kill()

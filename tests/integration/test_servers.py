@@ -29,7 +29,7 @@ def postgres_server() -> Iterator[own.Postgres]:
 
 
 @pytest.mark.parametrize("kind", ["redis_server", "postgres_server"])
-def test_a_port_that_was_taken_since_it_was_found_free_is_given_up_for_another(
+def test_a_port_that_was_taken_since_it_was_found_free_is_replaced_by_another(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     server = request.getfixturevalue(kind)

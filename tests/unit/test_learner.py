@@ -485,7 +485,7 @@ def test_the_first_candidate_may_have_parameters():
     assert learner.pipeline_[-1].C == 3
 
 
-def test_auto_chooses_in_fit_and_trains_the_winner():
+def test_auto_selects_in_fit_and_trains_the_winner():
     auto = strategy("classifier", "auto", candidates=("complement-nb", "logreg"), min_labels=20)
     learner = Learner(classifier=auto).fit(TEXTS * 5, LABELS * 5)
 

@@ -123,8 +123,8 @@ class _Reader(pickle.Unpickler):
             owners = _distributions().get(top) or frozenset({canonical(top)})  # an editable install lists no modules
             if owners.isdisjoint(self._packages):
                 raise ArtifactError(
-                    f"it holds a {module}.{name} of {' or '.join(sorted(owners))}, but those "
-                    f"who read it have only {', '.join(sorted(self._packages))}: return plain "
+                    f"it contains {module}.{name} from {' or '.join(sorted(owners))}, but the "
+                    f"programs that read it have only {', '.join(sorted(self._packages))}: return plain "
                     "scikit-learn objects, or name the package in `requires` and in AL_LEARNER_PREDICTOR_PACKAGES"
                 )
         return super().find_class(module, name)

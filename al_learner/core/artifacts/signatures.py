@@ -7,7 +7,7 @@ import hmac
 
 
 def signature(key: str | None, clf_sha256: str, countvec_sha256: str) -> str | None:
-    """Sign a model: HMAC-SHA256 over both digests and what they are of, in hexadecimal; None without a key.
+    """Sign a model: HMAC-SHA256 over both digests and their names, in hexadecimal; None without a key.
 
     Without the key nobody can change a blob, swap the two, or combine blobs of two models.
     """

@@ -81,7 +81,7 @@ class TrustedModels:
         return self.recorded_countvec(run), ""
 
     def startable(self, run: Run | None, spec: Any, countvec: tuple[int, str] | None) -> tuple[int, str] | None:
-        """Return id and digest of a run's classifier if one of this strategy and vectorizer may start from it."""
+        """Return id and digest of a run's classifier if a new one of this strategy and vectorizer may start from it."""
         if run is None or run.clf_id is None or run.origin == "init" or countvec is None:
             return None
         same = self._matches(run, "classifier", spec) and run.countvec_sha256 == countvec[1] and self._is_signed(run)

@@ -71,7 +71,7 @@ def read(
     wanted = tuple(fields)
     named = dict(columns or {})
     if unknown := set(named) - set(wanted):
-        raise DataError(f"{', '.join(sorted(unknown))}: not a field here; allowed: {', '.join(wanted)}")
+        raise DataError(f"unknown field {', '.join(sorted(unknown))}; allowed: {', '.join(wanted)}")
     try:
         with path.open("rb") as raw:
             lines = _lines(path, raw, progress)
@@ -201,7 +201,9 @@ def _row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> 
     checked = Row((field, _checked(where, field, value)) for field, value in row.items())
     checked.where = where
     if max_label_length and len(checked["label"]) > max_label_length:
-        raise DataError(f"{where}: the label has {len(checked['label'])} characters; at most {max_label_length} count")
+        raise DataError(
+            f"{where}: the label has {len(checked['label'])} characters; at most {max_label_length} are allowed"
+        )
     return checked
 
 
@@ -213,11 +215,11 @@ def _checked(where: str, field: Field, value: Any) -> str:
     if not isinstance(value, str):
         raise DataError(f"{where}: the {field} is {'missing' if value is None else f'{value!r}, not a string'}")
     if "\0" in value:
-        raise DataError(f"{where}: the {field} holds a NUL byte, which PostgreSQL cannot store")
+        raise DataError(f"{where}: the {field} contains a NUL byte, which PostgreSQL cannot store")
     try:
         value.encode()
     except UnicodeEncodeError as exc:
-        raise DataError(f"{where}: the {field} holds half a surrogate pair, which is not UTF-8") from exc
+        raise DataError(f"{where}: the {field} contains half a surrogate pair, which is not UTF-8") from exc
     if field == "label" and not value:
         raise DataError(f"{where}: the label is empty")
     if field == "text_id" and not value.isdecimal():

@@ -20,10 +20,10 @@ from al_learner.core.storage.storage import Storage
 from al_learner.core.training.evaluation import Basis
 
 Truth = Callable[[Basis], Mapping[int, str]]
-"""Returns the labels of now by text_id, or by init_id for ``init-data``."""
+"""Returns the current labels by text_id, or by init_id for ``init-data``."""
 
 N_SCORED = 4 * BATCHES
-"""Updates that are searched for scored ones. Some have no score: the next run came first."""
+"""Number of updates that are searched for scores. Some have none, because the next run started first."""
 
 
 class Prediction(NamedTuple):
@@ -64,7 +64,7 @@ class Catalogue:
         return found[0], self._runs.last(clf_id=clf_id, detailed=True)
 
     def compare(self, a: int, b: int, truth_of: Truth) -> Comparison:
-        """Compare two classifiers by their hold-out models' predictions, against the labels of now."""
+        """Compare two classifiers by their hold-out models' predictions, against the current labels."""
         scores = []
         for clf_id in (a, b):
             _, run = self.shown(clf_id)

@@ -19,7 +19,7 @@ Z_95 = 1.959964
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two hold-out models on the hold-out texts that both predicted, against the labels of now.
+    """Two hold-out models on the hold-out texts that both predicted, against the current labels.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Comparison:
     size : int
         Texts that both have predicted.
     both_right, only_a_right, only_b_right : int
-        Of these texts.
+        How many of these texts both, or only one of them, predicted correctly.
     """
 
     a: int
@@ -43,12 +43,14 @@ class Comparison:
 
     @property
     def accuracies(self) -> tuple[float, float]:
-        """Share of right answers of `a` and of `b`."""
+        """Share of right predictions of `a` and of `b`."""
         return (self.both_right + self.only_a_right) / self.size, (self.both_right + self.only_b_right) / self.size
 
     @property
     def p_value(self) -> float:
-        """p-value of the two-sided exact McNemar test: the probability of such a difference if both are as good.
+        """p-value of the two-sided exact McNemar test.
+
+        It is the probability of a difference at least as large, if both classifiers are equally good.
 
         References
         ----------
@@ -59,7 +61,10 @@ class Comparison:
 
     @property
     def p_worse(self) -> float:
-        """p-value of the one-sided exact McNemar test: the probability of such a result if `b` is as good as `a`."""
+        """p-value of the one-sided exact McNemar test.
+
+        It is the probability that `b` does at least as badly compared with `a`, if both are equally good.
+        """
         return _tail(self.only_b_right, self._discordant)
 
     @property
@@ -109,12 +114,12 @@ def compare(
     first, second : mapping or None
         Their metrics, with predictions.
     truth : mapping of int to str
-        The label of each text of their basis, as aggregated now.
+        The current label of each text of their basis.
 
     Raises
     ------
     DataError
-        They have no texts in common; says why.
+        They cannot be compared. The message gives the reason.
     """
     one, other = predictions(a, first), predictions(b, second)
     assert first is not None and second is not None  # noqa: S101, PT018 - they have predictions
@@ -144,7 +149,7 @@ def predictions(clf_id: int, metrics: Mapping[str, Any] | None, part: str = "pre
     Raises
     ------
     DataError
-        There are none; says why.
+        There are none. The message gives the reason.
     """
     if not metrics or not metrics.get(part):
         reason = (metrics or {}).get("reason", "it was scored by an older version" if metrics else "it has no score")
@@ -154,5 +159,5 @@ def predictions(clf_id: int, metrics: Mapping[str, Any] | None, part: str = "pre
 
 
 def _tail(k: int, n: int) -> float:
-    """Return how often n tosses of a coin show heads k times or less; without SciPy, which a worker need not load."""
+    """Return the probability of at most k heads in n tosses of a coin. It needs no SciPy, so a worker starts faster."""
     return float(sum(math.comb(n, i) for i in range(k + 1)) / 2**n)

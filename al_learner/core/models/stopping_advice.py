@@ -17,10 +17,10 @@ BATCHES = 5
 """The gain is computed over so many batches."""
 
 KAPPAS = 3
-"""Agreements of successive classifiers that are averaged."""
+"""The agreement of successive classifiers is averaged over so many pairs of them."""
 
 STABLE = 0.99
-"""With this mean agreement predictions have stabilized. Both numbers are the paper's."""
+"""With this mean agreement predictions have stabilized. Both numbers are from the paper (see `advise`)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StoppingAdvice:
     gain : float or None
         Accuracy of the newest classifier minus that of the one `BATCHES` before it, on their common hold-out texts.
     gain_interval : tuple of float or None
-        95%.
+        Its 95% interval.
     size : int
         Number of these texts.
     kappa : float or None
@@ -57,9 +57,9 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
     Parameters
     ----------
     scored : sequence of (clf_id, metrics)
-        Of updates that were scored on one basis, with predictions; the newest first.
+        The updates that were scored on one basis, with predictions; the newest first.
     truth : mapping of int to str
-        The label of each hold-out text, as aggregated now.
+        The current label of each hold-out text.
 
     References
     ----------
@@ -103,4 +103,4 @@ def _kappa(new: Mapping[int, str], old: Mapping[int, str]) -> float:
     if not common:
         raise DataError("successive classifiers have no text of the fixed sample in common")
     pairs = [new[i] for i in common], [old[i] for i in common]
-    return 1.0 if pairs[0] == pairs[1] else float(cohen_kappa_score(*pairs))  # of one label alone it is not defined
+    return 1.0 if pairs[0] == pairs[1] else float(cohen_kappa_score(*pairs))  # with only one label kappa is not defined

@@ -1,4 +1,4 @@
-"""Replays of labelled corpora, to compare strategies.
+"""Simulated projects on labelled corpora, to compare strategies.
 
 Here live: simulated annotators and queries, the plan and the grid of trials, their processes, metrics and reports. A
 simulated project is a real `Project`. Nothing here trains by itself.

@@ -17,7 +17,7 @@ from al_learner.core.simulation.replay import Round, settings_of
 from al_learner.core.simulation.simulated_annotators import Noise
 
 LABELS = 1_000
-"""Labels at the end of a simulation, if the rounds are not given and the corpus is large enough."""
+"""Number of labels at the end of a simulation, if the rounds are not given and the corpus is large enough."""
 
 Chosen = str | Strategy | Sequence[str | Strategy]
 """Strategies as a person writes them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
@@ -25,7 +25,7 @@ Chosen = str | Strategy | Sequence[str | Strategy]
 
 @dataclass(frozen=True)
 class Trial:
-    """One project to play: a combination of strategies, and a plan with its seed."""
+    """One simulated project: a combination of strategies, and a plan with its seed."""
 
     classifier: Spec
     vectorizer: Spec
@@ -51,7 +51,7 @@ class TrialResult:
     rounds : list of Round
         The rounds until it ended or failed.
     error : str or None
-        Why it failed.
+        Why it failed. None: it did not fail.
     is_reused : bool
         It was read from the file of an earlier simulation.
     """
@@ -64,7 +64,7 @@ class TrialResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """What is compared: every combination of the strategies, with every query and seed.
+    """What is compared: every combination of the strategies, with each query and each seed.
 
     Attributes
     ----------
@@ -73,18 +73,18 @@ class Grid:
     query : str or list of str
         How the next texts to vote on are picked: ``least-confidence``, as the API does, ``margin`` or ``random``.
     batch_size : int
-        Texts voted on in a round; each round trains.
+        Number of texts that are voted on in a round. Each round trains.
     rounds : int, optional
         By default enough for 1,000 labels, or for all texts if there are fewer.
     seeds : int
-        Repetitions, each with its own random texts and votes.
+        Number of repetitions, each with its own random texts and votes.
     annotators, votes : int
-        How many there are, and how many of them vote on each text; by default all.
+        How many annotators there are, and how many of them vote on each text; by default all.
     noise : str
         ``uniform:RATE``: all annotators err at that rate. ``careless:RATE``: one annotator errs at that rate, the
         others never.
     max_texts : int, optional
-        Use so many random texts of the corpus.
+        Use only this number of texts of the corpus, chosen at random.
     """
 
     classifiers: Chosen | None = None
@@ -101,12 +101,12 @@ class Grid:
     max_texts: int | None = None
 
     def trials(self, n_texts: int) -> list[Trial]:
-        """Return every project to play on a corpus of `n_texts`.
+        """Return all trials on a corpus of `n_texts`.
 
         Raises
         ------
         SettingsError
-            With everything that is wrong with strategies and plans. Nothing was played.
+            It lists everything that is wrong with strategies and plans.
         """
         problems: list[str] = []
         chosen = self.classifiers, self.vectorizers, self.init_samplers, self.aggregators
@@ -126,7 +126,7 @@ class Grid:
         except SettingsError as exc:
             problems += exc.problems
         if self.seeds < 1:
-            problems.append(f"seeds = {self.seeds}: at least 1")
+            problems.append(f"seeds = {self.seeds}: must be at least 1")
         n_labels = min(LABELS, n_pool(n_texts, self.max_texts))
         plan = Plan(
             rounds=max(1, n_labels // max(1, self.batch_size)) if self.rounds is None else self.rounds,
@@ -144,7 +144,7 @@ def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]
     chosen = Settings.model_fields[kind].default if chosen is None else chosen
     given = split(chosen) if isinstance(chosen, str) else [chosen] if isinstance(chosen, Strategy) else list(chosen)
     if not given:
-        problems.append(f"{kind}: none is named")
+        problems.append(f"{kind}: none is given; name at least one")
     specs = {}
     for item in given:
         try:

@@ -1,4 +1,4 @@
-"""Computes from the rounds of many trials the numbers by which strategies are compared."""
+"""Computes the numbers by which strategies are compared, from the rounds of many trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from al_learner.core.simulation.grid import TrialResult
 
 POINTS = (50, 100, 200, 500, 1_000, 2_000, 5_000)
-"""Numbers of labels at which accuracy is shown, as far as a simulation goes."""
+"""Numbers of labels at which accuracy is shown, if a simulation has so many."""
 
 TARGET_SHARE = 0.95
 """The default target is this share of the best accuracy at the end."""
@@ -29,33 +29,33 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over seeds, and the standard deviation of single seeds around it; None with one seed."""
+    """A mean over seeds, and the standard deviation of a single seed. With one seed the deviation is None."""
 
     mean: float
     sd: float | None
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> Spread:
-        """Summarise one value a seed."""
+        """Summarise the values, one for each seed."""
         return cls(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The learning curves of one combination of strategies, one a seed.
+    """The learning curves of one combination of strategies, one curve for each seed.
 
     Attributes
     ----------
     names : mapping of str to str
         The strategies by kind, and the query.
     labels : ndarray of shape (n_rounds,), int
-        Texts with votes after each round.
+        Number of texts with votes after each round.
     accuracy : ndarray of shape (n_seeds, n_rounds), float64
-        Of the seeds that were played to the end.
+        Only of the seeds that did not fail.
     seconds : float or None
         Median seconds of an update, over all rounds and seeds.
     errors : tuple of str
-        Errors of the other seeds.
+        Errors of the seeds that failed.
     """
 
     names: Mapping[str, str]
@@ -72,7 +72,7 @@ class Curve:
 
     @property
     def area(self) -> Spread | None:
-        """Area under the learning curve over its width: the mean accuracy from no label to the last."""
+        """Area under the learning curve, divided by its width: the mean accuracy from no label to the last."""
         if not len(self.accuracy):
             return None
         return Spread.of(np.trapezoid(self.accuracy, self.labels, axis=1) / self.labels[-1])
@@ -95,7 +95,7 @@ def curves(played: Sequence[TrialResult]) -> list[Curve]:
 
 
 def default_target(found: Sequence[Curve]) -> float | None:
-    """Return 95% of the best accuracy that any curve ends at; None if there is none."""
+    """Return 95% of the best accuracy at the end of a curve; None if there is no curve."""
     ends = [float(curve.accuracy[:, -1].mean()) for curve in found if len(curve.accuracy)]
     return round(TARGET_SHARE * max(ends), 3) if ends else None
 

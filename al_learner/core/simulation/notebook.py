@@ -29,19 +29,19 @@ def simulate(
     """Compare strategies on a labelled corpus: replay it as many projects, with the code that a worker runs.
 
     Each project is a combination of strategies and a seed. A fifth of the texts, at most 10,000, is held out of it;
-    accuracy is measured on those. Projects are played in processes of their own, so a script must call this under
-    ``if __name__ == "__main__":``; a notebook need not.
+    accuracy is measured on those. Projects are simulated in separate processes. So a script must call this under
+    ``if __name__ == "__main__":``. In a notebook this is not needed.
 
     Parameters
     ----------
     texts, labels : iterable of str
         The corpus and its true labels: lists, arrays, pandas Series.
     folder : path, optional
-        Finished projects are kept there and found again.
+        Finished projects are stored there. They are not simulated again.
     workers : int, optional
-        Projects at a time; by default as many as there are cores. The result is the same for any number.
+        Number of projects at a time; by default the number of cores. The result is the same for any number.
     tick : callable
-        Called after every round with how many rounds and how many projects are done.
+        Called after every round with the numbers of finished rounds and finished projects.
     **grid
         Any attribute of `Grid`: ``classifiers``, ``vectorizers``, ``seeds``, …
 
@@ -52,7 +52,7 @@ def simulate(
     Raises
     ------
     SettingsError
-        With everything that is wrong with strategies and numbers. Nothing was played.
+        It lists everything that is wrong with strategies and numbers. No project was simulated.
     DataError
         The corpus cannot be used as it is.
 
@@ -68,34 +68,34 @@ def simulate(
 
 
 class Curves(pd.DataFrame):
-    """Learning curves: a row for each round of each project; a notebook shows them as a picture.
+    """Learning curves: a row for each round of each project. A notebook shows them as a picture.
 
     Columns: ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator`` and ``query``, as they were written;
     ``seed``; ``round``, 0 is the cold start; ``labels``, texts with votes; ``votes``; ``accuracy`` on the texts that
     were held out; ``seconds`` from reading the votes to the stored classifier, missing where nothing was trained.
-    What is selected from it is a plain DataFrame.
+    A selection from it is a plain DataFrame.
     """
 
-    _metadata = ["played"]  # noqa: RUF012 - pandas' own manner to allow an attribute
+    _metadata = ["played"]  # noqa: RUF012 - this is how pandas allows an attribute
     played: list[TrialResult]
 
     @classmethod
     def of(cls, played: list[TrialResult]) -> Curves:
-        """Make the table of what was played."""
+        """Make the table from the results of trials."""
         made = cls(list(report.tidy(played)), columns=list(report.COLUMNS))
         made.played = played
         return made
 
     @property
     def errors(self) -> dict[str, str]:
-        """Why projects failed, by what was played; empty if none did."""
+        """Why projects failed, by strategies and seed. Empty if none failed."""
         failed = [one for one in self.played if one.error is not None]
         return {
             f"{', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}": one.error or "" for one in failed
         }
 
-    def plot(self) -> report.Svg:  # type: ignore[override]  # what pandas would draw of these columns says nothing
-        """Draw the means over seeds, with the standard deviation as a band; a notebook shows it, `str` is SVG."""
+    def plot(self) -> report.Svg:  # type: ignore[override]  # a plot of these columns by pandas is of no use
+        """Draw the means over seeds, with the standard deviation as a band. A notebook shows it; `str` is SVG."""
         return report.picture(metrics.curves(self.played))
 
     def summary(self, *, target: float | None = None) -> pd.DataFrame:
@@ -104,7 +104,7 @@ class Curves(pd.DataFrame):
         Parameters
         ----------
         target : float, optional
-            The report says how many labels each combination needs for this accuracy; by default 95% of the best.
+            The table says how many labels each combination needs for this accuracy; by default 95% of the best.
         """
         found = metrics.curves(self.played)
         header, rows = metrics.table(found, metrics.default_target(found) if target is None else target)

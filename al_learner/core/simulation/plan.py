@@ -1,4 +1,4 @@
-"""How a simulated project is played: how many rounds and votes, and which texts are held out."""
+"""The plan of a simulated project: how many rounds and votes, and which texts are held out."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from al_learner.core.simulation.query_strategies import QUERIES, Query
 from al_learner.core.simulation.simulated_annotators import Noise
 
 HELD_OUT_SHARE = 5
-"""One text in so many is held out of the project, to measure accuracy on."""
+"""One text in so many is held out of the project. Accuracy is measured on these texts."""
 
 MAX_HELD_OUT = 10_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a project is played.
+    """The plan of a simulated project.
 
     Attributes
     ----------
     rounds, batch_size : int
-        Rounds of votes, and texts voted on in each.
+        Number of rounds, and number of texts that are voted on in each.
     query : str
-        One of `QUERIES`. The API does ``least-confidence``.
+        One of `QUERIES`. The API uses ``least-confidence``.
     annotators, votes : int
         How many annotators there are, and how many of them vote on each text. The second number is MIN_LABEL_COUNT too.
     noise : Noise
-        By default annotators know the truth.
+        By default all votes are right.
     max_texts : int or None
-        Use so many random texts of the corpus; None: all.
+        Use only this number of texts of the corpus, chosen at random. None: all.
     seed : int
         Seed of everything random: the texts, those held out, the annotators and their errors, random queries, and
         strategies that have a ``random_state``.
@@ -49,21 +49,23 @@ class Plan:
         wrong = []
         least = {"rounds": 1, "batch_size": 1, "annotators": 1, "votes": 1, "seed": 0}
         wrong += [
-            f"{name} = {getattr(self, name)}: at least {n}" for name, n in least.items() if getattr(self, name) < n
+            f"{name} = {getattr(self, name)}: must be at least {n}"
+            for name, n in least.items()
+            if getattr(self, name) < n
         ]
         if self.query not in QUERIES:
             wrong.append(f"query {self.query!r} is unknown; {allowed(self.query, QUERIES)}")
         if self.votes > self.annotators:
-            wrong.append(f"votes = {self.votes}: at most {self.annotators}, one from each annotator")
+            wrong.append(f"votes = {self.votes}: must be at most {self.annotators}, one from each annotator")
         if self.noise.kind == "careless" and self.annotators < 2:
-            wrong.append(f"noise {self.noise}: one careless annotator among good ones needs at least 2 annotators")
+            wrong.append(f"noise {self.noise}: needs at least 2 annotators, a careless one and a good one")
         pool = n_pool(n_texts, self.max_texts)
         wanted = self.rounds * self.batch_size
         if not wrong and wanted > pool:
             taken = min(n_texts, self.max_texts or n_texts)
             wrong.append(
-                f"rounds = {self.rounds}, batch_size = {self.batch_size}: they need {wanted:,} texts to vote on, and "
-                f"there are {pool:,}: of {taken:,} texts {taken - pool:,} are held out"
+                f"rounds = {self.rounds}, batch_size = {self.batch_size}: they need {wanted:,} texts to vote on, but "
+                f"there are only {pool:,}, because {taken - pool:,} of {taken:,} texts are held out"
             )
         return wrong
 

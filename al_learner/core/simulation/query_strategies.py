@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Query = Literal["least-confidence", "margin", "random"]
-"""Which texts are voted on next: lowest top probability, smallest difference of the two top ones, or random."""
+"""Which texts are voted on next: those with the lowest top probability, the smallest margin, or random ones."""
 
 QUERIES: tuple[Query, ...] = get_args(Query)
 
 
 def pick(query: Query, size: int, classifier: Estimator, X: csr_matrix, rng: np.random.Generator) -> Codes:
-    """Return the positions of the `size` rows to vote on next; in a tie the first."""
+    """Return the positions of the `size` rows to vote on next. In a tie the first rows are taken."""
     if query == "random":
         return rng.choice(X.shape[0], size, replace=False)
     top = np.sort(classifier.predict_proba(X), axis=1)[:, -2:]

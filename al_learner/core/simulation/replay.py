@@ -1,4 +1,4 @@
-"""Replays a labelled corpus as a project: a cold start, then rounds of votes on the texts that a query picks."""
+"""Simulates a project on a labelled corpus: a cold start, then rounds of votes on the texts that a query picks."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Round:
     number : int
         0 is the cold start.
     labels : int
-        Texts with votes by now.
+        Number of texts with votes so far.
     votes : int
-        Votes by now.
+        Number of votes so far.
     accuracy : float
         Of the newest classifier, on the texts that were held out.
     seconds : float or None
@@ -58,7 +58,7 @@ def replay(
     score: bool = False,
     **strategies: str | Spec | Strategy,
 ) -> Iterator[Round]:
-    """Play a project from the start, with the steps that a worker takes.
+    """Simulate a project from the start, with the steps that a worker takes.
 
     A fifth of the texts, at most 10,000, is held out of the project. Accuracy is measured on them.
 
@@ -70,15 +70,15 @@ def replay(
         The corpus and its true labels.
     plan : Plan
     score : bool
-        Also score each classifier, as a worker does. With a model selector this is always done, for a worker compares
-        the candidates after the score.
+        Also score each classifier, as a worker does. With a model selector this is always done, because a worker
+        compares the candidates after the score.
     **strategies
         ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of the settings.
 
     Yields
     ------
     Round
-        The cold start, then one a round.
+        The cold start, then each round.
 
     Raises
     ------

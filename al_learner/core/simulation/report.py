@@ -22,7 +22,7 @@ from al_learner.core.simulation.replay import Round
 from al_learner.core.simulation.worker_pool import BASICS
 
 COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1fa0b4", "#8b6f5c")
-"""They can be distinguished on white and on black, and by most colour-blind people. Further curves are grey."""
+"""Most people can distinguish them on white and on black, also with colour blindness. Other curves are grey."""
 
 GREY = "#8a8f98"
 
@@ -32,7 +32,7 @@ LINE = 22
 """Height of a line of the legend."""
 
 LONGEST_OF_TWO = 44
-"""Characters of a name in a legend of two columns."""
+"""Longest name, in characters, in a legend of two columns."""
 
 STYLE = """
 .al-curves { --ink: #2b2f36; --grid: #d9dde3; font: 13px system-ui, sans-serif; max-width: 100%; }
@@ -51,7 +51,7 @@ N_MARKS = 60
 
 
 class Svg(str):
-    """A picture as SVG, which a notebook shows."""
+    """An SVG picture. A notebook shows it."""
 
     __slots__ = ()
 
@@ -246,22 +246,22 @@ def _highlight(rank: int) -> str:
 
 def _annotators(plan: Plan) -> str:
     if plan.annotators == 1 and plan.noise.rate == 0:
-        return "one annotator, who makes no errors"
-    kinds = {"uniform": "who all err in", "careless": "one of whom errs in"}
-    how = f"{kinds[plan.noise.kind]} {plan.noise.rate:.0%} of the votes" if plan.noise.rate else "who make no errors"
+        return "one annotator, without wrong votes"
+    kinds = {"uniform": "each with", "careless": "one of them with"}
+    how = f"{kinds[plan.noise.kind]} {plan.noise.rate:.0%} wrong votes" if plan.noise.rate else "without wrong votes"
     return f"{plan.annotators} annotators, {how}; {plan.votes} of them vote on each text"
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:
-    """Draw the learning curve into a PNG; needs matplotlib (extra ``plots``)."""
+    """Draw the learning curve as a PNG file. This needs matplotlib (extra ``plots``)."""
     from matplotlib.figure import Figure  # heavy, and an extra
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([r.labels for r in rounds], [r.accuracy for r in rounds], marker="o", markersize=4, color="#2a6f97")
     axes.set(
-        title="Accuracy by number of votes; the most uncertain texts first",
-        xlabel="texts voted on",
+        title="Learning curve. Annotators vote on the most uncertain texts first.",
+        xlabel="labelled texts",
         ylabel="accuracy on held-out texts",
         ylim=(0, 1),
         xlim=(0, None),

@@ -1,4 +1,4 @@
-"""Simulated annotators: who votes on which text, and how often they err."""
+"""Simulated annotators: who votes on which text, and how often the votes are wrong."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from al_learner.core.interfaces import Codes
 
 @dataclass(frozen=True)
 class Noise:
-    """How often annotators err; a wrong label is any of the others.
+    """How often votes are wrong. The label of a wrong vote is any of the other labels.
 
     Attributes
     ----------
     kind : str
-        ``uniform``: all annotators err at `rate`; ``careless``: one of them does, the others never.
+        ``uniform``: all annotators have the error rate `rate`. ``careless``: one of them has it, the others have 0.
     rate : float
-        Share of votes that are wrong, 0 to 1.
+        Share of votes that are wrong, from 0 to 1.
     """
 
     kind: Literal["uniform", "careless"] = "uniform"

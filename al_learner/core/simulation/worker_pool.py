@@ -1,4 +1,4 @@
-"""Plays many trials in parallel processes, and keeps the finished ones, so that a simulation can be resumed."""
+"""Runs many trials in parallel processes, and stores the finished ones, so that a simulation can be resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from al_learner.core.simulation.replay import Round, replay
 from al_learner.core.training.child_process import ChildProcess, how_it_ended
 
 TICK_S = 0.5
-"""How long the parent waits for rounds at a time. Ctrl-C may come to another thread, which does not end the wait."""
+"""How long one wait for rounds lasts. If another thread gets Ctrl-C, the wait goes on, so it must be short."""
 
 BASICS = frozenset({"al-learner", "scikit-learn", "numpy", "scipy"})
 """Packages whose versions may change every result."""
@@ -38,7 +38,7 @@ def sweep(
     workers: int | None = None,
     tick: Callable[[int, int], object] = lambda rounds, trials: None,  # noqa: ARG005 - by default nobody counts
 ) -> list[TrialResult]:
-    """Play all trials, several at a time, each in a separate process. One that fails does not stop the others.
+    """Run all trials, several at a time, each in a separate process. If one fails, the others go on.
 
     The result is the same for any number of workers.
 
@@ -48,11 +48,11 @@ def sweep(
         The corpus and its true labels.
     trials : sequence of Trial
     folder : Path, optional
-        Finished trials are kept there and found again, by trial, corpus and versions of packages.
+        Finished trials are stored there. They are not run again with the same corpus and versions of packages.
     workers : int, optional
-        Processes at a time; by default as many as there are cores.
+        Number of processes; by default the number of cores.
     tick : callable
-        Called after every round with how many rounds and how many trials are done.
+        Called after every round with the numbers of finished rounds and finished trials.
 
     Returns
     -------
@@ -81,7 +81,7 @@ Corpus = tuple[list[str], list[str]]
 
 
 class _WorkerPool:
-    """Processes that play trials, one after the other. All are killed at the end, also after an error."""
+    """Processes, each of which runs one trial after the other. All are killed at the end, also after an error."""
 
     def __init__(self, corpus: Corpus, scratch: str) -> None:
         self._corpus, self._scratch = corpus, scratch
@@ -131,12 +131,12 @@ class _WorkerPool:
 
 
 def _serve(pipe: Connection, corpus: Corpus, scratch: str) -> None:
-    """Play trials. Send the rounds of each, then its error or None."""
+    """Run trials. Send the rounds of each, then its error or None."""
     from threadpoolctl import threadpool_limits
 
-    import al_learner.core.training.fitting  # noqa: F401 - heavy; what it loads must be there when threads are limited
+    import al_learner.core.training.fitting  # noqa: F401 - heavy; it loads libraries whose threads are limited below
 
-    threadpool_limits(limits=1)  # trials run side by side
+    threadpool_limits(limits=1)  # because the trials run in parallel
     logging.getLogger("al_learner").addHandler(logging.NullHandler())  # errors are reported at the end, once
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
         while True:
@@ -159,7 +159,7 @@ def _play(pipe: Connection, corpus: Corpus, trial: Trial, scratch: str) -> str |
 
 
 class _Store:
-    """Finished trials, one file each."""
+    """Finished trials, each in a file."""
 
     def __init__(self, folder: Path, corpus: Corpus) -> None:
         self._folder = folder / "cells"
@@ -170,7 +170,7 @@ class _Store:
         self._corpus = hashlib.sha256(json.dumps(corpus).encode()).hexdigest()
 
     def find(self, trial: Trial) -> TrialResult | None:
-        """Return the stored result of a trial; None if there is none that can be read."""
+        """Return the stored result of a trial; None if it is missing or cannot be read."""
         try:
             found = json.loads(self._path(trial).read_text(encoding="utf-8"))
             rounds = [Round(**fields) for fields in found["rounds"]]

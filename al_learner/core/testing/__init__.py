@@ -43,7 +43,9 @@ def check_plugin(strategy: Strategy) -> None:
     kind = next((kind for kind, interface in INTERFACES.items() if isinstance(strategy, interface)), None)
     if kind is None:
         allowed = ", ".join(interface.__name__ for interface in INTERFACES.values())
-        raise PluginError(f"{strategy!r} is not a strategy; allowed: an object, not the class, of a kind of {allowed}")
+        raise PluginError(
+            f"{strategy!r} is not a strategy; allowed: an object, not a class, of one of these types: {allowed}"
+        )
     for check in checks(type(strategy)):
         try:
             before = strategy.model_copy(deep=True)

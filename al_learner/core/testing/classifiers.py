@@ -65,7 +65,9 @@ def check_labels_are_not_mixed_up(strategy: Classifier) -> None:
     """
     X, y = rows(FOUR_LABELS, each=20, noise=5)
     share = float((_fitted(strategy, X, y).predict(X) == y).mean())
-    expect(share > 1 / 8, f"only {share:.0%} of its own training rows are predicted right; check the order of classes_")
+    expect(
+        share > 1 / 8, f"it predicts only {share:.0%} of its own training rows correctly; check the order of classes_"
+    )
 
 
 def check_same_seed_same_classifier(strategy: Classifier) -> None:
@@ -81,11 +83,11 @@ def check_stored_classifier_is_the_same(strategy: Classifier) -> None:
     fitted = _fitted(strategy, X, y)
     read = as_read(fitted, strategy)
     same = np.array_equal(_probabilities(read, X), _probabilities(fitted, X))
-    expect(same, "the stored classifier predicts something else than the fitted one")
+    expect(same, "the stored classifier predicts other probabilities than the fitted one")
 
 
 def check_start_does_not_change_the_result(strategy: Classifier) -> None:
-    """`fit_from` gives the result of `fit`, whether it starts at zeros or at another model."""
+    """`fit_from` gives the same result as `fit`, whether it starts at zeros or at another model."""
     if type(strategy).fit_from is Classifier.fit_from:
         return
     rng = np.random.default_rng(0)
@@ -97,7 +99,7 @@ def check_start_does_not_change_the_result(strategy: Classifier) -> None:
             started = seeded(strategy).fit_from(X, y, LinearStart(coef, np.zeros(shape[0])))
             expect(np.array_equal(started.classes_, fitted.classes_), "fit_from gives other classes_ than fit")
             off = float(np.abs(_probabilities(started, X) - _probabilities(fitted, X)).max())
-            expect(off < 0.05, f"fit_from gives probabilities {off:.2f} off those of fit")
+            expect(off < 0.05, f"the probabilities of fit_from differ from those of fit by up to {off:.2f}")
 
 
 CHECKS = (

@@ -70,7 +70,7 @@ def check_required_packages_are_installed(strategy: Strategy) -> None:
         try:
             version(package)
         except PackageNotFoundError:
-            raise PluginError(f"requires names {package!r}, but no installed package is called that") from None
+            raise PluginError(f"requires names {package!r}, but no package of that name is installed") from None
 
 
 CHECKS = (

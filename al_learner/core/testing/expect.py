@@ -19,22 +19,22 @@ CORPUS = tuple(
     for subject in ("news", "שלום", "日本 weather")
     for quality in ("good", "bad", "no", "old") * 3
 )
-"""A few words that are repeated. A vectorizer that drops the rarest and the most frequent ones keeps some."""
+"""A few words that are repeated. If a vectorizer drops the rarest and the most frequent ones, some are still left."""
 
-CHANCE = "the same input gives another result; random numbers must depend only on a parameter `random_state`"
+CHANCE = "the same input gives different results; random numbers must depend only on a parameter `random_state`"
 
 
 def expect(kept: bool, broken: str) -> None:  # noqa: FBT001 - reads like an assert
-    """Raise PluginError with the message `broken`, unless the promise was kept."""
+    """Raise PluginError with the message `broken` if the promise was not kept."""
     if not kept:
         raise PluginError(broken)
 
 
 def seeded(strategy: StrategyT) -> StrategyT:
-    """Return the strategy with a seed, if it takes one and has none."""
+    """Return the strategy with a seed, if it accepts one and has none."""
     return strategy.model_copy(update={"random_state": 0}) if getattr(strategy, "random_state", 0) is None else strategy
 
 
 def as_read(artifact: object, strategy: Strategy) -> Any:
-    """Return the artifact as a program reads it that has only the packages that the strategy requires."""
+    """Return the artifact as it is read by a program that has only the packages that the strategy requires."""
     return pickle.loads(dump(artifact, strategy.requires))  # noqa: S301 - it was pickled in the same line

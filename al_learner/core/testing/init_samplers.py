@@ -13,7 +13,7 @@ from al_learner.core.testing.expect import CORPUS, FOUR_LABELS, TWO_LABELS, expe
 
 
 def check_sample_of_many_texts(strategy: InitSampler) -> None:
-    """The usual case, a few times."""
+    """The usual case, with several seeds."""
     for seed in range(10):
         _sampled(strategy, _Texts(50), FOUR_LABELS, 10, seed)
 
@@ -49,7 +49,7 @@ def check_same_rng_same_sample(strategy: InitSampler) -> None:
     """All random numbers come from `rng`."""
     (rows, names), (rows_again, names_again) = (_sampled(strategy, _Texts(50), FOUR_LABELS, 10) for _ in range(2))
     same = np.array_equal(rows, rows_again) and names == names_again
-    expect(same, "the same rng gives another sample; use no other random numbers")
+    expect(same, "the same rng gives different samples; take all random numbers from rng")
 
 
 CHECKS = (
@@ -86,11 +86,11 @@ def _sampled(
     found, names = strategy.sample(texts, labels, size, np.random.default_rng(seed))
     rows = np.asarray(found)
     expect(rows.ndim == 1 and rows.dtype.kind in "iu", f"positions must be integers, not {found!r}")
-    expect(len(rows) == len(names) == size, f"{len(rows)} positions and {len(names)} labels instead of {size} each")
+    expect(len(rows) == len(names) == size, f"{len(rows)} positions and {len(names)} labels instead of {size} of each")
     inside = bool(((rows >= 0) & (rows < len(texts))).all())
-    expect(inside, f"positions from {rows.min()} to {rows.max()} of {len(texts)} texts")
+    expect(inside, f"positions must be from 0 to {len(texts) - 1}; they are from {rows.min()} to {rows.max()}")
     different, possible = len({*rows.tolist()}), min(size, len(texts))
-    expect(different == possible, f"{different} different texts instead of {possible}")
-    expect({*names} <= {*labels}, f"labels that are not among the given ones: {sorted({*names} - {*labels})}")
-    expect(len({*names}) >= 2, f"only one label, {names[0]!r}; at least two are needed")
+    expect(different == possible, f"only {different} different texts were picked; {possible} are possible")
+    expect({*names} <= {*labels}, f"some labels are not among the given ones: {sorted({*names} - {*labels})}")
+    expect(len({*names}) >= 2, f"there is only one label, {names[0]!r}; at least two are needed")
     return rows, list(names)

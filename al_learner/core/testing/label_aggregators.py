@@ -22,15 +22,15 @@ def check_no_votes(strategy: LabelAggregator) -> None:
 
 
 def check_unanimous_votes(strategy: LabelAggregator) -> None:
-    """If all votes are for one label, that is the label, whatever label the text had before."""
+    """If all votes of a text are for one label, it gets that label, whatever label it had before."""
     voted = [label for label in range(4) for _ in range(5)]
     for stored in (-1, 0):
         won = _aggregated(strategy, [[(0, label), (1, label), (-1, label)] for label in voted], [stored] * len(voted))
-        expect(won.tolist() == voted, f"texts with three votes for {voted} get the labels {won.tolist()}")
+        expect(won.tolist() == voted, f"texts with three equal votes, for {voted}, get the labels {won.tolist()}")
 
 
 def check_ties(strategy: LabelAggregator) -> None:
-    """The stored label if it is among the tied; otherwise the tied label that was voted first."""
+    """The stored label wins if it is one of the tied labels. Otherwise the one that was voted first wins."""
     ties = [
         ([1, 0], -1, 1),
         ([0, 1], -1, 0),
@@ -43,7 +43,7 @@ def check_ties(strategy: LabelAggregator) -> None:
         (won,) = _aggregated(strategy, [[(-1, label) for label in labels]], [stored])
         expect(
             won == expected,
-            f"votes for {labels}, the stored label being {stored} (-1: none), must aggregate to {expected}, not {won}",
+            f"votes for {labels} with the stored label {stored} (-1: none) must aggregate to {expected}, not {won}",
         )
 
 
@@ -73,7 +73,7 @@ def check_votes_are_not_changed(strategy: LabelAggregator) -> None:
 
 
 def check_accuracies(strategy: LabelAggregator) -> None:
-    """None; or one number for each annotator: a share from 0 to 1, or NaN if it is unknown."""
+    """Either None, or one number for each annotator: a share from 0 to 1, or NaN if it is unknown."""
     for texts, stored in (_random_votes(), ([], []), ([[(-1, 0)], [(-1, 1)]], [-1, -1])):
         votes = _votes(texts, stored)
         n_annotators = int(votes.annotator.max(initial=-1)) + 1
@@ -82,9 +82,9 @@ def check_accuracies(strategy: LabelAggregator) -> None:
             continue
         shares = np.asarray(found)
         floats = shares.shape == (n_annotators,) and shares.dtype.kind == "f"
-        expect(floats, f"accuracies of {n_annotators} annotators are {shares.dtype} of shape {shares.shape}")
-        told = shares[~np.isnan(shares)]
-        expect(bool(((told >= 0) & (told <= 1)).all()), f"accuracies must be from 0 to 1, not {shares.tolist()}")
+        expect(floats, f"{n_annotators} annotators need as many accuracies, not {shares.dtype} of shape {shares.shape}")
+        known = shares[~np.isnan(shares)]
+        expect(bool(((known >= 0) & (known <= 1)).all()), f"accuracies must be from 0 to 1, not {shares.tolist()}")
 
 
 CHECKS = (

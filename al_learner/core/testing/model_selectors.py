@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def check_candidates_are_installed(strategy: ModelSelector) -> None:
-    """Every candidate is an installed classifier, and no model selector."""
+    """Every candidate is an installed classifier, and none is a model selector."""
     candidates(strategy)
 
 
 def check_one_loss_a_row(strategy: ModelSelector) -> None:
-    """Two labels and many, also numbers. With some texts for each label, some losses are known."""
+    """Two labels, many labels, and numbers as labels. With some texts for each label, some losses are known."""
     for labels in (TWO_LABELS, [f"{label} {i}" for label in FOUR_LABELS for i in range(5)], [-1, 3, 20]):
         found = _losses(strategy, *rows(labels, each=20, noise=5), _bayes)
         expect(bool(np.isfinite(found).any()), f"with 20 texts of each of {len(labels)} labels all losses are nan")
@@ -47,7 +47,10 @@ def check_the_same_rows_for_every_candidate(strategy: ModelSelector) -> None:
     """Losses of different texts cannot be compared."""
     X, y = rows(FOUR_LABELS, each=5, noise=5)
     same = np.array_equal(np.isnan(_losses(strategy, X, y, _bayes)), np.isnan(_losses(strategy, X, y, _frequency)))
-    expect(same, "another candidate has nan in other rows; the same rows must be known for all candidates")
+    expect(
+        same,
+        "the losses of another candidate are nan in other rows; they must be nan in the same rows for all candidates",
+    )
 
 
 def check_what_learns_is_better_than_what_does_not(strategy: ModelSelector) -> None:
@@ -55,7 +58,8 @@ def check_what_learns_is_better_than_what_does_not(strategy: ModelSelector) -> N
     X, y = rows(FOUR_LABELS, each=25, noise=5)
     learns, does_not = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
     expect(
-        learns < does_not, f"the loss of a classifier that learns is {learns:.3f}, of one that does not {does_not:.3f}"
+        learns < does_not,
+        f"the loss of a classifier that learns is {learns:.3f}; that of one that does not learn is {does_not:.3f}",
     )
 
 
@@ -68,7 +72,7 @@ def check_no_row_was_seen(strategy: ModelSelector) -> None:
     known, unknown = (float(np.nanmean(_losses(strategy, X, y, fit))) for fit in (_bayes, _frequency))
     expect(
         known > unknown / 2,
-        f"random labels have a loss of only {known:.3f}; was the candidate trained on the rows that it predicts?",
+        f"the loss for random labels is only {known:.3f}; was the candidate trained on the rows that it predicts?",
     )
 
 

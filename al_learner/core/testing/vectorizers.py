@@ -30,7 +30,7 @@ def check_corpus_is_read_once(strategy: Vectorizer) -> None:
 def check_unusual_texts(strategy: Vectorizer) -> None:
     """Empty texts, unknown words, emoji, right-to-left scripts, very long words and texts."""
     known = _features(strategy.fit(CORPUS), _UNUSUAL)
-    expect(known.shape[1] > 0, "the features have no column")
+    expect(known.shape[1] > 0, "there is no feature: the rows have no column")
     _features(strategy.fit([*CORPUS, *_UNUSUAL]), _UNUSUAL)
 
 
@@ -44,10 +44,10 @@ def check_texts_are_not_changed(strategy: Vectorizer) -> None:
 
 
 def check_a_row_does_not_depend_on_others(strategy: Vectorizer) -> None:
-    """Training vectorizes some texts at a time, the predictor all at once. Both get the same features."""
+    """Training transforms some texts at a time, and the predictor all texts at once. Both get the same features."""
     transformer, texts = strategy.fit(CORPUS), [*CORPUS, *_UNUSUAL]
     together = _features(transformer, texts)
-    expect(_equal(together, _features(transformer, texts)), "the same texts give other features the second time")
+    expect(_equal(together, _features(transformer, texts)), "the same texts have other features the second time")
     for row, text in enumerate(texts):
         alone = _features(transformer, [text])
         expect(_equal(alone, together[row]), f"{text[:20]!r} alone has other features than among other texts")
@@ -58,7 +58,7 @@ def check_stored_vectorizer_is_the_same(strategy: Vectorizer) -> None:
     transformer, texts = strategy.fit(CORPUS), [*CORPUS, *_UNUSUAL]
     read = as_read(transformer, strategy)
     same = _equal(_features(read, texts), _features(transformer, texts))
-    expect(same, "the stored vectorizer gives other features")
+    expect(same, "the stored vectorizer gives other features than the fitted one")
 
 
 CHECKS = (

@@ -19,7 +19,7 @@ if find_spec("crowdkit") is None:
     )
 
 TIE = 1e-9
-"""Probabilities are tied up to this relative difference: sums of floating-point numbers are not exact."""
+"""Up to this relative difference two probabilities are tied, because sums of floating-point numbers are not exact."""
 
 
 class DawidSkene(LabelAggregator):
@@ -27,13 +27,13 @@ class DawidSkene(LabelAggregator):
 
     Expectation maximisation estimates two things in turn: the probabilities of each text's labels, and each annotator's
     confusion matrix, which says how often they vote for a label when another one is right. Only labels that somebody
-    voted for are candidates for a text. So a text on which all annotators agree keeps that label.
+    voted for are candidates for a text. So a text on which all annotators agree gets that label.
 
     The published method has no prior. An annotator with few votes would lose against the most frequent label. Therefore
-    each annotator gets `prior_votes` additional right votes for each label, on texts that are made up for this.
+    each annotator gets `prior_votes` additional right votes for each label, on artificial texts.
 
-    Anonymous votes count as votes of different annotators, who share one confusion matrix: nothing can be learnt about
-    somebody who voted once. Several votes of one annotator on a text all count, as in the paper.
+    Anonymous votes count as votes of different annotators. They share one confusion matrix, because one vote says
+    nothing about an annotator. Several votes of one annotator on a text all count, as in the paper.
 
     The number of rounds is fixed, without a tolerance. The bound that crowd-kit checks counts the labels' frequencies
     once for each vote instead of once for each text, and it falls while the estimates still improve.
@@ -46,7 +46,7 @@ class DawidSkene(LabelAggregator):
 
     n_iter: int = Field(default=20, ge=1, description="Number of rounds of expectation maximization.")
     prior_votes: int = Field(
-        default=1, ge=0, description="Right votes on each label that are added for every annotator. 0 adds none."
+        default=1, ge=0, description="Number of right votes for each label that are added for every annotator."
     )
 
     def aggregate(self, votes: Votes) -> Codes:
@@ -70,7 +70,7 @@ class DawidSkene(LabelAggregator):
         right = np.bincount(annotator, probability, minlength=n_annotators)
         shares: NDArray[np.float64] = np.full(n_annotators, np.nan)
         np.divide(right, n_votes, out=shares, where=n_votes > 0)
-        np.minimum(shares, 1, out=shares)  # sums of floating-point numbers may lie above
+        np.minimum(shares, 1, out=shares)  # a sum of floating-point numbers may be a little above 1
         return shares
 
     def _probabilities(self, votes: Votes) -> NDArray[np.float64]:
@@ -88,7 +88,8 @@ class DawidSkene(LabelAggregator):
 def _canonical(votes: Votes) -> tuple[Codes, Codes]:
     """Return an order of the votes, and codes of their texts, that do not depend on the order of the texts.
 
-    Rounding errors do depend on it, and expectation maximisation can blow them up until they tell what wins.
+    Rounding errors depend on that order, and expectation maximisation can amplify them until they decide which label
+    wins.
     """
     order = np.lexsort((votes.label, votes.annotator, votes.text))
     ballots: dict[int, list[tuple[int, int]]] = {}
@@ -103,7 +104,7 @@ def _canonical(votes: Votes) -> tuple[Codes, Codes]:
 
 @lru_cache(maxsize=1)
 def _fitted(n_iter: int, prior_votes: int, *columns: bytes) -> NDArray[np.float64]:
-    """Fit the model to votes: text, annotator, label; remembered, since a run looks several times at the same votes."""
+    """Fit the model to the columns text, annotator and label. It is cached, because a run uses it several times."""
     from crowdkit.aggregation import DawidSkene as Model  # heavy, with pandas
     from pandas import DataFrame, Series
 
@@ -120,7 +121,7 @@ def _fitted(n_iter: int, prior_votes: int, *columns: bytes) -> NDArray[np.float6
     )
     known = Series(np.arange(n_labels), index=made_up) if prior_votes else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # crowd-kit's affair with pandas
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pandas, about crowd-kit's code
         found = Model(n_iter=n_iter, tol=-np.inf).fit_predict_proba(data, known)
     # crowd-kit gives the columns in any order.
     probabilities: NDArray[np.float64] = found.reindex(index=range(n_texts), columns=range(n_labels)).to_numpy()

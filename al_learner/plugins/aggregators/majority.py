@@ -8,7 +8,7 @@ from al_learner.core.interfaces import Codes, LabelAggregator, Votes
 
 
 class Majority(LabelAggregator):
-    """The label with the most votes."""
+    """The label with the most votes. In a tie it is the stored label, or else the one that was voted first."""
 
     def aggregate(self, votes: Votes) -> Codes:
         n_labels = len(votes.label_names)

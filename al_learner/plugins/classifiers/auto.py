@@ -24,8 +24,8 @@ class Auto(ModelSelector):
     """Selects the candidate with the lowest cross-validated log loss on the labelled texts.
 
     Candidates whose packages the predictor does not have are left out. The candidates are compared after a classifier
-    was announced: first when there are `min_labels` labels, and again when there are 1.5 times as many as the last
-    time. Until then the first candidate is trained.
+    was announced: the first time with `min_labels` labels, and again whenever there are 1.5 times as many labels as the
+    last time. Before the first comparison, the first candidate is trained.
 
     Each candidate's probabilities are calibrated by temperature scaling before the loss is computed. Otherwise the loss
     would mostly measure how overconfident a classifier is, and a single number can correct that.
@@ -43,7 +43,7 @@ class Auto(ModelSelector):
     min_labels: int = Field(
         default=150,
         ge=2,
-        description="Number of labelled texts from which the candidates are compared; below, the first one is trained.",
+        description="With fewer labelled texts the candidates are not compared, and the first one is trained.",
     )
     n_folds: int = Field(default=5, ge=2, description="Number of folds of the cross-validation.")
     max_texts: int = Field(

@@ -30,8 +30,8 @@ class ComplementNb(Classifier):
         from sklearn.naive_bayes import ComplementNB
 
         fitted = ComplementNB(alpha=self.alpha, norm=self.norm).fit(X, y)
-        # A quarter of the bytes to store. What all classes of a feature have in common cancels in the probabilities;
-        # without it single precision is enough, on long texts too.
+        # This takes a quarter of the bytes. The mean over the classes cancels in the probabilities. Without the mean,
+        # single precision is exact enough, also for long texts.
         weights = fitted.feature_log_prob_
         fitted.feature_log_prob_ = (weights - weights.mean(axis=0)).astype(np.float32)
         del fitted.feature_count_, fitted.feature_all_

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class LightGbm(Classifier):
     """Gradient-boosted trees: often the most accurate from several hundred labelled texts on.
 
-    LightGBM's own defaults stay at chance below some 200 labels, because a leaf needs 20 texts; small leaves alone
-    diverge. Leaves of one text with an L2 penalty on their values do neither.
+    With LightGBM's own defaults a leaf needs 20 texts. So with fewer than about 200 labels the predictions are not
+    better than chance. With smaller leaves the training diverges, unless their values have an L2 penalty. Therefore the
+    defaults here are leaves of one text, with such a penalty.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("scikit-learn", "numpy", "scipy", "lightgbm")
@@ -37,7 +38,7 @@ class LightGbm(Classifier):
     n_jobs: int = Field(
         default=1, ge=1, description="Number of threads. More threads than idle cores make it much slower."
     )
-    random_state: int | None = Field(default=0, ge=0, description="Seed.")
+    random_state: int | None = Field(default=0, ge=0, description="Seed of the random numbers.")
 
     def fit(self, X: csr_matrix, y: Labels) -> Estimator:
         from lightgbm import LGBMClassifier  # heavy

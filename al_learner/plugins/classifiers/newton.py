@@ -1,7 +1,7 @@
 """Softmax regression on short sparse texts, by a truncated Newton method in single precision.
 
-Minimised is ``sum_i weight_i * (logsumexp(z_i) - z_i[code_i]) + penalty / 2 * ||coef||²`` with
-``z = X @ coef + intercept``; the intercepts have no penalty.
+It minimises ``sum_i weight_i * (logsumexp(z_i) - z_i[code_i]) + penalty / 2 * ||coef||²`` with
+``z = X @ coef + intercept``. The intercepts have no penalty.
 
 Algorithm
     1. Words that occur in one text alone are merged, one column a text (`_merge`): exact, and half of all columns.
@@ -13,8 +13,8 @@ Algorithm
        done again from zero.
 
 Complexity
-    A conjugate-gradient step costs two products of X with a dense matrix, 4 · nnz(X) · n_classes operations, and a
-    Newton step as many as it takes of them. Memory: X twice, its transpose squared, and eight arrays of
+    A conjugate-gradient step costs two products of X with a dense matrix: 4 · nnz(X) · n_classes operations. A Newton
+    step consists of several such steps. Memory: X twice, its transpose squared, and eight arrays of
     n_features by n_classes in single precision. The products run on several threads where X is large.
 
 References
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 MAX_INNER = 200
-"""Conjugate-gradient steps in one Newton step, at most."""
+"""Largest number of conjugate-gradient steps in one Newton step."""
 
 EXACTNESS = 0.8
-"""How much of its error is left of a Newton step; measured: smaller takes more products with X in the end."""
+"""Conjugate gradients end when this share of the error is left. Smaller values took more products with X in total."""
 
 WORTH_A_THREAD = 100_000
-"""Non-zeros of a sparse matrix from which it is worth while to multiply it on several threads."""
+"""Smallest number of non-zeros for which another thread makes a product faster."""
 
 SMALL_LOSS = 0.1
 """Mean loss below which the limit of the gradient is smaller than ``tol``, in proportion to the loss.
@@ -56,7 +56,7 @@ result would depend on the start.
 """
 
 NOISE = 1e-6
-"""Relative error of the loss in single precision; a step that is better by less is accepted as well."""
+"""Relative rounding error of the loss in single precision. A step may increase the loss by this much."""
 
 
 def fit_softmax(
@@ -80,7 +80,7 @@ def fit_softmax(
     penalty : float
         Strength of the L2 penalty.
     start : LinearStart or None
-        Where to begin; None: at zero.
+        Where to begin. None: at zero.
     tol : float
         The fit has converged when no component of the mean gradient is larger. Where the mean loss is below
         SMALL_LOSS, the limit is as many times smaller.
@@ -112,15 +112,16 @@ def fit_softmax(
 
 
 def _merge(X: csr_matrix) -> csr_matrix:
-    """Return what makes one column of all the words that occur in one text alone, and of no other: half of all columns.
+    """Return the matrix that merges the words that occur in only one text into one column for each text.
 
-    At the minimum the coefficients of such words are proportional to their counts, so that nothing is lost: with
-    ``v`` the counts in a text and ``w`` the coefficients of its merged column ``|v|``, theirs are ``v w / |v|``.
+    At the minimum the coefficients of such words are proportional to their counts, so nothing is lost. If ``v`` are the
+    counts in a text, the merged column has the value ``|v|``. If ``w`` are the coefficients of the merged column, those
+    of the words are ``v w / |v|``.
 
     Returns
     -------
     csr_matrix of shape (n_features, n_merged), float32
-        Its columns are orthonormal: its transpose takes coefficients to the merged ones, and itself takes them back.
+        Its columns are orthonormal. Its transpose maps coefficients to the merged ones, and it maps them back.
     """
     from scipy.sparse import csr_matrix  # heavy
 
@@ -140,7 +141,7 @@ def _merge(X: csr_matrix) -> csr_matrix:
 
 
 def _columns(start: LinearStart | None, merge: csr_matrix, n_classes: int) -> Floats | None:
-    """Return a start as one column of merged coefficients a class, the intercepts in the last row."""
+    """Return a start as one column of merged coefficients for each class, with the intercepts in the last row."""
     if start is None:
         return None
     W = np.vstack([merge.T @ start.coef.T, start.intercept], dtype=np.float32)
@@ -148,7 +149,7 @@ def _columns(start: LinearStart | None, merge: csr_matrix, n_classes: int) -> Fl
 
 
 class _Parts:
-    """A sparse matrix that is multiplied in parts, each on a thread."""
+    """A sparse matrix that is multiplied in parts, each on its own thread."""
 
     def __init__(self, matrix: csr_matrix, pool: Executor, n_parts: int) -> None:
         n_parts = max(1, min(n_parts, matrix.nnz // WORTH_A_THREAD))
@@ -169,8 +170,8 @@ class _Parts:
 class _Softmax:
     """The penalised loss, and the descent to its minimum.
 
-    The intercepts are one more row of the coefficients, without penalty, beside a column of ones in X. The arrays are
-    large and the products cheap, so that the loop writes into memory that it has, and passes over it seldom.
+    The intercepts are one more row of the coefficients, without penalty. X has a column of ones for them. The arrays
+    are large and the products are cheap. So the loop reuses its memory, and passes over it as seldom as possible.
     """
 
     def __init__(

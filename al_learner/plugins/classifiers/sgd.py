@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sgd(Classifier):
-    """A linear model for each class against the rest, by stochastic gradient descent: fast on large sets."""
+    """A linear model for each class against the rest, by stochastic gradient descent: fast with many labelled texts."""
 
     loss: Literal["log_loss", "modified_huber"] = Field(
         default="log_loss", description="Loss function. Only these two give probabilities."
@@ -35,7 +35,7 @@ class Sgd(Classifier):
         from sklearn.linear_model import SGDClassifier
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter passes are what was asked for
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the user has chosen max_iter
             model = SGDClassifier(**self.model_dump(), n_jobs=-1).fit(X, y)
         model.coef_ = model.coef_.astype("float32")
         return model  # type: ignore[no-any-return]  # scikit-learn has no types

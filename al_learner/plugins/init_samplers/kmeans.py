@@ -11,10 +11,10 @@ from pydantic import Field
 from al_learner.core.interfaces import Codes, InitSampler
 
 N_HASHES = 2**16
-"""Columns that words are hashed to, so that memory does not grow with the vocabulary."""
+"""Number of columns that words are hashed to. So memory does not grow with the vocabulary."""
 
 MAX_CHARACTERS = 10_000
-"""Characters of a text that are read, so that very long texts do not fill the memory."""
+"""Only so many characters of a text are read. So very long texts do not fill the memory."""
 
 
 class KMeans(InitSampler):

@@ -14,15 +14,15 @@ from pydantic import Field
 from al_learner.core.interfaces import Codes, InitSampler
 
 MAX_CHARACTERS = 10_000
-"""Characters of a text that are searched."""
+"""Only so many characters of a text are searched."""
 
 
 class LabelNames(InitSampler):
     """Texts that contain the name of a label get that label. The others are random texts with `balanced` labels.
 
-    A text contains a label's name if it has the words of the name in a row. Upper and lower case are the same, and
-    anything but letters and digits may stand between the words. Inside a longer name shorter names are ignored. A text
-    that contains the names of several labels counts as having none.
+    A text contains a label's name if it has the words of the name one after the other. Upper and lower case are the
+    same, and anything but letters and digits may be between the words. A shorter name inside a longer one is ignored. A
+    text with the names of several labels is used for none of them.
     """
 
     max_texts: int = Field(

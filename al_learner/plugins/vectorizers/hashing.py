@@ -14,9 +14,9 @@ class Hashing(Vectorizer):
     """Word counts. A hash of the word selects its column, so there is no vocabulary and the corpus is not read."""
 
     n_features: int = Field(default=2**18, ge=2, le=2**24, description="Number of columns.")
-    lowercase: bool = Field(default=True, description="Ignore upper case.")
-    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words in a column.")
-    binary: bool = Field(default=False, description="Use 1 for a word that occurs, however often it does.")
+    lowercase: bool = Field(default=True, description="Convert texts to lower case.")
+    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words per column.")
+    binary: bool = Field(default=False, description="Use only 0 and 1: whether a word occurs, not how often.")
     norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale each row to length 1 by this norm.")
 
     def fit(self, texts: Iterable[str]) -> Transformer:  # noqa: ARG002 - there is nothing to learn

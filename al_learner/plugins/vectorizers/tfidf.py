@@ -1,4 +1,4 @@
-"""Word counts weighted by how rare a word is."""
+"""Word counts, weighted by how rare each word is."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from al_learner.core.interfaces import DocumentFrequency, NgramRange, Transforme
 class Tfidf(Vectorizer):
     """Word counts, weighted by inverse document frequency and scaled to unit length."""
 
-    lowercase: bool = Field(default=True, description="Ignore upper case.")
-    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words in a column.")
+    lowercase: bool = Field(default=True, description="Convert texts to lower case.")
+    ngram_range: NgramRange = Field(default=(1, 1), description="Smallest and largest number of words per column.")
     min_df: DocumentFrequency = Field(
         default=1, description="Drop words that are in fewer texts: a number, or a share of all texts."
     )
     max_df: DocumentFrequency = Field(
         default=1.0, description="Drop words that are in more texts: a number, or a share of all texts."
     )
-    max_features: int | None = Field(default=None, ge=1, description="Keep only the most frequent words.")
-    sublinear_tf: bool = Field(default=False, description="Count 1 + log(n) instead of n.")
+    max_features: int | None = Field(
+        default=None, ge=1, description="Keep only this number of words, the most frequent ones."
+    )
+    sublinear_tf: bool = Field(default=False, description="Use 1 + log(n) for a word that occurs n times.")
     norm: Literal["l1", "l2"] | None = Field(default="l2", description="Scale each row to length 1 by this norm.")
 
     def fit(self, texts: Iterable[str]) -> Transformer:

@@ -31,7 +31,7 @@ def test_al_learner_finds_it_by_its_name(kind: Any, name: str, plugin: Classifie
 
 
 def test_diverse_texts_have_no_word_in_common_where_there_are_such() -> None:
-    """Three topics, three texts: one of each, whatever chance says."""
+    """Three topics, three texts: one of each, with every seed."""
     texts = [f"{topic} {i}" for topic in ("rain", "football", "music") for i in range(5)]
     for seed in range(10):
         rows, _ = Diverse().sample(texts, ["yes", "no"], 3, np.random.default_rng(seed))

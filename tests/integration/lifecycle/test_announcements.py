@@ -40,7 +40,7 @@ def announced(tables):
     return [when is not None for (when,) in tables.query("SELECT announced FROM al_runs ORDER BY run_id")]
 
 
-def test_whoever_listens_hears_of_a_new_classifier_once(project, voted, redis):
+def test_a_subscriber_receives_the_announcement_of_a_new_classifier_once(project, voted, redis):
     with predictor(redis) as heard:
         project.update()
         assert project.reconcile().due is None

@@ -47,7 +47,7 @@ def newest_estimator(tables):
 
 
 @ON_BOTH
-def test_it_chooses_last_of_all_and_the_next_update_trains_the_winner(database, vote, open_project):
+def test_it_selects_last_of_all_and_the_next_update_trains_the_winner(database, vote, open_project):
     vote(10)
     project = open_project(database, **PREFERS)
 
@@ -64,7 +64,7 @@ def test_it_chooses_last_of_all_and_the_next_update_trains_the_winner(database, 
 
 
 @ON_BOTH
-def test_it_chooses_again_only_when_the_labels_have_grown_by_half(database, vote, open_project):
+def test_it_selects_again_only_when_the_labels_have_grown_by_half(database, vote, open_project):
     vote(20)
     project = open_project(database, batch_size=1, **PREFERS)
     seen = [dues(project)]
@@ -77,7 +77,7 @@ def test_it_chooses_again_only_when_the_labels_have_grown_by_half(database, vote
     assert [run.choice["labels"] for run in project._storage.runs.recent() if run.choice] == [45, 30, 20]
 
 
-def test_below_the_labels_that_it_needs_it_does_not_choose(database, vote, open_project):
+def test_below_the_labels_that_it_needs_it_does_not_select(database, vote, open_project):
     vote(9)
     project = open_project(database, batch_size=1, **PREFERS)
 
@@ -86,7 +86,7 @@ def test_below_the_labels_that_it_needs_it_does_not_choose(database, vote, open_
     assert dues(project) == ["update", "score", "choose"]
 
 
-def test_by_hand_it_chooses_too(database, vote, open_project):
+def test_by_hand_it_selects_too(database, vote, open_project):
     vote(10)
     project = open_project(database, **PREFERS)
 
@@ -96,7 +96,7 @@ def test_by_hand_it_chooses_too(database, vote, open_project):
     assert dues(project) == []
 
 
-def test_labels_drawn_at_random_are_nothing_to_choose_by(database, open_project):
+def test_random_labels_are_not_used_to_select(database, open_project):
     database.add_texts(*(f"text {number}" for number in range(20)))
     database.add_labels("a", "b")
     project = open_project(database, batch_size=20, **PREFERS)
@@ -106,14 +106,14 @@ def test_labels_drawn_at_random_are_nothing_to_choose_by(database, open_project)
     assert project.read_state().choice is None
 
 
-def test_prelabelled_data_is_enough_to_choose_by(database, open_project):
+def test_prelabelled_data_is_enough_to_select(database, open_project):
     database.add_labels("a", "b")
     database.add_init_data(*((f"text {number}", "ab"[number % 2]) for number in range(20)))
 
     assert dues(open_project(database, **PREFERS)) == ["init", "score", "choose"]
 
 
-def test_other_candidates_are_chosen_among_anew(database, vote, open_project):
+def test_with_other_candidates_it_selects_again(database, vote, open_project):
     vote(10)
     dues(open_project(database, **PREFERS))
 
@@ -183,7 +183,7 @@ def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
     project.close()
 
 
-def test_choosing_that_is_interrupted_is_made_up_for(database, vote, open_project):
+def test_a_selection_that_is_interrupted_is_made_up_for(database, vote, open_project):
     vote(10)
     project = open_project(database, classifier=InterruptedSelector(min_labels=10))
     project.reconcile()
@@ -216,7 +216,7 @@ def test_an_update_does_the_same_job_as_with_the_winner_alone(database, vote, op
     assert job.last == (2, look.newest.clf_sha256)
 
 
-def test_auto_shows_what_it_chose(database, vote, open_project):
+def test_auto_shows_what_it_selected(database, vote, open_project):
     vote(40)
     auto = strategy("classifier", "auto", candidates=("complement-nb", "logreg"), min_labels=20)
     project = open_project(database, classifier=auto)

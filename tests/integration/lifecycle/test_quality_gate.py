@@ -56,7 +56,7 @@ def spoilt(database):
     return spoil
 
 
-def test_a_worse_classifier_is_told_of_and_stays(database, open_project, spoilt, logged):
+def test_a_worse_classifier_is_reported_and_stays(database, open_project, spoilt, logged):
     project = spoilt(open_project(database))
 
     result = project.update()
@@ -71,7 +71,7 @@ def test_a_worse_classifier_is_told_of_and_stays(database, open_project, spoilt,
 
 
 @ON_BOTH
-def test_the_worker_tells_of_it_when_it_scores(database, open_project, spoilt):
+def test_the_worker_reports_it_when_it_scores(database, open_project, spoilt):
     project = spoilt(open_project(database))
 
     assert [project.reconcile().due for _ in range(3)] == ["update", "score", None]
@@ -165,7 +165,7 @@ def listening(sqlite, redis, open_project):
     return project
 
 
-def test_of_a_held_classifier_nobody_hears(listening, sqlite, redis):
+def test_a_held_classifier_is_not_announced(listening, sqlite, redis):
     with predictor(redis) as heard:
         assert [listening.reconcile().due for _ in range(2)] == ["update", None]
 

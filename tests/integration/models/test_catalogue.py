@@ -259,7 +259,7 @@ def test_with_a_key_only_what_it_signed_is_promoted(database, open_project):
 
 
 @ON_BOTH
-def test_nothing_is_promoted_or_removed_while_a_run_is_on(trained, database, open_project):
+def test_nothing_is_promoted_or_removed_while_a_run_is_in_progress(trained, database, open_project):
     other = open_project(database)
 
     with hold_run_lock(trained._storage.database):
@@ -268,7 +268,7 @@ def test_nothing_is_promoted_or_removed_while_a_run_is_on(trained, database, ope
                 change()
 
 
-def test_a_promotion_is_announced_until_somebody_hears_it(sqlite, redis, open_project):
+def test_a_promotion_is_announced_until_somebody_receives_it(sqlite, redis, open_project):
     add_votes(sqlite)
     project = open_project(sqlite, redis_host="127.0.0.1", redis_port=redis.port)
     with predictor(redis):

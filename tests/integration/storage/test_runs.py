@@ -136,7 +136,7 @@ def test_an_al_runs_of_a_newer_version_is_refused(runs, database):
         upgrade_runs(runs._database)
 
 
-def test_a_user_who_may_not_create_tables_is_told_the_command(postgresql):
+def test_a_user_who_may_not_create_tables_gets_the_command(postgresql):
     plain = Database(postgresql.engine_url.replace("postgres@", f"{WORKER_ROLE}@"))
     try:
         with pytest.raises(MigrationError, match="al-learner db upgrade"):

@@ -134,7 +134,7 @@ def test_a_vote_waits_for_no_training(voted, open_project, monkeypatch):
     assert project.update().run is not None
 
 
-def test_a_run_that_gives_up_waiting_leaves_nothing(voted, open_project):
+def test_a_run_that_stops_waiting_leaves_nothing(voted, open_project):
     class EnoughError(Exception):
         pass
 

@@ -376,7 +376,7 @@ def test_parameters_of_the_environment_go_over_the_table_one_by_one(monkeypatch)
     assert Settings().strategies.classifier == strategy("classifier", "logreg", C=2, max_iter=50, tol=0.1)
 
 
-def test_where_parameters_come_from_is_told():
+def test_where_parameters_come_from_is_shown():
     configured(TABLES)
 
     origins = Settings().origins
@@ -432,7 +432,7 @@ def test_packages_of_the_predictor_may_be_spelt_as_pip_accepts_them(monkeypatch)
     assert Settings(classifier="lightgbm").strategies.classifier.num_leaves
 
 
-def test_what_auto_chooses_among_is_what_the_predictor_can_read():
+def test_the_candidates_of_auto_are_those_that_the_predictor_can_read():
     listed = ("scikit-learn", "numpy", "scipy", "lightgbm")
 
     assert [*Settings(classifier="auto").candidates] == ["complement-nb", "logreg(C=10)", "sgd"]

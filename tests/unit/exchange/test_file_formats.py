@@ -125,7 +125,7 @@ def test_a_column_of_any_name_can_hold_a_field():
 
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzipped"])
-def test_progress_is_told_in_bytes_of_the_file_up_to_its_end(zipped):
+def test_progress_is_reported_in_bytes_of_the_file_up_to_its_end(zipped):
     rng = random.Random(0)
     content = "".join(f'{{"text": "{rng.randbytes(32).hex()}"}}\n' for _ in range(10_000))
     path = written("lines.jsonl", content, zipped=zipped)

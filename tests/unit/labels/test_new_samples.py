@@ -161,7 +161,7 @@ def test_an_aggregator_is_not_asked_when_nothing_can_be_counted():
 
 
 @pytest.mark.parametrize(("length", "n_votes"), [(50, 1), (51, 0)])
-def test_what_major_label_cannot_hold_is_no_vote_but_is_told(length, n_votes):
+def test_what_major_label_cannot_hold_is_no_vote_but_is_reported(length, n_votes):
     row = VotedText(1, ["x" * length], ["ann"], None, taught=False)
 
     result = aggregate_votes([row], MAJORITY, min_label_count=1, max_label_length=50)

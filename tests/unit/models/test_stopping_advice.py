@@ -19,7 +19,7 @@ def scored(clf_id, n_right, n_changed=0, sample=100):
 
 
 @pytest.mark.parametrize("n", range(BATCHES + 1))
-def test_a_few_batches_are_too_little_to_tell(n):
+def test_a_few_batches_are_too_little_for_advice(n):
     advice = advise([scored(number, 50) for number in range(n)], TRUTH)
 
     assert advice.words == f"not enough data: {n} scored trainings; 6 are needed"

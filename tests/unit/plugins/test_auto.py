@@ -42,7 +42,7 @@ def test_to_exaggerate_costs_nothing():
     assert loud == pytest.approx(modest, abs=1e-3)
 
 
-def test_a_label_that_occurs_once_cannot_be_told_and_breaks_nothing():
+def test_a_label_that_occurs_once_has_no_loss_and_breaks_nothing():
     X, y = texts([40, 40, 1, 1, 3])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -52,7 +52,7 @@ def test_a_label_that_occurs_once_cannot_be_told_and_breaks_nothing():
 
 
 @pytest.mark.parametrize("counts", [[1, 1], [1, 1, 1, 1], [2, 1]])
-def test_where_nothing_can_be_told_nothing_is(counts):
+def test_with_too_few_texts_of_a_label_some_losses_are_unknown(counts):
     assert np.isnan(losses(*texts(counts), BAYES)).any()
 
 

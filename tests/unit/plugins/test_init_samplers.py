@@ -209,7 +209,7 @@ def test_a_longer_name_hides_the_shorter_one_and_several_names_count_for_none():
         assert found["home"] > 2
 
 
-def test_two_labels_of_the_same_name_cannot_be_told_apart():
+def test_two_labels_of_the_same_name_cannot_be_distinguished():
     rows, _ = sample("label-names", ["Sports", *["x"] * 40], ["sports", "SPORTS"], 2)
 
     assert 0 not in rows

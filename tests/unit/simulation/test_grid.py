@@ -7,14 +7,14 @@ from al_learner.core.errors import SettingsError
 from al_learner.core.simulation.grid import LABELS, Grid
 
 
-def test_every_combination_is_played_with_every_query_and_seed():
+def test_every_combination_is_simulated_with_every_query_and_seed():
     grid = Grid(classifiers="logreg,sgd", vectorizers=["count", "tfidf"], query="margin,random", seeds=3)
     cells = grid.trials(2_384)
     assert len(cells) == len({(*cell.names().values(), cell.plan.seed) for cell in cells}) == 2 * 2 * 2 * 3
     assert {cell.init_sampler.name for cell in cells} == {"balanced"}
 
 
-def test_a_strategy_is_played_once_however_often_it_is_named():
+def test_a_strategy_is_simulated_once_however_often_it_is_named():
     assert len(Grid(classifiers="logreg, logreg", seeds=1).trials(100)) == 1
 
 
@@ -34,7 +34,7 @@ def test_by_default_all_annotators_vote_on_each_text():
     assert Grid(annotators=3, votes=2).trials(100)[0].plan.votes == 2
 
 
-def test_every_wrong_name_parameter_and_number_is_told_at_once():
+def test_every_wrong_name_parameter_and_number_is_reported_at_once():
     grid = Grid(
         classifiers="logregg,logreg(c=1),sgd(alpha", vectorizers=[], query="best", noise="much", seeds=1, rounds=5_000
     )
@@ -46,11 +46,11 @@ def test_every_wrong_name_parameter_and_number_is_told_at_once():
 
 
 def test_no_seed_at_all_is_an_error():
-    with pytest.raises(SettingsError, match="seeds = 0: at least 1"):
+    with pytest.raises(SettingsError, match="seeds = 0: must be at least 1"):
         Grid(seeds=0).trials(100)
 
 
-def test_a_setting_that_there_is_not_is_told_before_anything_is_played(monkeypatch):
+def test_an_unknown_setting_is_reported_before_anything_is_simulated(monkeypatch):
     monkeypatch.setenv("AL_LEARNER_CLASIFIER", "sgd")
     with pytest.raises(SettingsError, match="AL_LEARNER_CLASIFIER is not a setting"):
         Grid().trials(100)

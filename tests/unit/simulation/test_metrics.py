@@ -84,7 +84,7 @@ def test_the_table_names_what_differs_and_the_line_below_it_the_rest():
     assert varying([*found, curve([[0, 0, 0]])])[-1] == "query"
 
 
-def test_accuracy_is_told_only_as_far_as_the_simulation_went():
+def test_accuracy_is_shown_only_as_far_as_the_simulation_went():
     assert points([curve([[0, 0, 0]])]) == [50, 100]
     assert points([curve([[0, 0, 0]], labels=(0, 10, 20))]) == [20]
     assert points([]) == []

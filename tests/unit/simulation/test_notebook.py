@@ -24,7 +24,7 @@ def curves():
     return Curves.of([played(0, [0.1, 0.4, 0.6]), played(1, [0.2, 0.5, 0.8])])
 
 
-def test_it_plays_the_corpus_and_returns_a_row_a_round():
+def test_it_simulates_on_the_corpus_and_returns_a_row_for_each_round():
     curves = simulate(*map(pd.Series, small()), classifiers="complement-nb", seeds=1, rounds=2, batch_size=6, workers=1)
     assert curves["labels"].tolist() == [0, 6, 12]
     assert curves["accuracy"].between(0, 1).all()
@@ -57,13 +57,13 @@ def test_the_summary_is_the_table_of_the_command(curves):
     assert "labels to 66.5%" in curves.summary()
 
 
-def test_what_failed_is_told():
+def test_what_failed_is_reported():
     curves = Curves.of([played(0, [0.1, 0.4, 0.6]), played(1, [], "boom")])
     assert curves.errors == {"complement-nb, tfidf, balanced, majority, least-confidence, seed 1": "boom"}
     assert len(curves) == 3
 
 
-def test_wrong_arguments_are_told_before_anything_is_played():
+def test_wrong_arguments_are_reported_before_anything_is_simulated():
     with pytest.raises(SettingsError, match="did you mean 'logreg'"):
         simulate(*small(), classifiers="logregg")
     with pytest.raises(DataError, match="as many labels"):

@@ -70,7 +70,7 @@ def test_a_worker_would_have_scored_it_too_if_that_is_asked_for(play, tmp_path):
     assert all(metrics)
 
 
-def test_a_classifier_that_chooses_does_so_between_the_rounds_and_the_next_round_trains_the_winner(play, tmp_path):
+def test_a_model_selector_selects_between_the_rounds_and_the_next_round_trains_the_winner(play, tmp_path):
     auto = Spec("auto", {"candidates": ("complement-nb", "sgd"), "min_labels": 12})
     play(classifier=auto)
     project = Project(f"sqlite:///{tmp_path / '1.db'}", classifier="auto", batch_size=6)
@@ -113,7 +113,7 @@ class Contrary(LabelAggregator):
         return (first + 1) % len(votes.label_names)
 
 
-def test_the_aggregator_decides_what_votes_come_to(play):
+def test_the_aggregator_decides_what_votes_aggregate_to(play):
     plan = Plan(rounds=8, batch_size=6, query="random")
     majority, contrary = play(plan), play(plan, label_aggregator=Contrary())
     assert contrary[-1].accuracy < 1 / 3 < majority[-1].accuracy
@@ -177,7 +177,7 @@ def test_a_database_with_texts_is_refused(play, tmp_path):
         (["a"], ["x", "y"], "1 texts need as many labels, not 2"),
         (["a", "b"], ["x", "x"], "two different labels are needed; 2 texts have 1"),
         ([], [], "two different labels are needed; 0 texts have 0"),
-        (["a", "b"], ["x", "y" * 51], "item 1: the label has 51 characters; at most 50 count"),
+        (["a", "b"], ["x", "y" * 51], "item 1: the label has 51 characters; at most 50 are allowed"),
         (["a", None], ["x", "y"], "item 1: the text is missing"),
         (["a", "b"], ["x", ""], "item 1: the label is empty"),
         (["a", "b"], ["x", float("nan")], "item 1: the label is nan, not a string"),

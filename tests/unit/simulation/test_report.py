@@ -76,7 +76,7 @@ def test_what_came_from_outside_is_escaped(page):
     assert "<script>" not in text
 
 
-def test_every_combination_has_a_row_and_what_failed_is_told(page):
+def test_every_combination_has_a_row_and_what_failed_is_reported(page):
     text = page(*(played(n, end=0.5 + n / 100) for n in range(1, 12)), played(20, error="boom"))
     assert text.count("<tr data-rank=") == 12
     assert "What failed" in text
@@ -84,10 +84,10 @@ def test_every_combination_has_a_row_and_what_failed_is_told(page):
     assert "grey: 3 more" in text
 
 
-def test_it_says_how_it_was_played(page):
-    assert "one annotator, who makes no errors" in page(played(1))
+def test_it_says_how_it_was_simulated(page):
+    assert "one annotator, without wrong votes" in page(played(1))
     noisy = page(played(1, annotators=3, votes=2, noise=Noise("careless", 0.5)))
-    assert "3 annotators, one of whom errs in 50% of the votes; 2 of them vote on each text" in noisy
+    assert "3 annotators, one of them with 50% wrong votes; 2 of them vote on each text" in noisy
     assert "scikit-learn" in noisy
 
 

@@ -36,7 +36,7 @@ def test_other_noise_is_refused_with_what_would_do(written):
         Noise.of(written)
 
 
-def test_without_noise_everybody_tells_the_truth():
+def test_without_noise_all_votes_are_right():
     _, voted = votes(100, Plan(rounds=1, batch_size=1, annotators=3, votes=3))
     assert (voted == truth(100)[:, None]).all()
 

@@ -122,7 +122,7 @@ def test_a_file_that_was_cut_off_is_as_good_as_none(store, finished, tmp_path):
     assert store.find(finished.trial) is None
 
 
-def test_a_folder_that_cannot_be_written_is_named_before_anything_is_played(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_simulated(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="file"):
         sweep(TEXTS, LABELS, cells(), folder=tmp_path / "file")

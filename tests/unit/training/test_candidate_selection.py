@@ -28,11 +28,11 @@ def last(name="logreg", labels=100, **changed):
         pytest.param(last(lightgbm={}), 101, True, id="a candidate less"),
     ],
 )
-def test_to_choose_is_due(choice, labels, due):
+def test_a_selection_is_due(choice, labels, due):
     assert SELECTOR.is_due(choice, labels) is due
 
 
-def test_where_there_is_one_candidate_there_is_nothing_to_choose():
+def test_with_one_candidate_there_is_nothing_to_select():
     assert not CandidateSelector(AUTO, {"sgd": strategy("classifier", "sgd")}).is_due(None, 1000)
 
 
@@ -74,7 +74,7 @@ def test_whatever_the_losses_one_of_the_candidates_is_best(losses):
     assert best({name: np.array(found) for name, found in losses.items()}) in losses
 
 
-def test_a_failure_to_tell_is_no_loss():
+def test_a_failure_is_no_loss():
     choice = SELECTOR.select(last("sgd"), 150, lambda name: np.full(3, np.nan if name == "sgd" else 1.0))
 
     assert choice.name == "logreg(C=3)"
@@ -83,7 +83,7 @@ def test_a_failure_to_tell_is_no_loss():
     assert (choice.labels, choice.candidates) == (150, PARAMS)
 
 
-def test_when_all_fail_what_was_chosen_stays():
+def test_when_all_fail_the_choice_stays():
     def fail(_):
         raise PluginError("no luck")
 

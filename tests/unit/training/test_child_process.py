@@ -51,7 +51,7 @@ def test_whoever_waits_for_an_answer_is_woken_by_its_end(process):
     assert how_it_ended(process.join()) == "was killed by SIGKILL, perhaps because the memory was used up"
 
 
-def test_an_exit_code_is_told():
+def test_an_exit_code_is_reported():
     process = ChildProcess(exit_with, 3, name="test")
     code = process.join()
     process.kill()

@@ -95,7 +95,7 @@ def test_measurements_are_those_of_the_textbook():
     assert json.loads(json.dumps(metrics)) == metrics
 
 
-def test_nothing_to_divide_by_is_told_from_zero():
+def test_nothing_to_divide_by_differs_from_zero():
     metrics = measure(np.array(["a", "c"]), np.array([[0.9, 0.1, 0.0]] * 2), np.array(["a", "b", "c"]), np.arange(2))
 
     assert metrics["labels"] == ["a", "b", "c"]
@@ -162,7 +162,7 @@ PRELABELLED = {"precision": 1.0, "accuracy": 1.0, "accuracy_interval": [0.8, 1],
         (PRELABELLED, "measured on 1,200 prelabelled texts"),
     ],
 )
-def test_a_score_is_told_in_words_with_what_it_was_measured_on(metrics, words):
+def test_a_score_is_a_sentence_with_what_it_was_measured_on(metrics, words):
     assert words in describe_score(metrics)
 
 
@@ -200,5 +200,5 @@ def test_the_share_of_unknown_tokens(vectorizer, texts, share):
     assert unknown_tokens(transformer, iter(texts)) == share
 
 
-def test_a_vectorizer_without_tokens_cannot_tell_which_are_unknown():
+def test_a_vectorizer_without_tokens_knows_no_share_of_unknown_tokens():
     assert unknown_tokens(object(), ["a text"]) is None

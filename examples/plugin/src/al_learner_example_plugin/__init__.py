@@ -47,7 +47,7 @@ class Diverse(InitSampler):
     doi:10.1016/0304-3975(85)90224-5
     """
 
-    pool: int = Field(default=10, ge=1, description="Texts to read for each text to pick.")
+    pool: int = Field(default=10, ge=1, description="Number of texts that are read for each text that is picked.")
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
