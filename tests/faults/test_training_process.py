@@ -138,6 +138,20 @@ def test_what_is_heavy_is_loaded_by_the_training_process_alone(stage):
     assert heavy == [set(), {"scipy", "sklearn"}]
 
 
+def test_the_training_process_compares_predictions(stage):
+    stage.settings |= {"AL_LEARNER_CLASSIFIER": "complement-nb", "AL_LEARNER_CLASSIFIER_PARAMS": ""}
+    with stage.worker():
+        stage.assert_well()
+    stage.predictor.kill()
+    stage.query("UPDATE al_runs SET announced = NULL")  # as if the database had failed when it was to be recorded
+    with stage.worker(started=stage.command) as worker:
+        worker.wait_for("announcement.acknowledged")
+        assert worker.logged("announced") == []
+        assert heavy_libraries(worker.pid) == set()
+
+    assert stage.query("SELECT count(*) FROM al_runs WHERE announced IS NULL AND status = 'succeeded'") == [(0,)]
+
+
 def heavy_libraries(pid):
     """Tell which of them a process has loaded code of."""
     maps = Path(f"/proc/{pid}/maps").read_text()

@@ -4,7 +4,8 @@ Redis does not keep messages. So `al_runs.announced` is set when the message had
 announcement is pending. An `init` that is received while there is a classifier asks for one more announcement. That is
 pending in this process until a message had a subscriber.
 
-A pending announcement is repeated as soon as the channel has a subscriber, and otherwise after pauses that double.
+A pending announcement is repeated as soon as the channel has a subscriber, and otherwise after pauses that double. It
+also ends when the predictions that are stored with a sample of texts are those of the newest classifier.
 
 It is also repeated while the app is locked, which means that its `queryFlag` is not `available`. A predictor that was
 killed while it wrote leaves the app locked; the next one unlocks it when it has scored all texts. An `available` flag
@@ -67,7 +68,11 @@ class Announcements:
         """
         if not self.is_pending(newest, requested=requested):
             return False
-        return self._retry_at is None or self._missed_run_id != _run_id(newest) or self._is_retry_due()
+        return not self.is_missed(newest) or self._is_retry_due()
+
+    def is_missed(self, newest: Run | None) -> bool:
+        """Whether an announcement of this run was published, or should have been, and nobody received it."""
+        return self._retry_at is not None and self._missed_run_id == _run_id(newest)
 
     def announce(self) -> int:
         """Announce the newest classifier. Return the number of subscribers; 0 also if Redis or the gate prevents it."""
@@ -88,11 +93,14 @@ class Announcements:
             self._pause(newest)
             event("announcement.not_received", level=logging.WARNING, retry_s=self._retry_pause_s)
             return 0
-        self._is_requested, self._retry_at = False, None
-        if newest is not None:
-            self._runs.mark_announced(newest.run_id)
+        self._end(newest)
         event("announced", receivers=receivers)
         return receivers
+
+    def acknowledge(self, run: Run) -> None:
+        """Record that the predictor uses the classifier of a run: its predictions are stored."""
+        self._end(run)
+        event("announcement.acknowledged", run_id=run.run_id, clf_id=run.clf_id)
 
     def repeat_if_locked(self) -> None:
         """Announce the newest classifier again if the app has been locked for long."""
@@ -106,10 +114,16 @@ class Announcements:
             self.announce()
             self._locked_pause_s = min(2 * self._locked_pause_s, REANNOUNCE_MAX_S)
 
+    def _end(self, newest: Run | None) -> None:
+        """Nothing is pending any more."""
+        self._is_requested, self._retry_at = False, None
+        if newest is not None:
+            self._runs.mark_announced(newest.run_id)
+
     def _pause(self, newest: Run | None) -> None:
         """Wait before the next attempt: twice as long as after the last one, unless there is a new run."""
-        is_first = self._retry_at is None or self._missed_run_id != _run_id(newest)
-        self._retry_pause_s = self._first_pause_s if is_first else min(2 * self._retry_pause_s, REANNOUNCE_MAX_S)
+        longer = min(2 * self._retry_pause_s, REANNOUNCE_MAX_S)
+        self._retry_pause_s = longer if self.is_missed(newest) else self._first_pause_s
         self._missed_run_id, self._retry_at = _run_id(newest), monotonic() + self._retry_pause_s
 
     def _is_retry_due(self) -> bool:

@@ -133,13 +133,29 @@ class Lifecycle:
     ) -> None:
         """Do one step for a run. Its `job` is built again where it is not given."""
         if step == "announce":
-            self._announcements.announce()
+            self._announce(run)
         elif run is not None:
             job_of_run = partial(self._jobs.of, run, state) if job is None else lambda: job
             if step == "score":
                 self._score(run, job_of_run, lock)
             else:
                 self._choose(run, job_of_run, state, lock)
+
+    def _announce(self, newest: Run | None) -> None:
+        """Announce. If that is repeated in vain, the stored predictions may tell that it is not needed."""
+        is_repeated = self._announcements.is_missed(newest)
+        if self._announcements.announce() or newest is None or not is_repeated:
+            return
+        try:
+            clf = newest.clf_id or 0, newest.clf_sha256 or ""
+            has_predicted = self._trainer.has_predicted(clf, self._models.recorded_countvec(newest))
+        except DatabaseUnavailable:
+            raise
+        except AlLearnerError as exc:
+            event("announcement.not_compared", level=logging.WARNING, clf_id=newest.clf_id, error=str(exc))
+            return
+        if has_predicted:
+            self._announcements.acknowledge(newest)
 
     def _train(
         self, kind: RunKind, state: ProjectState, lock: RunTransactions, *, forced: bool = False, refit: bool = False

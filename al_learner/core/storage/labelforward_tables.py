@@ -146,6 +146,13 @@ class LabelForwardTables:
                 found.update((row[0], row[1]) for row in connection.execute(query))
         return found
 
+    def predictions(self, size: int) -> list[tuple[str, str | None, float | None]]:
+        """Return text, predicted_label and uncertainty of texts drawn at random, first those without a prediction."""
+        query = sa.select(text_data.c.text_data, text_data.c.predicted_label, text_data.c.uncertainty)
+        query = query.order_by(text_data.c.uncertainty.is_not(None), sa.func.random()).limit(size)
+        with self._database.reading() as connection:
+            return [tuple(row) for row in connection.execute(query)]
+
     def digests(self, table: TextTable, ids: Sequence[int]) -> dict[int, int]:
         """Return a 64-bit digest of each text by id, of those that exist. PostgreSQL computes it."""
         if not self._database.is_postgresql:

@@ -121,7 +121,7 @@ al_runs = sa.Table(
     sa.Column("error", sa.Text),  # why it failed, died or was abandoned
     sa.Column("started", Timestamp, nullable=False, server_default=sa.func.now()),
     sa.Column("finished", Timestamp),  # when the classifier was committed, or the run given up
-    sa.Column("announced", Timestamp),  # when a subscriber received `update` on the channel predictor
+    sa.Column("announced", Timestamp),  # when a subscriber received `update`, or had predicted with this model
     sa.Column("clf_id", sa.Integer),  # the classifier that it stored
     sa.Column("countvec_id", sa.Integer),  # the vectorizer that goes with it
     sa.Column("new_samples", sa.Integer, nullable=False),  # new samples that it trained on

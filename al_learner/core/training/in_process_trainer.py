@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
+N_COMPARED = 20
+"""Texts whose stored predictions are compared with those of a model."""
+
+SAME_PROBABILITY = 1e-5
+"""Largest difference between probabilities that count as equal.
+
+The database keeps every digit. But models compute in single precision, and other libraries or processors may round its
+last digit (6e-8) differently, for each of the words that are added up. One more vote changes probabilities by more.
+"""
+
+
 class InProcessTrainer:
     """A `Trainer` in this process; keeps the vectorizer and the features of labelled texts between jobs."""
 
@@ -106,6 +117,20 @@ class InProcessTrainer:
         X, y, _ = self._rows(job)
         selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
         return candidate_losses(selector, cast(Classifier, job.classifier.make("classifier")), X, y)
+
+    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
+        """Whether the predictions that are stored with a sample of texts are those of a stored model."""
+        from al_learner.core.training.fitting import transform  # heavy: scikit-learn
+
+        rows = self._tables.predictions(N_COMPARED)
+        if not rows or any(None in row for row in rows):
+            return False
+        texts, labels, probabilities = zip(*rows, strict=True)
+        X = transform(pickling.load(self._tables.countvec(countvec[0]), countvec[1]), texts)
+        pipeline = pickling.load(self._tables.clf(clf[0]), clf[1])
+        highest = pipeline.predict_proba(X).max(axis=1)
+        is_same = np.abs(highest - np.array(probabilities)) <= SAME_PROBABILITY
+        return bool(is_same.all()) and pipeline.predict(X).astype(str).tolist() == [*labels]
 
     def _sampled(self) -> tuple[Ids, csr_matrix]:
         """Return ids and features of the texts of the fixed sample that are not blank."""

@@ -74,7 +74,7 @@ class Score:
 
 
 class Trainer(Protocol):
-    """Does jobs."""
+    """Does jobs, and all else that needs scikit-learn."""
 
     def train(self, job: Job) -> Trained:
         """Train on everything. Raises AlLearnerError."""
@@ -84,3 +84,17 @@ class Trainer(Protocol):
 
     def losses(self, job: Job) -> Losses:
         """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
+
+    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
+        """Whether the predictions that are stored with a sample of texts are those of a stored model.
+
+        Parameters
+        ----------
+        clf, countvec : tuple of int and str
+            clf_id and countvec_id, each with the SHA-256 that al_runs recorded.
+
+        Raises
+        ------
+        AlLearnerError
+            It cannot be loaded, or cannot predict.
+        """

@@ -66,6 +66,10 @@ class SubprocessTrainer:
         """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
         return cast(Losses, self._ask("losses", job))
 
+    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
+        """Whether the predictions that are stored with a sample of texts are those of a stored model."""
+        return cast(bool, self._ask("has_predicted", clf, countvec))
+
     def close(self) -> None:
         """Kill the process."""
         if self._process is not None:
@@ -78,11 +82,11 @@ class SubprocessTrainer:
             self._process = ChildProcess(_serve, self._database_url, self._memory_mib, name="trainer")
         return self._process
 
-    def _ask(self, task: Literal["train", "score", "losses"], job: Job) -> object:
+    def _ask(self, task: Literal["train", "score", "losses", "has_predicted"], *arguments: object) -> object:
         process = self._started()
         deadline = time.monotonic() + self._timeout_s
         try:
-            process.pipe.send((task, job))
+            process.pipe.send((task, arguments))
             while not process.answers_within(TICK_S):
                 self._tick()
                 if time.monotonic() > deadline:
@@ -122,16 +126,17 @@ def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None
     if memory_mib is not None:
         limit_memory(memory_mib)
     trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))
-    tasks: dict[str, Callable[[Job], object]] = {
+    tasks: dict[str, Callable[..., object]] = {
         "train": trainer.train, "score": trainer.score, "losses": trainer.losses,
+        "has_predicted": trainer.has_predicted,
     }  # fmt: skip
     while True:
         try:
-            task, job = pipe.recv()
+            task, arguments = pipe.recv()
         except EOFError:
             return
         try:
-            answer: object = tasks[task](job)
+            answer: object = tasks[task](*arguments)
         except Exception as exc:  # noqa: BLE001 - the parent raises it
             answer = _Failure(exc)
         pipe.send(answer)

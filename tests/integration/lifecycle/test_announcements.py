@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from tests.support.corpora import add_weather
 from tests.support.predictor import END, ear
 from tests.support.servers import free_port
+from tests.support.tables import ON_BOTH
 from tests.support.waiting import DEADLINE_S
 
 
 @pytest.fixture
-def voted(sqlite):
+def database(request):
+    """SQLite, but for the tests that are marked."""
+    return request.getfixturevalue(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def voted(database):
     for number in range(4):
-        sqlite.add_text(f"text {number}", labels=["ab"[number % 2]])
-    return sqlite
+        database.add_text(f"text {number}", labels=["ab"[number % 2]])
+    return database
 
 
 @pytest.fixture
@@ -211,6 +220,70 @@ def test_a_flag_that_an_older_update_has_set_does_not_acknowledge(project, voted
         assert project.reconcile().due == "announce"
 
     assert announced(voted) == [False]
+
+
+@pytest.fixture
+def unreceived(voted, project, clock):
+    """A project whose second classifier was announced to nobody, and whose pause is over; the texts are not scored."""
+    add_weather(voted, 12)  # so few that the sample is all texts
+    project.update()
+    voted.add_text("one more about rain", labels=["b"])
+    assert project.update(force=True).run.clf_id == 2
+    clock[0] += 120
+    return project
+
+
+def predict(tables, clf_id):
+    """Do what the predictor does with a classifier."""
+    [(vectorizer,)] = tables.query("SELECT countvec FROM countvecs")
+    [(classifier,)] = tables.query(f"SELECT clf FROM classifiers WHERE clf_id = {clf_id}")
+    texts = tables.query("SELECT text_id, text_data FROM text_data ORDER BY 1")
+    classifier, X = pickle.loads(classifier), pickle.loads(vectorizer).transform([text for _, text in texts])
+    rows = zip(texts, classifier.predict(X), classifier.predict_proba(X).max(axis=1), strict=True)
+    for (text_id, _), label, highest in rows:
+        change = f"predicted_label = '{label}', uncertainty = {float(highest)!r}"
+        tables.query(f"UPDATE text_data SET {change} WHERE text_id = {text_id}")
+
+
+@ON_BOTH
+def test_the_predictions_of_the_newest_classifier_acknowledge_it(unreceived, voted, logged):
+    predict(voted, clf_id=2)
+
+    assert unreceived.reconcile().due == "announce"
+
+    assert announced(voted) == [True, True]
+    assert [fields["clf_id"] for fields in logged.named("announcement.acknowledged")] == [2]
+    assert not unreceived.is_announcement_pending(unreceived.reconcile().newest)
+
+
+@ON_BOTH
+@pytest.mark.parametrize(
+    ("clf_id", "change"),
+    [
+        pytest.param(1, "taught = taught", id="another classifier's"),
+        pytest.param(2, "uncertainty = NULL, predicted_label = NULL WHERE text_id = 3", id="one text is not scored"),
+        pytest.param(2, "uncertainty = uncertainty + 0.0001 WHERE text_id = 3", id="another probability"),
+        pytest.param(2, "predicted_label = 'c' WHERE text_id = 3", id="another label"),
+    ],
+)
+def test_other_predictions_do_not_acknowledge_it(unreceived, voted, clf_id, change):
+    predict(voted, clf_id)
+    voted.query(f"UPDATE text_data SET {change}")
+
+    assert unreceived.reconcile().due == "announce"
+
+    assert announced(voted) == [False, False]
+
+
+def test_a_classifier_that_was_changed_is_not_loaded_to_compare_predictions(unreceived, voted, logged):
+    predict(voted, clf_id=2)
+    voted.query("UPDATE classifiers SET clf = ? WHERE clf_id = 2", b"something else")
+
+    assert unreceived.reconcile().due == "announce"
+
+    [told] = logged.named("announcement.not_compared")
+    assert "SHA-256" in told["error"]
+    assert announced(voted) == [False, False]
 
 
 def test_nothing_is_announced_before_there_is_a_classifier(project, voted, redis):
