@@ -53,7 +53,7 @@ class Catalogue:
         """Return the newest stored classifiers, each with its run; None if al_runs does not know it."""
         models = self._tables.models(limit=limit)
         found = self._runs.recent(status=RunStatus.SUCCEEDED, among=[model.clf_id for model in models])
-        runs = {run.clf_id: run for run in found}
+        runs = {run.clf_id: run for run in reversed(found)}  # SQLite uses the ids of deleted classifiers again
         return [(model, runs.get(model.clf_id)) for model in models]
 
     def shown(self, clf_id: int) -> tuple[StoredClassifier, Run | None]:

@@ -12,6 +12,7 @@ from al_learner.core.errors import AlLearnerError, BusyError, DatabaseError
 from al_learner.core.events import event
 from al_learner.core.models.catalogue import ranges
 from al_learner.core.storage.database import chunked
+from al_learner.core.storage.records import Pruned
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.storage.storage import Storage
@@ -76,23 +77,31 @@ class Retention:
     def _shrink(self, lock: RunTransactions) -> None:
         if self._excess_bytes() <= 0:
             return
-        before = self._database.now() - timedelta(days=KEPT_DAYS)
         clf_ids: list[int] = []
-        countvec_ids = [*lock.delete_countvecs(before=before)]
+        countvec_ids: list[int] = []
+        try:
+            for deleted in self._delete(lock):
+                clf_ids += deleted.clf_ids
+                countvec_ids += deleted.countvec_ids
+        finally:
+            if clf_ids or countvec_ids:
+                event("retention.deleted", classifiers=ranges(clf_ids), vectorizers=ranges(countvec_ids))
+
+    def _delete(self, lock: RunTransactions) -> Iterator[Pruned]:
+        """Yield what each transaction deletes, until there is less than the limit."""
+        before = self._database.now() - timedelta(days=KEPT_DAYS)
+        yield Pruned((), lock.delete_countvecs(before=before))
         found = self._runs.deletable(newest=KEPT_NEWEST, before=before, limit=ROWS * TRANSACTIONS)
         for _, of_countvec in groupby(found, key=lambda row: row.countvec_id):
-            if (excess := self._excess_bytes()) <= 0:
-                break
+            excess = self._excess_bytes()
             for rows in chunked(of_countvec, ROWS):
                 if excess <= 0:
-                    break
+                    return
                 n = sum(total < excess for total in accumulate((row.size_bytes for row in rows), initial=0))
-                deleted = {*lock.delete_classifiers([row.clf_id for row in rows[:n]])}
-                clf_ids += deleted
+                deleted = lock.delete_classifiers([row.clf_id for row in rows[:n]])
                 excess -= sum(row.size_bytes for row in rows if row.clf_id in deleted)
-            countvec_ids += lock.delete_countvecs(before=before)
-        if clf_ids or countvec_ids:
-            event("retention.deleted", classifiers=ranges(clf_ids), vectorizers=ranges(countvec_ids))
+                yield Pruned(deleted, ())
+            yield Pruned((), lock.delete_countvecs(before=before))
 
     def _excess_bytes(self) -> int:
         return self._tables.stored_bytes() - self._max_bytes

@@ -178,7 +178,8 @@ class RunTransactions:
         update = (
             al_runs.update().where(run_id.in_(which.limit(at_most))).values(metrics=without_details(self._database))
         )
-        return self._database.write_on(self._connection, lambda connection: connection.execute(update).rowcount)
+        with self._database.writing(self._connection):
+            return self._connection.execute(update).rowcount
 
     def choose(self, run_id: int, choice: Mapping[str, Any]) -> None:
         """Record the choice that was made with a run's texts, in a commit of its own."""

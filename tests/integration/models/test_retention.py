@@ -158,6 +158,17 @@ def test_a_vectorizer_that_no_classifier_needs_goes(train, run_once, database, l
 
 
 @ON_BOTH
+def test_a_vectorizer_that_a_young_run_used_stays(train, run_once, database):
+    train(refit=(False, True, False, True))
+    database.query("UPDATE al_runs SET finished = CURRENT_TIMESTAMP WHERE countvec_id = 1")
+
+    run_once()
+
+    assert ids(database) == [4, 5]
+    assert ids(database, "countvecs", "countvec_id") == [1, 3]
+
+
+@ON_BOTH
 def test_one_transaction_deletes_a_few_and_a_run_is_followed_by_a_few_transactions(
     train, run_once, database, monkeypatch, logged
 ):
@@ -299,6 +310,18 @@ def test_a_delete_that_fails_is_logged_and_the_run_has_succeeded(train, run_once
     assert database.value("SELECT status FROM al_runs ORDER BY run_id DESC LIMIT 1") == "succeeded"
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_it_waits_for_no_other_session(train, run_once, database, logged):
+    train(refit=(False,) * 6)
+    database.query("DELETE FROM classifiers WHERE clf_id < 4")
+    with psycopg.connect(database.url) as other:
+        other.execute("SELECT FROM al_runs WHERE run_id = 1 FOR UPDATE")
+        run_once()
+
+    assert "lock timeout" in logged.named("retention.failed")[0]["error"]
+    assert ids(database) == [6, 7]
+
+
 # -- the predictions of texts -------------------------------------------------------------------------------------
 
 
@@ -331,10 +354,10 @@ def test_the_predictions_of_classifiers_that_are_gone_leave_the_metrics(train, r
     assert project.compare(6, 7).size > 0
 
 
-@ON_BOTH
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)  # SQLite would use the ids again
 def test_the_newest_runs_keep_their_predictions(train, run_once, database):
     train(refit=(False,) * 4)
-    database.query("DELETE FROM classifiers WHERE clf_id < 4")
+    database.query("DELETE FROM classifiers")
 
     run_once(keep_gib=4)  # runs 4 and 5 are the newest
 
