@@ -64,6 +64,7 @@ class Soak:
             "disk full": (self._fill_disk, 2),
             "rows locked": (self._lock_rows, 3),
             "texts changed": (self._change_texts, 1),
+            "newest classifier deleted": (self._delete_classifier, 2),
             "table al_workers dropped": (lambda: stage.query("DROP TABLE IF EXISTS al_workers"), 1),
             "Redis connections closed": (lambda: cut(stage.redis, "normal"), 1),
             "Redis subscriptions closed": (lambda: cut(stage.redis, "pubsub"), 2),
@@ -148,6 +149,11 @@ class Soak:
 
     def _change_texts(self) -> None:
         self.stage.query("UPDATE text_data SET text_data = text_data || ' again' WHERE text_id % 50 = 0")
+
+    def _delete_classifier(self) -> None:
+        newest = "(SELECT max(clf_id) FROM classifiers)"
+        for (clf_id,) in self.stage.query(f"DELETE FROM classifiers WHERE clf_id = {newest} RETURNING clf_id"):
+            self.stage.deleted.append(clf_id)
 
     def _kill_redis(self) -> None:
         self.stage.redis.stop()

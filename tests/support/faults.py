@@ -104,6 +104,7 @@ class Stage:
         self.voters = Voters(postgres, self.database, redis, truth, seed=seed, every=self.batch_size)
         self._numbers = itertools.count()
         self.workers: list[WorkerProcess] = []
+        self.deleted: list[int] = []
         self._unvoted = [*self.texts]
 
     def __enter__(self) -> Self:
@@ -235,7 +236,7 @@ class Stage:
             broken = self._unrest_in_the_end(at_most=0)
         return [
             *broken,
-            *broken_runs(self.query, self.batch_size),
+            *broken_runs(self.query, self.batch_size, self.deleted),
             *broken_votes(self.query, self.voters.stored, self.voters.perhaps),
             *([f"{n} deadlocks"] if (n := self.n_deadlocks()) else []),
             *(f"a voter saw {error}" for error in self.voters.errors),

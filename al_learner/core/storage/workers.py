@@ -91,6 +91,8 @@ class Workers:
         if self._lock is not None:
             with suppress(DBAPIError):  # a lost connection has lost its lock
                 self._lock.close()
+        if self._entry is not None and not self._database.is_postgresql:
+            self._file_of(self._entry.worker_id).unlink(missing_ok=True)
         self._lock = None
 
     def _hold_lock(self, worker_id: int) -> None:

@@ -56,6 +56,15 @@ def test_when_it_ends_the_other_one_goes_on(voted, open_worker):
     assert older.reconcile().due == "update"
 
 
+def test_on_sqlite_a_worker_that_ends_leaves_no_file(sqlite, open_worker):
+    worker = open_worker(sqlite)
+    assert len([*sqlite.path.parent.glob("*.worker-*.lock")]) == 1
+
+    worker.close()
+
+    assert [*sqlite.path.parent.glob("*.worker-*.lock")] == []
+
+
 @ON_BOTH
 def test_a_worker_whose_process_was_killed_supersedes_nobody(voted, open_worker):
     older = open_worker(voted)
