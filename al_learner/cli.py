@@ -48,7 +48,7 @@ app.command()(annotators.annotators)
 app.command()(simulate.simulate)
 
 
-def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the value alone
     if value:
         from importlib.metadata import version
 

@@ -59,7 +59,7 @@ def _load(
     file: Path,
     column: Sequence[str] | None,
     database: str | None,
-    as_json: bool,  # noqa: FBT001 - as the option
+    as_json: bool,  # noqa: FBT001 - typer gives the option --json as a bool
 ) -> None:
     columns = named_columns(column)
     with open_project(database) as project, progress_bar() as progress:

@@ -88,7 +88,7 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - as the option
+def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - the option --json, as typer gives it
     """Print the result of a run; end with exit code 3 if there was nothing to do."""
     if as_json:
         print_json(asdict(result))

@@ -22,7 +22,7 @@ STRATEGIES = "Names, separated by commas; NAME(parameter=value) sets parameters.
 ONE_OR_MORE = "One or several, as for --classifiers. Default: that of al_learner."
 
 
-def simulate(  # noqa: PLR0913, PLR0917 - its options
+def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     data: Annotated[
         Path | None,
         typer.Option(

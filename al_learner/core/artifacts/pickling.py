@@ -72,7 +72,7 @@ def load(blob: bytes, digest: str | None) -> Any:
     """
     check(blob, digest)
     try:
-        return pickle.loads(blob)  # noqa: S301 - it is ours, see above
+        return pickle.loads(blob)  # noqa: S301 - its digest was compared above
     except Exception as exc:  # written under other versions of the packages
         raise UntrustedError(f"the installed packages cannot read it: {type(exc).__name__}: {exc}") from exc
 

@@ -65,7 +65,7 @@ class ArgumentNames(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self._arguments = arguments
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - pydantic gives them
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base class has these parameters
         """Return no value: `__call__` supplies all of them together."""
         return None, field_name, False
 

@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
     )
     heartbeat_file: Path = Field(
-        default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - holds no data, its age is all that is read
+        default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - it is empty; only its age is read
         description="File whose age tells `al-learner health` that the worker is alive.",
     )
     log: Literal["text", "json"] = Field(default="text", description="Format of the worker's log.")
@@ -252,13 +252,13 @@ class Settings(BaseSettings):
         return {name: values[name] for name in type(self).model_fields if name in values}
 
     @classmethod
-    def settings_customise_sources(  # noqa: D102 - pydantic-settings asks for it
+    def settings_customise_sources(  # noqa: D102 - the base class describes it
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class has it; .env is not read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class has it; *_FILE settings do this
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, file, ArgumentNames(settings_cls, init_settings)
@@ -279,8 +279,8 @@ class Settings(BaseSettings):
         problems += wrong
         if problems or strategies is None:
             raise SettingsError(problems)
-        settings._strategies = strategies  # noqa: SLF001 - its own, as below
-        settings._origins = origins(settings, values, arguments, variable)  # noqa: SLF001 - its own
+        settings._strategies = strategies  # noqa: SLF001 - a validator of this class
+        settings._origins = origins(settings, values, arguments, variable)  # noqa: SLF001 - a validator of this class
         return settings
 
 

@@ -140,7 +140,7 @@ class StateReader:
             is_choice_due=is_choice_due,
             holds=self._gate.holds,
             blocked=blocked(self._runs.recent(limit=N_RECENT, after=newest), digest, self._database.now()),
-            superseded=self._superseded(),
+            superseded=self.superseded(),
         )
         due, reason = decide(facts)
         return ProjectState(
@@ -178,7 +178,8 @@ class StateReader:
             differences = self._workers.differences(other)
             event("settings.differ", level=logging.WARNING, worker=other.owner, differences=differences)
 
-    def _superseded(self) -> str | None:
+    def superseded(self) -> str | None:
+        """Return why this worker does nothing: another one with other settings has started later. Else None."""
         other = self._workers.superseding() if self._workers.is_registered else None
         if other is None:
             return None

@@ -51,6 +51,8 @@ class Lifecycle:
 
     def reconcile(self, *, init_received: bool, may_announce: bool) -> ProjectState:
         """Do the most urgent step that is due. A training is announced at once; its other steps are due later."""
+        if self._reader.superseded():  # without the run lock, which the other worker needs
+            return self._reader.read(init_received=init_received, may_announce=may_announce)
         with hold_run_lock(self._database) as lock:
             state = self._reader.read(init_received=init_received, may_announce=may_announce)
             if init_received and state.facts.has_classifier:

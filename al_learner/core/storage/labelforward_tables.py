@@ -63,18 +63,17 @@ class LabelForwardTables:
         """
         if not self._database.is_postgresql:
             return None
-        digests = f"""
-            SELECT text_id / {RANGE}, sum(
-                coalesce(hash_array_extended(labels, 8 * text_id::bigint), 0)
-                # coalesce(hash_array_extended(users, 8 * text_id::bigint + 1), 0)
-                # coalesce(hashtextextended(major_label, 8 * text_id::bigint + 2), 0)
-                # hashint8extended(8 * text_id::bigint + taught::int, 0)
-            )
-            FROM text_data WHERE labels <> '{{}}' OR major_label IS NOT NULL GROUP BY 1
-        """  # noqa: S608 - RANGE is a number; # is exclusive or
+        digest: sa.ColumnElement[int] = sa.literal_column(
+            "coalesce(hash_array_extended(labels, 8 * text_id::bigint), 0)"
+            " # coalesce(hash_array_extended(users, 8 * text_id::bigint + 1), 0)"  # exclusive or
+            " # coalesce(hashtextextended(major_label, 8 * text_id::bigint + 2), 0)"
+            " # hashint8extended(8 * text_id::bigint + taught::int, 0)"
+        )
+        number: sa.ColumnElement[int] = sa.literal_column(f"text_id / {RANGE}")
+        query = sa.select(number, sa.func.sum(digest)).select_from(text_data).where(self._is_voted()).group_by(number)
         with self._database.reading() as connection:
             connection.exec_driver_sql("SET LOCAL enable_sort = off")  # it would sort all rows to group them
-            return {row[0]: int(row[1]) for row in connection.exec_driver_sql(digests)}
+            return {row[0]: int(row[1]) for row in connection.execute(query)}
 
     def voted_texts(self, ranges: Sequence[int] | None = None) -> Iterator[VotedText]:
         """Yield every text that has an entry in `labels` or a major label, by id; with `ranges`, only those in them."""

@@ -29,7 +29,7 @@ SLICE = (np.flatnonzero(in_hold_out_set(np.arange(1, N_TEXTS + 1), "votes")) + 1
 
 @pytest.fixture
 def database(request):
-    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
     return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from al_learner.core.storage.run_lock import hold_run_lock
 from tests.support.corpora import add_weather
 from tests.support.tables import ON_BOTH
 
@@ -44,6 +45,14 @@ def test_the_worker_that_started_last_wins(voted, open_worker):
     assert "batch_size is 10 here and 15 there; min_label_count is 1 here and 2 there" in state.reason
     assert voted.count("al_runs") == 0
     assert newer.read_state().facts.superseded is None
+
+
+@ON_BOTH
+def test_a_superseded_worker_does_not_take_the_run_lock(voted, open_worker):
+    older, newer = open_worker(voted), open_worker(voted, batch_size=15)
+
+    with hold_run_lock(newer._storage.database):
+        assert older.reconcile().due is None
 
 
 @ON_BOTH

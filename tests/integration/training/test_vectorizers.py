@@ -16,7 +16,7 @@ TRAP = "sprung"
 
 @pytest.fixture
 def database(request):
-    """SQLite, but for the tests that are marked: they, `test_store` and `test_runs` send every statement to both."""
+    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
     return request.getfixturevalue(getattr(request, "param", "sqlite"))
 
 

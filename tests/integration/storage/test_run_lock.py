@@ -1,0 +1,176 @@
+"""One run at a time: the lock, and what happens when its connection breaks."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from al_learner.core.errors import BusyError, DatabaseUnavailable
+from al_learner.core.storage.database import OWNER
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
+from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.runs import Runs
+from tests.support.runs import BEGIN, FINISH, trained
+from tests.support.waiting import DEADLINE_S, wait_until
+
+
+def locks(tables):
+    """Return the pids of the sessions that hold the run's lock."""
+    return [
+        pid
+        for (pid,) in tables.query(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+    ]
+
+
+def test_one_run_at_a_time(runs, others, database):
+    with hold_run_lock(runs._database), pytest.raises(BusyError), hold_run_lock(others._database):
+        pass
+
+    with hold_run_lock(others._database):
+        pass
+    assert database.count("al_runs") == 0
+
+
+def test_who_is_running_is_named(runs, others):
+    with hold_run_lock(runs._database) as lock:
+        lock.begin("init", **BEGIN, samples=[])
+        with pytest.raises(BusyError) as caught, hold_run_lock(others._database):
+            pass
+
+    assert OWNER in str(caught.value)
+
+
+def test_a_lock_is_waited_for(runs, others):
+    with ThreadPoolExecutor() as pool, hold_run_lock(runs._database):
+        waiting = pool.submit(_lock_once, others, DEADLINE_S)
+        with pytest.raises(BusyError), hold_run_lock(others._database):
+            pass
+        assert not waiting.done()
+    assert waiting.result(DEADLINE_S) is True
+
+
+def _lock_once(runs, wait_s):
+    with hold_run_lock(runs._database, wait_s=wait_s):
+        return True
+
+
+def test_the_lock_is_free_as_soon_as_a_run_has_ended(runs):
+    """A session that is only closed ends some time later, and the next run would find its lock still taken."""
+    for _ in range(100):
+        with hold_run_lock(runs._database):
+            pass
+
+
+def test_the_lock_is_freed_by_an_error(runs, others):
+    with pytest.raises(ZeroDivisionError), hold_run_lock(runs._database):
+        _ = 1 / 0
+
+    with hold_run_lock(others._database):
+        pass
+
+
+def test_the_connection_that_held_the_lock_is_not_used_again(connect, postgresql):
+    """A connection that went back to its pool would keep the lock."""
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+
+    with hold_run_lock(runs._database):
+        (pid,) = locks(postgresql)
+
+    wait_until(lambda: not postgresql.query("SELECT FROM pg_stat_activity WHERE pid = ?", pid), "the session to end")
+
+
+def test_votes_go_on_while_a_run_holds_the_lock(runs, database):
+    text_id = database.add_texts("text")[0]
+
+    with hold_run_lock(runs._database):
+        database.vote(text_id, "a")
+
+    assert database.text(text_id, "labels")[0] == database.array(["a"])
+
+
+def test_a_row_that_is_still_running_has_died_when_the_next_comes(runs, others):
+    with hold_run_lock(runs._database) as lock:
+        first = lock.begin("init", **BEGIN, samples=[])
+        second = lock.begin("update", **BEGIN, samples=[])
+
+    with hold_run_lock(others._database):
+        buried = {run.run_id: run for run in others.recent()}
+
+    assert [buried[first].status, buried[second].status] == ["died", "died"]
+    assert buried[first].finished is not None
+    assert buried[first].error
+
+
+def test_runs_that_ended_are_not_marked_as_died(runs, others):
+    with hold_run_lock(runs._database) as lock:
+        lock.end(lock.begin("init", **BEGIN, samples=[]), "failed", "a reason")
+        lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(), [], **FINISH)
+        lock.end(lock.begin("update", **BEGIN, samples=[]), "abandoned", "another")
+
+    with hold_run_lock(others._database):
+        pass
+
+    assert [(run.status, run.error) for run in others.recent()] == [
+        ("abandoned", "another"),
+        ("succeeded", None),
+        ("failed", "a reason"),
+    ]
+
+
+STEPS = {
+    "begin": lambda lock, _: lock.begin("update", **BEGIN, samples=[(1, "b")]),
+    "finish": lambda lock, run_id: lock.finish(run_id, trained(), [1], **FINISH),
+    "score": lambda lock, run_id: lock.score(run_id, 1, 1.0, {}),
+    "end": lambda lock, run_id: lock.end(run_id, "failed", "a reason"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_is_over_when_the_connection_of_its_lock_breaks(connect, postgresql, step):
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+    postgresql.add_texts("text")
+    with hold_run_lock(runs._database) as lock:
+        run_id = lock.begin("update", **BEGIN, samples=[(1, "a")])
+        (pid,) = locks(postgresql)
+        postgresql.query("SELECT pg_terminate_backend(?, 10000)", pid)
+        before = postgresql.content()
+
+        for _ in range(2):  # it does not come back by itself either
+            with pytest.raises(DatabaseUnavailable):
+                STEPS[step](lock, run_id)
+
+    assert postgresql.content() == before
+    with hold_run_lock(runs._database):
+        run = runs.last()
+    assert run is not None
+    assert run.status == "died"
+
+
+def test_a_server_that_ends_idle_sessions_leaves_the_one_that_holds_the_lock(connect, postgresql):
+    postgresql.query(f"ALTER DATABASE {postgresql.name} SET idle_session_timeout = '50ms'")
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+    with hold_run_lock(runs._database) as lock:
+        idle = postgresql.server.connect(postgresql.name)
+        (pid,) = idle.execute("SELECT pg_backend_pid()").fetchone()
+        gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ?)"
+        wait_until(lambda: postgresql.value(gone, pid), "the server to end an idle session")
+        idle.close()
+
+        assert lock.begin("init", samples=[], **BEGIN) == 1
+
+
+def test_a_lock_that_was_lost_is_free_for_others(connect, postgresql):
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+    with hold_run_lock(runs._database):
+        (pid,) = locks(postgresql)
+        postgresql.query("SELECT pg_terminate_backend(?, 10000)", pid)
+        with hold_run_lock(connect(postgresql)):
+            assert locks(postgresql) != [pid]
