@@ -116,6 +116,8 @@ def _payloads(subscription: redis.client.PubSub, stop: threading.Event) -> Itera
     received = pinged = time.monotonic()
     while not stop.is_set():
         message = subscription.get_message(timeout=0.5)
+        if stop.is_set():  # redis subscribes again by itself when `close` cuts the connection
+            return
         now = time.monotonic()
         if message is not None:
             received = now
