@@ -74,17 +74,11 @@ class Worker:
 
     def __init__(self, settings: Settings, signals: Signals) -> None:
         from al_learner.core.project import Project  # late, like all of core: the signal handlers come first
-        from al_learner.core.training.subprocess_trainer import SubprocessTrainer
+        from al_learner.core.training.compute import Compute
 
         self._settings, self._signals = settings, signals
-        self._trainer = SubprocessTrainer(
-            settings.database,
-            timeout_s=settings.train_timeout_s,
-            memory_mib=settings.train_memory_mib,
-            tick=self._tick,
-        )
-        self._trainer.start()
-        self._project = Project.of(settings, trainer=self._trainer, pause=self._pause)
+        self._compute = Compute.in_subprocesses(settings, tick=self._tick, on_done=lambda: self._on_message(""))
+        self._project = Project.of(settings, compute=self._compute, pause=self._pause)
         self._notifications: set[str] = set()
         self._init_received = False
         self._idle_token: str | None = None
@@ -110,7 +104,7 @@ class Worker:
                 is_alive=self._is_alive,
                 is_superseded=lambda: self._is_superseded,
             )
-        event("worker.started", pid=os.getpid(), trainer_pid=self._trainer.pid)
+        event("worker.started", pid=os.getpid(), trainer_pid=self._compute.trainer_pid)
         ended = threading.Event()
         listener = threading.Thread(target=self._project.listen, args=(self._on_message, ended), daemon=True)
         listener.start()
@@ -130,7 +124,7 @@ class Worker:
             ended.set()
             listener.join(LISTENER_END_S)
             self._project.close()
-            self._trainer.close()
+            self._compute.close()
         event("worker.stopped")
         return EXIT_OK
 

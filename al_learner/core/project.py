@@ -34,8 +34,7 @@ from al_learner.core.storage.records import MAX_LABEL_LENGTH, Pruned, Run, Store
 from al_learner.core.storage.storage import Storage
 from al_learner.core.storage.workers import Workers
 from al_learner.core.training.candidate_selection import CandidateSelector
-from al_learner.core.training.in_process_trainer import InProcessTrainer
-from al_learner.core.training.job import Trainer
+from al_learner.core.training.compute import Compute
 
 
 class Project(LoadingMethods, DeprecatedMethods):
@@ -61,21 +60,21 @@ class Project(LoadingMethods, DeprecatedMethods):
 
     @classmethod
     def of(
-        cls, settings: Settings, *, trainer: Trainer | None = None, pause: Callable[[float], object] = time.sleep
+        cls, settings: Settings, *, compute: Compute | None = None, pause: Callable[[float], object] = time.sleep
     ) -> Self:
-        """Open a project with settings that were read already, and a worker's own trainer and pause."""
+        """Open a project with settings that were read already, and with a worker's own processes and pause."""
         project = cls.__new__(cls)
-        project._open(settings, trainer, pause)  # noqa: SLF001 - its own
+        project._open(settings, compute, pause)  # noqa: SLF001 - its own
         return project
 
     def _open(
-        self, settings: Settings, trainer: Trainer | None = None, pause: Callable[[float], object] = time.sleep
+        self, settings: Settings, compute: Compute | None = None, pause: Callable[[float], object] = time.sleep
     ) -> None:
         """Create and connect all parts. No part opens a connection of its own."""
         self.settings = settings
         self._storage = storage = Storage.at(settings.database, pause=pause)
         self._channels = Channels(settings) if settings.has_redis else None
-        self._trainer = trainer or InProcessTrainer(storage.tables)
+        self._compute = compute or Compute.in_process(settings, storage.tables)
         self._models = TrustedModels(storage, key=settings.signing_secret)
         self._catalogue = Catalogue(storage, self._models, key=settings.signing_secret)
         jobs = JobBuilder(settings, storage, self._models)
@@ -84,10 +83,9 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
         self._workers = Workers(storage.database, deciding_settings(settings))
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
+        parts["compute"] = self._compute
         self._reader = StateReader(settings, storage, workers=self._workers, **parts)
-        self._lifecycle = Lifecycle(
-            storage, reader=self._reader, jobs=jobs, trainer=self._trainer, models=self._models, **parts
-        )
+        self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, models=self._models, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
         self._is_prepared = False
 
@@ -337,7 +335,7 @@ class Project(LoadingMethods, DeprecatedMethods):
         yield from self._catalogue.predict(texts, *self.load_model(clf_id))
 
     def close(self) -> None:
-        """Close every connection. A trainer that was passed in stays open."""
+        """Close every connection. `Compute` that was passed in stays open."""
         self._workers.close()
         self._storage.database.close()
         if self._channels is not None:

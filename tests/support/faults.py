@@ -176,9 +176,14 @@ class Stage:
         params = json.dumps({"folder": str(self._folder / "director")})
         return {"AL_LEARNER_CLASSIFIER": faults_plugins.NAME, "AL_LEARNER_CLASSIFIER_PARAMS": params}
 
-    def wait_until_fitting(self, *, but: Sequence[int] = ()) -> int:
-        """Wait until a training process fits; return its process id. `but`: others."""
-        found = wait_until(lambda: [*{*self.director.fitting()} - {*but}], "a training process to fit")
+    def staged_aggregator(self) -> dict[str, str]:
+        """Return the settings of workers whose label aggregator obeys the director."""
+        classifier, params = self.staged().values()
+        return {"AL_LEARNER_LABEL_AGGREGATOR": classifier, "AL_LEARNER_LABEL_AGGREGATOR_PARAMS": params}
+
+    def wait_until_fitting(self, *, but: Sequence[int] = (), doing: str = "fitting") -> int:
+        """Wait until a process fits, or does what `doing` says; return its process id. `but`: others."""
+        found = wait_until(lambda: [*{*self.director.doing(doing)} - {*but}], f"a process to be {doing}")
         return int(found[0])
 
     # -- how it is ----------------------------------------------------------------------------------------------

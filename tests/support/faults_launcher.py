@@ -29,7 +29,8 @@ STEPS: dict[str, tuple[type, str, When]] = {
     "within the second commit": (RunTransactions, "finish", "inside"),
     "before the announcement": (Channels, "announce", "before"),
     "after the announcement, before it is recorded": (Channels, "announce", "after"),
-    "before the score": (Lifecycle, "_score", "before"),
+    "before the score": (Lifecycle, "_measure", "before"),
+    "after the score, before the third commit": (Lifecycle, "_store_score", "before"),
     "within the third commit": (RunTransactions, "score", "inside"),
 }
 

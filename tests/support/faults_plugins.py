@@ -1,4 +1,4 @@
-"""A classifier that does what a test orders while it fits, found by the worker through an entry point."""
+"""Plug-ins that do what a test orders while they work, found by the worker through entry points."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import Any
 from sklearn.naive_bayes import ComplementNB
 
 from al_learner import Classifier
+from al_learner.core.interfaces import Codes, Votes
+from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY
+from al_learner.plugins.aggregators.majority import Majority
 
 NAME = "staged"
 POLL_S = 0.02
@@ -26,13 +29,18 @@ class Staged(Classifier):
     folder: str
 
     def fit(self, X: Any, y: Any) -> Any:
-        folder = Path(self.folder)
-        (folder / f"fitting-{os.getpid()}").touch()
-        while (order := _read(folder / "order")) == "hold":
-            time.sleep(POLL_S)  # a file is all that reaches this process, and it calls nobody
-        if order:
-            ORDERS[order]()
+        _obey(Path(self.folder), "fitting")
         return ComplementNB().fit(X, y)
+
+
+class StagedAggregator(Majority):
+    """The label with the most votes; obeys orders that begin with ``aggregating: ``, and leaves ``aggregating-PID``."""
+
+    folder: str
+
+    def aggregate(self, votes: Votes) -> Codes:
+        _obey(Path(self.folder), "aggregating")
+        return super().aggregate(votes)
 
 
 class Director:
@@ -43,14 +51,17 @@ class Director:
         folder.mkdir()
 
     def order(self, what: str) -> None:
-        """Let every fit from now on do this; ``hold``: wait until something else is ordered."""
+        """Let every fit from now on do this; ``hold``: wait until something else is ordered.
+
+        ``scoring: `` before it concerns only fits of low priority, and ``aggregating: `` only `StagedAggregator`.
+        """
         new = self._folder / "new"
         new.write_text(what, encoding="utf-8")
         new.replace(self._folder / "order")
 
-    def fitting(self) -> list[int]:
-        """Return the process ids that have begun to fit."""
-        return [int(path.name.partition("-")[2]) for path in self._folder.glob("fitting-*")]
+    def doing(self, what: str = "fitting") -> list[int]:
+        """Return the process ids that have begun to fit, or to aggregate."""
+        return [int(path.name.partition("-")[2]) for path in self._folder.glob(f"{what}-*")]
 
     def forget(self) -> None:
         """Forget who has begun to fit so far."""
@@ -59,13 +70,28 @@ class Director:
 
 
 def install(folder: Path) -> Path:
-    """Write what makes a folder on PYTHONPATH a distribution that offers `Staged`; return the folder."""
+    """Write what makes a folder on PYTHONPATH a distribution that offers these plug-ins; return the folder."""
     info = folder / "faults-0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faults\nVersion: 0\n", encoding="utf-8")
-    entry = f"[al_learner.classifiers]\n{NAME} = {__name__}:{Staged.__name__}\n"
-    (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+    offered = {"classifiers": Staged, "label_aggregators": StagedAggregator}
+    lines = [f"[al_learner.{group}]\n{NAME} = {__name__}:{cls.__name__}\n" for group, cls in offered.items()]
+    (info / "entry_points.txt").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+def _obey(folder: Path, doing: str) -> None:
+    (folder / f"{doing}-{os.getpid()}").touch()
+    while (order := _ordered(folder, doing)) == "hold":
+        time.sleep(POLL_S)  # a file is all that reaches this process, and it calls nobody
+    if order:
+        ORDERS[order]()
+
+
+def _ordered(folder: Path, doing: str) -> str:
+    who, _, what = _read(folder / "order").rpartition(": ")
+    concerned = {doing, "scoring"} if os.nice(0) == LOWEST_PRIORITY else {doing}
+    return what if (who or "fitting") in concerned else ""
 
 
 def _read(path: Path) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.interfaces import Codes, LabelAggregator
+from al_learner.core.interfaces import Codes, LabelAggregator, Votes
 from al_learner.core.labels.aggregation import winners
 from al_learner.core.labels.votes import Counted, VotedText, count
 
@@ -60,15 +61,21 @@ def aggregate_votes(
     rows: Iterable[VotedText], aggregator: LabelAggregator, *, min_label_count: int, max_label_length: int
 ) -> AggregatedLabels:
     """Aggregate the votes of rows that are read once; see `aggregate`."""
-    return aggregate(count(rows, min_label_count=min_label_count, max_label_length=max_label_length), aggregator)
+    counted = count(rows, min_label_count=min_label_count, max_label_length=max_label_length)
+    return aggregate(counted, partial(winners, aggregator))
 
 
-def aggregate(counted: Counted, aggregator: LabelAggregator) -> AggregatedLabels:
+def aggregate(counted: Counted, winners_of: Callable[[Votes], Codes]) -> AggregatedLabels:
     """Aggregate the votes of every countable text, and find the new samples.
 
     A text with fewer votes than are needed keeps the label it has.
+
+    Parameters
+    ----------
+    winners_of : callable
+        Returns one label code for each text; see `winners`.
     """
-    majors = winners(aggregator, counted.votes)
+    majors = winners_of(counted.votes)
     names = np.array(counted.votes.label_names, object)
     won, won_codes = np.unique(majors, return_inverse=True)  # some labels may win no text
     label_names = sorted({*names[won].tolist(), *counted.kept_labels.tolist()})

@@ -25,6 +25,7 @@ from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run, RunStatu
 from al_learner.core.storage.storage import Storage
 from al_learner.core.storage.workers import Workers
 from al_learner.core.training.candidate_selection import CandidateSelector, Choice
+from al_learner.core.training.compute import Compute
 from al_learner.core.training.evaluation import Basis
 
 N_RECENT = 50
@@ -89,8 +90,9 @@ class StateReader:
         gate: Gate,
         announcements: Announcements,
         workers: Workers,
+        compute: Compute,
     ) -> None:
-        self._settings, self._workers = settings, workers
+        self._settings, self._workers, self._compute = settings, workers, compute
         self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
         self._selector, self._gate, self._announcements = selector, gate, announcements
         self._votes = VoteCache(max_label_length=MAX_LABEL_LENGTH)
@@ -99,18 +101,23 @@ class StateReader:
         others = [kind for kind in INTERFACES if kind != "classifier"]  # that one is recorded by the selector
         self._specs: dict[str, Any] = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in others}
 
-    def read(self, *, init_received: bool = False, may_announce: bool = True) -> ProjectState:
-        """Read what is stored and decide what is due; parameters as in `Project.reconcile`."""
+    def read(
+        self, *, init_received: bool = False, may_announce: bool = True, is_evaluating: bool = False
+    ) -> ProjectState:
+        """Read what is stored and decide what is due; parameters as in `Project.reconcile`.
+
+        `is_evaluating`: the background trainer scores or compares, so neither of the two is due again.
+        """
         settings, excluded = self._settings, {*self._settings.exclude_labels}
         self._votes.refresh(self._tables.vote_digests(), self._tables.voted_texts)
         counted = self._votes.count(min_label_count=settings.min_label_count)
-        aggregated = aggregate(counted, settings.strategies.label_aggregator)
+        aggregated = aggregate(counted, self._compute.winners_of)
         self._warn_of_long_labels(aggregated)
         init_ids, init_labels = self._tables.init_labels()
         names = tuple(self._tables.label_names())
         newest_text, newest_clf = self._tables.newest_text_id(), self._tables.newest_clf_id()
         newest = self._runs.last(status=RunStatus.SUCCEEDED)
-        choice = self._last_choice()
+        choice = self.last_choice()
         specs = {"classifier": self._selector.record(choice), **self._specs}
         digest = self._digest(
             [aggregated.n_votes, newest_text, aggregated.label_names],
@@ -121,6 +128,7 @@ class StateReader:
         can_start_from_init_data = len({*init_labels} - excluded) > 1
         is_choice_due = (
             newest is not None
+            and not is_evaluating
             and (newest.origin == "update" or can_start_from_init_data)  # else its labels are random
             and newest.strategies["vectorizer"] == specs["vectorizer"]  # else the next run has other features
             and self._selector.is_due(choice, newest.texts or 0)
@@ -136,7 +144,7 @@ class StateReader:
             lacks_votes=self._lacks_votes(aggregated, newest_clf),
             announcement_pending=may_announce
             and self._announcements.is_due(newest, requested=init_received and newest_clf > 0),
-            is_unscored=newest is not None and newest.metrics is None,
+            is_unscored=newest is not None and newest.metrics is None and (self._gate.holds or not is_evaluating),
             is_choice_due=is_choice_due,
             holds=self._gate.holds,
             blocked=blocked(self._runs.recent(limit=N_RECENT, after=newest), digest, self._database.now()),
@@ -196,7 +204,8 @@ class StateReader:
             digest.update(np.ascontiguousarray(array, "<i8").tobytes())
         return digest.hexdigest()
 
-    def _last_choice(self) -> Choice | None:
+    def last_choice(self) -> Choice | None:
+        """Return the last choice; None if there is none, or if the classifier is not a model selector."""
         found = self._runs.newest_choice() if self._selector.chooses else None
         return None if found is None else Choice(**found)
 

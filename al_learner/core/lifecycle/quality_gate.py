@@ -66,7 +66,7 @@ class Gate:
         Parameters
         ----------
         run : Run
-            The newest that succeeded.
+            One that succeeded. There may be newer ones.
         metrics : mapping
             Its score.
         truth : mapping of int to str
@@ -74,7 +74,7 @@ class Gate:
         """
         if self._mode == "off":
             return Judgement()
-        former = next(iter(self._runs.recent(status=RunStatus.SUCCEEDED, limit=2, detailed=True)[1:]), None)
+        former = self._runs.last(status=RunStatus.SUCCEEDED, before=run, detailed=True)
         if former is None or former.clf_id is None or run.clf_id is None:
             return Judgement({"verdict": "not compared", "because": "there is no former classifier"})
         against = {"against": former.clf_id}

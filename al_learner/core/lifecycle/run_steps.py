@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +22,40 @@ from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.decide import Step, may_init, may_update, steps_after_training
 from al_learner.core.lifecycle.job_builder import JobBuilder, truth
 from al_learner.core.lifecycle.project_state import ProjectState, StateReader
-from al_learner.core.lifecycle.quality_gate import Gate, Judgement
+from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
 from al_learner.core.storage.records import Run, RunKind, RunStatus
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.storage.storage import Storage
-from al_learner.core.training.candidate_selection import CandidateSelector
+from al_learner.core.training.candidate_selection import CandidateSelector, Choice
+from al_learner.core.training.compute import Compute
 from al_learner.core.training.job import Job, Score, Trainer
 
 
+@dataclass(frozen=True)
+class _Evaluation:
+    """A score or a choice that the background trainer works on.
+
+    Attributes
+    ----------
+    outcome : Future
+        What is stored.
+    store : callable
+        Stores it for the run.
+    """
+
+    run: Run
+    outcome: Future[Any]
+    store: Callable[[Run, Any, RunTransactions], None]
+
+
 class Lifecycle:
-    """Does what is due in one project, or what a person asks for."""
+    """Does what is due in one project, or what a person asks for.
+
+    With a background trainer, scores and choices are computed beside the trainings, without the run lock. Each is
+    stored when it is ready, at the next reconciliation. Without one, they are computed at once.
+    """
 
     def __init__(
         self,
@@ -39,22 +63,27 @@ class Lifecycle:
         *,
         reader: StateReader,
         jobs: JobBuilder,
-        trainer: Trainer,
+        compute: Compute,
         models: TrustedModels,
         selector: CandidateSelector,
         gate: Gate,
         announcements: Announcements,
     ) -> None:
         self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
-        self._reader, self._jobs, self._trainer, self._models = reader, jobs, trainer, models
+        self._reader, self._jobs, self._compute, self._models = reader, jobs, compute, models
         self._selector, self._gate, self._announcements = selector, gate, announcements
+        self._evaluation: _Evaluation | None = None
 
     def reconcile(self, *, init_received: bool, may_announce: bool) -> ProjectState:
         """Do the most urgent step that is due. A training is announced at once; its other steps are due later."""
         if self._reader.superseded():  # without the run lock, which the other worker needs
             return self._reader.read(init_received=init_received, may_announce=may_announce)
         with hold_run_lock(self._database) as lock:
-            state = self._reader.read(init_received=init_received, may_announce=may_announce)
+            self._store_evaluation(lock)
+            is_evaluating = self._evaluation is not None
+            state = self._reader.read(
+                init_received=init_received, may_announce=may_announce, is_evaluating=is_evaluating
+            )
             if init_received and state.facts.has_classifier:
                 self._announcements.request()  # texts may have been appended that nobody has scored
             match state.due:
@@ -139,9 +168,36 @@ class Lifecycle:
         elif run is not None:
             job_of_run = partial(self._jobs.of, run, state) if job is None else lambda: job
             if step == "score":
-                self._score(run, job_of_run, lock)
+                beside = not self._gate.holds
+                self._evaluate(run, partial(self._measure, job_of_run), self._store_score, lock, beside=beside)
             else:
-                self._choose(run, job_of_run, state, lock)
+                compare = partial(self._compare, run, job_of_run, state)
+                self._evaluate(run, compare, self._store_choice, lock, beside=True)
+
+    def _evaluate(
+        self,
+        run: Run,
+        work: Callable[[Trainer], Any],
+        store: Callable[[Run, Any, RunTransactions], None],
+        lock: RunTransactions,
+        *,
+        beside: bool,
+    ) -> None:
+        """Compute a score or a choice for a run, and store it: now, or `beside` the trainings if that is possible."""
+        if beside and self._compute.background is not None:
+            self._evaluation = _Evaluation(run, self._compute.background.submit(work), store)
+        else:
+            store(run, work(self._compute.trainer), lock)
+
+    def _store_evaluation(self, lock: RunTransactions) -> None:
+        """Store what the background trainer has computed, if it is ready."""
+        evaluation = self._evaluation
+        if evaluation is None or not evaluation.outcome.done():
+            return
+        if evaluation.outcome.exception() is None:
+            evaluation.store(evaluation.run, evaluation.outcome.result(), lock)  # if it fails, it is tried again
+        self._evaluation = None
+        evaluation.outcome.result()
 
     def _announce(self, newest: Run | None) -> None:
         """Announce. If that is repeated in vain, the stored predictions may tell that it is not needed."""
@@ -150,7 +206,7 @@ class Lifecycle:
             return
         try:
             clf = newest.clf_id or 0, newest.clf_sha256 or ""
-            has_predicted = self._trainer.has_predicted(clf, self._models.recorded_countvec(newest))
+            has_predicted = self._compute.trainer.has_predicted(clf, self._models.recorded_countvec(newest))
         except DatabaseUnavailable:
             raise
         except AlLearnerError as exc:
@@ -178,10 +234,10 @@ class Lifecycle:
         try:
             job = self._jobs.new(kind, state, refit=refit)
             try:
-                trained = self._trainer.train(job)
+                trained = self._compute.trainer.train(job)
             except UntrustedError as exc:
                 job = self._jobs.new(kind, state, refit=True, because=f"the stored vectorizer cannot be used: {exc}")
-                trained = self._trainer.train(job)
+                trained = self._compute.trainer.train(job)
             for note in trained.notes:
                 event("run.note", level=logging.WARNING, run_id=run_id, note=note)
             text_ids = aggregated.text_ids.tolist() if kind == "update" else []
@@ -205,20 +261,27 @@ class Lifecycle:
         )  # fmt: skip
         return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
 
-    def _score(self, run: Run, job_of_run: Callable[[], Job], lock: RunTransactions) -> None:
-        """Score a run's classifier by a hold-out model, and let the gate judge it.
-
-        If the gate holds the classifier back, the former model is stored as the newest, in the same transaction.
-        """
-        score, judgement = Score(None, {}), Judgement()
+    def _measure(self, job_of_run: Callable[[], Job], trainer: Trainer) -> tuple[Score, dict[int, str]]:
+        """Return the score of a run's classifier, by a hold-out model, and the labels that it was measured with."""
         try:
             job = job_of_run()
-            score = self._trainer.score(job)
-            judgement = self._gate.judge(run, score.metrics, truth(job, score.metrics.get("basis")))
+            score = trainer.score(job)
+            return score, truth(job, score.metrics.get("basis"))
         except DatabaseUnavailable:
             raise
         except AlLearnerError as exc:
-            score = Score(None, {"reason": f"scoring failed: {exc}"})
+            return Score(None, {"reason": f"scoring failed: {exc}"}), {}
+
+    def _store_score(self, run: Run, measured: tuple[Score, dict[int, str]], lock: RunTransactions) -> None:
+        """Let the gate judge a score, and store it, unless the run has got another one meanwhile.
+
+        If the gate holds the classifier back, the former model is stored as the newest, in the same transaction.
+        """
+        stored = self._runs.last(clf_id=run.clf_id)
+        if stored is None or stored.run_id != run.run_id or stored.metrics is not None:
+            return
+        score, truth_of = measured
+        judgement = self._gate.judge(run, score.metrics, truth_of)
         metrics = {**score.metrics, **({"gate": judgement.record} if judgement.record else {})}
         restored = judgement.restored
         restoration = lock.score(
@@ -228,16 +291,22 @@ class Lifecycle:
         if restoration is not None and restored is not None:
             event("model.promoted", run_id=restoration.run_id, clf_id=restoration.clf_id, of=restored.run.clf_id)
 
-    def _choose(self, run: Run, job_of_run: Callable[[], Job], state: ProjectState, lock: RunTransactions) -> None:
-        """Compare the classifier's candidates on the texts of a run. The next run trains the best."""
+    def _compare(
+        self, run: Run, job_of_run: Callable[[], Job], state: ProjectState, trainer: Trainer
+    ) -> tuple[Choice, float]:
+        """Compare the classifier's candidates on the texts of a run. Return the choice and the seconds it took."""
         started = time.monotonic()
-        choice = self._selector.select(
-            state.choice,
-            run.texts or 0,
-            lambda name: self._trainer.losses(self._selector.job(name, job_of_run())),
-        )
+        losses_of = lambda name: trainer.losses(self._selector.job(name, job_of_run()))  # noqa: E731 - a parameter
+        choice = self._selector.select(state.choice, run.texts or 0, losses_of)
+        return choice, time.monotonic() - started
+
+    def _store_choice(self, run: Run, compared: tuple[Choice, float], lock: RunTransactions) -> None:
+        """Store a choice, unless another one was made meanwhile. The next run trains what was chosen."""
+        choice, seconds = compared
+        if not self._selector.is_due(self._reader.last_choice(), choice.labels):
+            return
         lock.choose(run.run_id, asdict(choice))
         event(
             "choice.made", run_id=run.run_id, chosen=choice.name, labels=choice.labels, losses=choice.losses,
-            seconds=time.monotonic() - started,
+            seconds=seconds,
         )  # fmt: skip

@@ -18,9 +18,9 @@ from typing import Any, Self, cast
 from al_learner.core.artifacts import pickling
 from al_learner.core.errors import AlLearnerError, DataError
 from al_learner.core.exchange.corpus import checked
+from al_learner.core.processes.child_process import ChildProcess, how_it_ended
 from al_learner.core.simulation.grid import Trial, TrialResult
 from al_learner.core.simulation.replay import Round, replay
-from al_learner.core.training.child_process import ChildProcess, how_it_ended
 
 TICK_S = 0.5
 """How long one wait for rounds lasts. If another thread gets Ctrl-C, the wait goes on, so it must be short."""

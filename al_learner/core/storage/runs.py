@@ -32,6 +32,7 @@ class Runs:
         clf_id: int | None = None,
         among: Sequence[int] | None = None,
         after: Run | None = None,
+        before: Run | None = None,
         detailed: bool = False,
     ) -> list[Run]:
         """Return runs, the newest first; with `detailed` also the large parts of `metrics`; `among` are clf_ids."""
@@ -48,6 +49,8 @@ class Runs:
             query = query.where(self._database.among(al_runs.c.clf_id, among))
         if after is not None:
             query = query.where(al_runs.c.run_id > after.run_id)
+        if before is not None:
+            query = query.where(al_runs.c.run_id < before.run_id)
         with self._database.reading() as connection:
             return [Run(**row) for row in connection.execute(query).mappings()]
 

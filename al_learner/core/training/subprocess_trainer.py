@@ -1,23 +1,32 @@
-"""Trains in a process of its own. It is kept between jobs, and killed when a job takes too long."""
+"""Trains, scores and compares in processes of their own, with limits of time and memory."""
 
 from __future__ import annotations
 
-import time
+import queue
+import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from typing import Any, Literal, cast
+from concurrent.futures import Future
+from typing import Any, TypeVar, cast
 
-from al_learner.core import errors
-from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
+from al_learner.core.processes.task_process import TaskProcess, Tasks
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Trained
-from al_learner.core.training.child_process import ChildProcess, how_it_ended, limit_memory
 from al_learner.core.training.in_process_trainer import InProcessTrainer
-from al_learner.core.training.job import Job, Losses, Score
+from al_learner.core.training.job import Job, Losses, Score, Trainer
 
-TICK_S = 0.2
-"""How often the parent calls `tick` while it waits for the process."""
+IDLE_S = 60
+"""A background trainer's process ends when it has had nothing to do for so long.
+
+While people vote, it keeps the features of their texts.
+"""
+
+LOWEST_PRIORITY = 19
+
+END_S = 2
+"""How long a background trainer's `close` waits for its thread."""
+
+T = TypeVar("T")
 
 
 class SubprocessTrainer:
@@ -26,10 +35,14 @@ class SubprocessTrainer:
     Parameters
     ----------
     database_url : str
+    work : str, default="training"
+        What the process does, for errors.
     timeout_s : float
         The process is killed when a job takes longer.
     memory_mib : int, optional
         MiB of data that the process may hold.
+    niceness : int, default=0
+        19 is the lowest priority: the process gets the time that others leave.
     tick : callable
         Called while waiting. When it raises, the process is killed and the exception goes on.
     """
@@ -38,107 +51,120 @@ class SubprocessTrainer:
         self,
         database_url: str,
         *,
+        work: str = "training",
         timeout_s: float,
         memory_mib: int | None = None,
+        niceness: int = 0,
         tick: Callable[[], object] = lambda: None,
     ) -> None:
-        self._database_url, self._timeout_s, self._memory_mib, self._tick = database_url, timeout_s, memory_mib, tick
-        self._process: ChildProcess | None = None
+        limits: dict[str, Any] = {"timeout_s": timeout_s, "memory_mib": memory_mib, "niceness": niceness}
+        self._process = TaskProcess(_tasks, database_url, work=work, tick=tick, **limits)
 
     @property
     def pid(self) -> int | None:
-        """The process's id."""
-        return self._process.pid if self._process else None
+        """The process's id; None if it was not started, or was killed."""
+        return self._process.pid
 
     def start(self) -> None:
         """Spawn the process without waiting for it; it imports scikit-learn at once."""
-        self._started()
+        self._process.start()
 
     def train(self, job: Job) -> Trained:
         """Train on everything. Raises AlLearnerError."""
-        return cast(Trained, self._ask("train", job))
+        return cast(Trained, self._process.ask("train", job))
 
     def score(self, job: Job) -> Score:
         """Train the hold-out model and measure it. Raises AlLearnerError."""
-        return cast(Score, self._ask("score", job))
+        return cast(Score, self._process.ask("score", job))
 
     def losses(self, job: Job) -> Losses:
         """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
-        return cast(Losses, self._ask("losses", job))
+        return cast(Losses, self._process.ask("losses", job))
 
     def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
         """Whether the predictions that are stored with a sample of texts are those of a stored model."""
-        return cast(bool, self._ask("has_predicted", clf, countvec))
+        return cast(bool, self._process.ask("has_predicted", clf, countvec))
 
     def close(self) -> None:
-        """Kill the process."""
-        if self._process is not None:
-            self._process.kill()
-        self._process = None
-
-    def _started(self) -> ChildProcess:
-        if self._process is None or not self._process.is_alive:
-            self.close()
-            self._process = ChildProcess(_serve, self._database_url, self._memory_mib, name="trainer")
-        return self._process
-
-    def _ask(self, task: Literal["train", "score", "losses", "has_predicted"], *arguments: object) -> object:
-        process = self._started()
-        deadline = time.monotonic() + self._timeout_s
-        try:
-            process.pipe.send((task, arguments))
-            while not process.answers_within(TICK_S):
-                self._tick()
-                if time.monotonic() > deadline:
-                    raise TrainerError(f"training took longer than {self._timeout_s:g} s and was killed")
-            answer = process.pipe.recv()
-        except (EOFError, OSError) as exc:
-            raise TrainerError(f"the training process {how_it_ended(process.join())}") from exc
-        except BaseException:
-            self.close()
-            raise
-        if isinstance(answer, _Failure):
-            raise answer.error()
-        return answer
+        """Kill the process. The next job gets a new one."""
+        self._process.close()
 
 
-class _Failure:
-    """An error as plain data: a class of `errors`, and what it says."""
+class BackgroundTrainer:
+    """Does work in a thread, one piece after the other, with a training process of low priority.
 
-    def __init__(self, exc: Exception) -> None:
-        if isinstance(exc, AlLearnerError):
-            self.name, self.message = type(exc).__name__, str(exc)
-        else:
-            self.name, self.message = "TrainerError", f"{type(exc).__name__}: {exc}"
-        causes = exc, exc.__cause__
-        self.is_out_of_memory = any(isinstance(cause, MemoryError) for cause in causes)
-        if self.is_out_of_memory:
-            self.message += "; training needs more memory than AL_LEARNER_TRAIN_MEMORY_MIB or the machine has"
+    The process is started when there is work, and ends `IDLE_S` seconds after the last.
 
-    def error(self) -> AlLearnerError:
-        cls = getattr(errors, self.name, TrainerError)
-        return cls(self.message.splitlines()) if cls is SettingsError else cls(self.message)
+    Parameters
+    ----------
+    database_url, timeout_s, memory_mib
+        As for `SubprocessTrainer`.
+    on_done : callable
+        Called after each piece of work, in the thread.
+    """
+
+    def __init__(
+        self, database_url: str, *, timeout_s: float, memory_mib: int | None, on_done: Callable[[], object]
+    ) -> None:
+        self._trainer = SubprocessTrainer(
+            database_url,
+            work="scoring",
+            timeout_s=timeout_s,
+            memory_mib=memory_mib,
+            niceness=LOWEST_PRIORITY,
+            tick=self._tick,
+        )
+        self._on_done = on_done
+        self._waiting: queue.SimpleQueue[tuple[Callable[[Trainer], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Trainer], T]) -> Future[T]:
+        """Do a piece of work after those before it. It runs in the thread, and raises into the future."""
+        outcome: Future[T] = Future()
+        self._waiting.put((work, outcome))
+        return outcome
+
+    def close(self) -> None:
+        """Kill the process; what it does is lost."""
+        self._closed.set()
+        self._waiting.put(None)
+        self._thread.join(END_S)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                waiting = self._waiting.get(timeout=IDLE_S if self._trainer.pid else None)
+            except queue.Empty:
+                self._trainer.close()
+                continue
+            if waiting is None or self._closed.is_set():
+                self._trainer.close()
+                return
+            work, outcome = waiting
+            try:
+                outcome.set_result(work(self._trainer))
+            except _Closed:
+                return
+            except Exception as exc:  # noqa: BLE001 - whoever takes the outcome raises it
+                outcome.set_exception(exc)
+            self._on_done()
+
+    def _tick(self) -> None:
+        if self._closed.is_set():
+            raise _Closed
 
 
-def _serve(pipe: Connection[Any, Any], database_url: str, memory_mib: int | None) -> None:
+def _tasks(database_url: str) -> Tasks:
     import al_learner.core.training.fitting  # noqa: F401 - heavy: imported before the first job comes
 
-    if memory_mib is not None:
-        limit_memory(memory_mib)
     trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))
-    tasks: dict[str, Callable[..., object]] = {
+    return {
         "train": trainer.train, "score": trainer.score, "losses": trainer.losses,
         "has_predicted": trainer.has_predicted,
     }  # fmt: skip
-    while True:
-        try:
-            task, arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            answer: object = tasks[task](*arguments)
-        except Exception as exc:  # noqa: BLE001 - the parent raises it
-            answer = _Failure(exc)
-        pipe.send(answer)
-        if isinstance(answer, _Failure) and answer.is_out_of_memory:
-            return  # what is left in memory may be incomplete; the next job gets a new process
+
+
+class _Closed(BaseException):
+    """The worker stops; nobody waits for the outcome."""

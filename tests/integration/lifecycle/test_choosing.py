@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import pytest
 
 from al_learner import Project, strategy
 from al_learner.core.configuration.settings import Settings
+from al_learner.core.labels.aggregation import winners
+from al_learner.core.training.compute import Compute
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
 from al_learner.plugins.classifiers.sgd import Sgd
 from tests.support.corpora import add_weather
@@ -174,13 +177,16 @@ def test_when_every_candidate_fails_it_keeps_what_it_has_and_does_not_try_again(
 def test_a_candidate_that_ends_the_training_process_is_left_out(database, vote):
     vote(10)
     settings = Settings(database_url=database.url, classifier=DeadlySelector(min_labels=10))
-    project = Project.of(settings, trainer=SubprocessTrainer(settings.database, timeout_s=DEADLINE_S))
+    trainer = SubprocessTrainer(settings.database, timeout_s=DEADLINE_S)
+    winners_of = partial(winners, settings.strategies.label_aggregator)
+    project = Project.of(settings, compute=Compute(trainer, winners_of))
 
     assert dues(project) == ["update", "score", "choose"]
     choice = project.read_state().choice
     assert choice.losses == {"complement-nb": 1.0}
     assert "ended by itself, with exit code 3" in choice.failed["sgd"]
     project.close()
+    trainer.close()
 
 
 def test_a_selection_that_is_interrupted_is_made_up_for(database, vote, open_project):

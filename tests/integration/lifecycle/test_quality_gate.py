@@ -179,7 +179,7 @@ def test_whoever_dies_before_the_score_leaves_it_to_the_next_to_hold(listening, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Lifecycle, "_score", die)
+        patch.setattr(Lifecycle, "_measure", die)
         with pytest.raises(KeyboardInterrupt):
             listening.reconcile()
     assert newest(sqlite)[0][:2] == ("update", 2)

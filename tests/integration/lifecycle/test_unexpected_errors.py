@@ -21,7 +21,7 @@ def test_a_run_that_ends_with_an_unexpected_error_has_failed_and_its_message_is_
         raise RuntimeError(f"no luck with {len(job.labels)} labels")
 
     project = open_project(voted)
-    monkeypatch.setattr(project._trainer, "train", surprise)
+    monkeypatch.setattr(project._compute.trainer, "train", surprise)
 
     with pytest.raises(RuntimeError, match="no luck"):
         project.update() if by_hand else project.reconcile()

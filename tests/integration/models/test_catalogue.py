@@ -183,8 +183,8 @@ def test_after_a_promotion_neither_vectorizer_nor_start_is_lost(database, open_p
     project.update(force=True, refit=True)
     project.promote(1)
     jobs = []
-    train = project._trainer.train
-    monkeypatch.setattr(project._trainer, "train", lambda job: jobs.append(job) or train(job))
+    train = project._compute.trainer.train
+    monkeypatch.setattr(project._compute.trainer, "train", lambda job: jobs.append(job) or train(job))
 
     run = project.update(force=True).run
 

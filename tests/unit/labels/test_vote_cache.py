@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from al_learner.core.labels.aggregation import winners
 from al_learner.core.labels.new_samples import aggregate
 from al_learner.core.labels.votes import RANGE, VoteCache, VotedText
 from al_learner.core.registry import strategy
@@ -44,7 +46,7 @@ class Table:
 
 
 def found(cache: VoteCache, min_label_count: int) -> Any:
-    result = aggregate(cache.count(min_label_count=min_label_count), MAJORITY)
+    result = aggregate(cache.count(min_label_count=min_label_count), partial(winners, MAJORITY))
     arrays = {name: getattr(result, name).tolist() for name in ("text_ids", "codes", "is_new")}
     return replace(result, text_ids=[], codes=[], is_new=[], too_long=sorted(result.too_long)), arrays
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -43,6 +44,7 @@ class ChildProcess:
     def __init__(self, serve: Callable[..., object], *arguments: Any, name: str) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
+        self._conversation: threading.Thread | None = None
         self._process = context.Process(target=_run, args=(serve, theirs, *arguments), name=name, daemon=True)
         resource_tracker.ensure_running()  # starting it unblocks signals, so start it before they are blocked
         with _postponed(PARENTS_SIGNALS):
@@ -64,13 +66,31 @@ class ChildProcess:
         """Whether it runs."""
         return self._process.is_alive()
 
-    def answers_within(self, seconds: float) -> bool:
-        """Wait until it has sent something or has ended. Return False after the given seconds."""
-        return bool(wait([self.pipe, self._process.sentinel], seconds))
+    def ask(self, request: object) -> Future[Any]:
+        """Send a request and receive one answer, without waiting for either.
 
-    def join(self) -> int | None:
-        """Wait for its end. Return its exit code; a negative one is the signal that killed it."""
-        self._process.join()
+        A thread waits instead. A process that reads nothing, or stops in the middle of its answer, keeps only this
+        thread waiting, until `kill`.
+
+        Returns
+        -------
+        Future
+            The answer. EOFError or OSError: the process has ended.
+        """
+        answer: Future[Any] = Future()
+        self._conversation = threading.Thread(target=_converse, args=(self.pipe, request, answer), daemon=True)
+        self._conversation.start()
+        return answer
+
+    def join(self, seconds: float | None = None) -> int | None:
+        """Wait for its end, at most for some seconds.
+
+        Returns
+        -------
+        int or None
+            Its exit code; a negative one is the signal that killed it. None: it still runs.
+        """
+        self._process.join(seconds)
         return self._process.exitcode
 
     def kill(self) -> None:
@@ -78,13 +98,16 @@ class ChildProcess:
         atexit.unregister(self.kill)
         self._process.kill()
         self._process.join()
-        self._process.close()
+        if self._conversation is not None:
+            self._conversation.join()
         self.pipe.close()
 
 
 def how_it_ended(exitcode: int | None) -> str:
-    """Return in words how a process ended unexpectedly."""
-    if exitcode is not None and exitcode < 0:
+    """Return in words how a process ended unexpectedly; None: it still runs."""
+    if exitcode is None:
+        return "closed its pipe, and was killed"
+    if exitcode < 0:
         name = signal.Signals(-exitcode).name
         return f"was killed by {name}" + (", perhaps because the memory was used up" if name == "SIGKILL" else "")
     return f"ended by itself, with exit code {exitcode}"
@@ -116,6 +139,14 @@ def _postponed(numbers: Sequence[signal.Signals]) -> Iterator[None]:
             signal.signal(number, handler)
         for late in came:
             signal.raise_signal(late)
+
+
+def _converse(pipe: Connection[Any, Any], request: object, answer: Future[Any]) -> None:
+    try:
+        pipe.send(request)
+        answer.set_result(pipe.recv())
+    except Exception as exc:  # noqa: BLE001 - whoever waits for the answer raises it
+        answer.set_exception(exc)
 
 
 def _run(serve: Callable[..., object], pipe: Connection[Any, Any], *arguments: Any) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from al_learner.core.training.child_process import ChildProcess, how_it_ended
+from al_learner.core.processes.child_process import ChildProcess, how_it_ended
+from tests.support.waiting import DEADLINE_S
 
 FIRST_OF_ALL = """
 from pathlib import Path
-from al_learner.core.training.child_process import ChildProcess
+from al_learner.core.processes.child_process import ChildProcess
 process = ChildProcess(print, name="first")
 print(Path(f"/proc/{process.pid}/status").read_text())
 process.kill()
@@ -22,7 +24,13 @@ process.kill()
 
 
 def answer(pipe, *words):
-    pipe.send((os.getpid(), words))
+    while True:
+        pipe.send((os.getpid(), words, pipe.recv()))
+
+
+def answer_by_half(pipe):
+    pipe.recv()
+    os.write(pipe.fileno(), struct.pack("!i", 100) + b"half")
     pipe.recv()
 
 
@@ -39,16 +47,31 @@ def process():
 
 
 def test_it_serves_with_the_arguments_in_a_process_of_its_own(process):
-    assert process.answers_within(30)
-    assert process.pipe.recv() == (process.pid, ("a", "b"))
+    assert process.ask("request").result(DEADLINE_S) == (process.pid, ("a", "b"), "request")
     assert process.is_alive
 
 
 def test_whoever_waits_for_an_answer_is_woken_by_its_end(process):
-    process.pipe.recv()
+    process.ask("request").result(DEADLINE_S)
+    psutil.Process(process.pid).suspend()
+    late = process.ask("request")
     psutil.Process(process.pid).kill()
-    assert process.answers_within(30)
+    with pytest.raises((EOFError, OSError)):
+        late.result(DEADLINE_S)
     assert how_it_ended(process.join()) == "was killed by SIGKILL, perhaps because the memory was used up"
+
+
+def test_an_answer_that_stops_in_the_middle_ends_with_the_process():
+    process = ChildProcess(answer_by_half, name="test")
+    answer = process.ask("request")
+    process.kill()
+    with pytest.raises((EOFError, OSError)):
+        answer.result(0)
+
+
+def test_a_process_that_still_runs_has_no_exit_code(process):
+    assert process.join(0) is None
+    assert how_it_ended(None) == "closed its pipe, and was killed"
 
 
 def test_an_exit_code_is_reported():

@@ -1,0 +1,4 @@
+"""Child processes: how they are started, supervised and killed.
+
+What they compute belongs to `training`, `labels` and `simulation`.
+"""

@@ -1,0 +1,154 @@
+"""A process that does tasks, one at a time. It is kept between tasks, and killed when one takes too long."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from multiprocessing.connection import Connection
+from typing import Any
+
+from al_learner.core import errors
+from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
+from al_learner.core.processes.child_process import ChildProcess, how_it_ended, limit_memory
+
+TICK_S = 0.2
+"""How often the parent calls `tick` while it waits for the process."""
+
+END_S = 5
+"""How long the parent waits for the end of a process whose pipe is closed."""
+
+Tasks = Mapping[str, Callable[..., object]]
+
+
+class TaskProcess:
+    """A process of its own for some tasks. A crash costs one task, not the parent.
+
+    Parameters
+    ----------
+    make_tasks : callable
+        Runs in the process when it starts, and returns what each task does. It must be defined at the top of a module.
+    *arguments
+        Of `make_tasks`; picklable.
+    work : str
+        What it does, for errors: ``training``.
+    timeout_s : float
+        The process is killed when a task takes longer. This includes sending the task and receiving the answer.
+    memory_mib : int, optional
+        MiB of data that the process may hold.
+    niceness : int, default=0
+        19 is the lowest priority: it gets what others leave.
+    tick : callable
+        Called while waiting. When it raises, the process is killed and the exception goes on.
+    """
+
+    def __init__(
+        self,
+        make_tasks: Callable[..., Tasks],
+        *arguments: Any,
+        work: str,
+        timeout_s: float,
+        memory_mib: int | None = None,
+        niceness: int = 0,
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._served = make_tasks, arguments, memory_mib, niceness
+        self._work, self._timeout_s, self._tick = work, timeout_s, tick
+        self._process: ChildProcess | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None before it is started, and after `close`."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> ChildProcess:
+        """Spawn the process, if it does not run, without waiting for it."""
+        if self._process is None or not self._process.is_alive:
+            self.close()
+            self._process = ChildProcess(_serve, *self._served, name=self._work)
+        return self._process
+
+    def ask(self, task: str, *arguments: object) -> Any:
+        """Do a task, and return what it returned.
+
+        Raises
+        ------
+        TrainerError
+            The process died, was killed, or took too long.
+        AlLearnerError
+            The task raised it.
+        """
+        process = self.start()
+        answer = process.ask((task, arguments))
+        try:
+            self._wait(answer)
+        except BaseException:
+            self.close()
+            raise
+        if (lost := answer.exception()) is not None:
+            how = how_it_ended(process.join(END_S))
+            self.close()
+            if isinstance(lost, (EOFError, OSError)):
+                raise TrainerError(f"the {self._work} process {how}") from lost
+            raise lost
+        found = answer.result()
+        if isinstance(found, _Failure):
+            raise found.error()
+        return found
+
+    def close(self) -> None:
+        """Kill the process."""
+        if self._process is not None:
+            self._process.kill()
+        self._process = None
+
+    def _wait(self, answer: Future[Any]) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while not wait([answer], TICK_S).done:
+            self._tick()
+            if time.monotonic() > deadline:
+                raise TrainerError(f"{self._work} took longer than {self._timeout_s:g} s and was killed")
+
+
+class _Failure:
+    """An error as plain data: a class of `errors`, and what it says."""
+
+    def __init__(self, exc: Exception) -> None:
+        if isinstance(exc, AlLearnerError):
+            self.name, self.message = type(exc).__name__, str(exc)
+        else:
+            self.name, self.message = "TrainerError", f"{type(exc).__name__}: {exc}"
+        causes = exc, exc.__cause__
+        self.is_out_of_memory = any(isinstance(cause, MemoryError) for cause in causes)
+        if self.is_out_of_memory:
+            self.message += "; it needs more memory than AL_LEARNER_TRAIN_MEMORY_MIB or the machine has"
+
+    def error(self) -> AlLearnerError:
+        cls = getattr(errors, self.name, TrainerError)
+        return cls(self.message.splitlines()) if cls is SettingsError else cls(self.message)
+
+
+def _serve(
+    pipe: Connection[Any, Any],
+    make_tasks: Callable[..., Tasks],
+    arguments: tuple[Any, ...],
+    memory_mib: int | None,
+    niceness: int,
+) -> None:
+    os.nice(niceness)
+    tasks = make_tasks(*arguments)
+    if memory_mib is not None:
+        limit_memory(memory_mib)
+    while True:
+        try:
+            task, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: object = tasks[task](*arguments)
+        except Exception as exc:  # noqa: BLE001 - the parent raises it
+            answer = _Failure(exc)
+        pipe.send(answer)
+        if isinstance(answer, _Failure) and answer.is_out_of_memory:
+            return  # what is left in memory may be incomplete; the next task gets a new process

@@ -1,0 +1,76 @@
+"""Where the heavy work of a project is done: in this process, or in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.interfaces import Codes, Votes
+from al_learner.core.labels.aggregation import winners
+from al_learner.core.labels.subprocess_aggregator import SubprocessAggregator
+from al_learner.core.registry import Spec
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
+from al_learner.core.training.in_process_trainer import InProcessTrainer
+from al_learner.core.training.job import Trainer
+from al_learner.core.training.subprocess_trainer import BackgroundTrainer, SubprocessTrainer
+
+FAST_AGGREGATOR = "majority"
+"""It needs no process of its own: it takes well under a second for a million votes."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where the heavy work of a project is done.
+
+    Attributes
+    ----------
+    trainer : Trainer
+    background : BackgroundTrainer or None
+        Scores classifiers and compares candidates. None: `trainer` does it, and everything else waits.
+    winners_of : callable
+        Aggregates votes; see `aggregation.winners`.
+    trainer_pid : int or None
+        The id of the training process.
+    close : callable
+        Ends the processes.
+    """
+
+    trainer: Trainer
+    winners_of: Callable[[Votes], Codes]
+    background: BackgroundTrainer | None = None
+    trainer_pid: int | None = None
+    close: Callable[[], object] = lambda: None
+
+    @classmethod
+    def in_process(cls, settings: Settings, tables: LabelForwardTables) -> Self:
+        """Do everything in this process: for the command line and notebooks."""
+        return cls(InProcessTrainer(tables), partial(winners, settings.strategies.label_aggregator))
+
+    @classmethod
+    def in_subprocesses(cls, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Self:
+        """Do everything in processes with limits of time and memory: for the worker. The training process is started.
+
+        Parameters
+        ----------
+        tick : callable
+            Called while this process waits for a training or an aggregation.
+        on_done : callable
+            Called from another thread when a score or a choice is ready.
+        """
+        limits: dict[str, Any] = {"timeout_s": settings.train_timeout_s, "memory_mib": settings.train_memory_mib}
+        trainer = SubprocessTrainer(settings.database, tick=tick, **limits)
+        trainer.start()
+        background = BackgroundTrainer(settings.database, on_done=on_done, **limits)
+        aggregator = settings.strategies.label_aggregator
+        beside = SubprocessAggregator(Spec.of("label_aggregator", aggregator), tick=tick, **limits)
+
+        def close() -> None:
+            for process in (trainer, background, beside):
+                process.close()
+
+        is_fast = settings.label_aggregator == FAST_AGGREGATOR
+        winners_of = partial(winners, aggregator) if is_fast else beside.winners
+        return cls(trainer, winners_of, background, trainer.pid, close)

@@ -1,0 +1,154 @@
+"""A process that does tasks: what it returns and raises, and that nothing keeps its parent waiting for ever."""
+
+import os
+import re
+import signal
+import struct
+from functools import partial
+from multiprocessing.connection import Connection
+
+import psutil
+import pytest
+
+from al_learner.core.errors import DataError, TrainerError
+from al_learner.core.processes.task_process import TaskProcess
+from tests.support.waiting import DEADLINE_S, wait_until
+
+TIMEOUT_S = 0.3
+"""Only for processes that do nothing any more."""
+
+LARGE = b"x" * 10_000_000
+"""Far more than a pipe holds."""
+
+
+def refuse(what):
+    raise DataError(f"{what} is refused")
+
+
+def stop_itself():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def spin_in_c():
+    re.match("(a+)+$", "a" * 60 + "b")
+
+
+def some_tasks():
+    return {
+        "pid": os.getpid,
+        "niceness": partial(os.nice, 0),
+        "length": len,
+        "refuse": refuse,
+        "fail": partial(int, "one"),
+        "exit": partial(os._exit, 3),
+        "stop": stop_itself,
+        "spin": spin_in_c,
+    }
+
+
+def half_answers():
+    """Let this process stop in the middle of every answer."""
+
+    def send_half(self, answer):
+        os.write(self.fileno(), struct.pack("!i", len(answer)) + bytes(answer[: len(answer) // 2]))
+        stop_itself()
+
+    Connection._send_bytes = send_half
+    return {"pid": os.getpid}
+
+
+@pytest.fixture
+def make():
+    """Return a function that makes a process, which is killed at the end."""
+    made = []
+
+    def one(tasks=some_tasks, **options):
+        made.append(TaskProcess(tasks, work="testing", **{"timeout_s": DEADLINE_S, **options}))
+        return made[-1]
+
+    yield one
+    for process in made:
+        process.close()
+
+
+def test_it_is_started_when_needed_and_kept(make):
+    process = make()
+    assert process.pid is None
+
+    pid = process.ask("pid")
+
+    assert pid not in (None, os.getpid())
+    assert (process.pid, process.ask("pid")) == (pid, pid)
+
+
+def test_it_can_have_a_low_priority(make):
+    assert make(niceness=19).ask("niceness") == 19
+
+
+def test_what_a_task_raises_is_raised(make):
+    process = make()
+    with pytest.raises(DataError, match="this is refused"):
+        process.ask("refuse", "this")
+    with pytest.raises(TrainerError, match="ValueError: invalid literal"):
+        process.ask("fail")
+
+
+def test_a_crash_costs_one_task(make):
+    process = make()
+    with pytest.raises(TrainerError, match="the testing process ended by itself, with exit code 3"):
+        process.ask("exit")
+    assert process.ask("length", "abc") == 3
+
+
+def test_a_process_that_was_killed_between_tasks_is_replaced(make):
+    process = make()
+    first = psutil.Process(process.ask("pid"))
+    first.kill()
+    wait_until(lambda: first.status() == psutil.STATUS_ZOMBIE, "the end of the process")
+    assert process.ask("pid") != first.pid
+
+
+@pytest.mark.parametrize("task", ["stop", "spin"])
+def test_a_task_that_never_ends_is_killed(make, task):
+    process = make()
+    process.ask("pid")
+    process._timeout_s = TIMEOUT_S
+    with pytest.raises(TrainerError, match=f"testing took longer than {TIMEOUT_S} s and was killed"):
+        process.ask(task)
+    assert process.pid is None
+
+
+def test_a_process_that_does_not_take_its_task_is_killed(make):
+    process = make()
+    psutil.Process(process.ask("pid")).suspend()
+    process._timeout_s = TIMEOUT_S
+    with pytest.raises(TrainerError, match="took longer"):
+        process.ask("length", LARGE)
+    process._timeout_s = DEADLINE_S
+    assert process.ask("length", LARGE) == len(LARGE)
+
+
+def test_a_process_that_stops_in_the_middle_of_its_answer_is_killed(make):
+    process = make(half_answers)
+    process.start()
+    process._timeout_s = 5  # its start counts too
+    with pytest.raises(TrainerError, match="took longer"):
+        process.ask("pid")
+    assert process.pid is None
+
+
+def test_what_the_tick_raises_ends_the_wait_and_the_process(make):
+    def tick():
+        raise KeyboardInterrupt
+
+    process = make(tick=tick)
+    with pytest.raises(KeyboardInterrupt):
+        process.ask("spin")
+    assert process.pid is None
+
+
+def test_a_task_that_cannot_be_sent_is_raised(make):
+    process = make()
+    with pytest.raises((TypeError, AttributeError), match="pickle"):
+        process.ask("length", lambda: None)
+    assert process.ask("length", "abc") == 3
