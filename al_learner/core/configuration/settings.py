@@ -146,9 +146,13 @@ class Settings(BaseSettings):
     grace_s: float = Field(
         default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
     )
-    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is ended.")
+    train_timeout_s: float = Field(
+        default=3600, gt=0, description="Seconds after which a training, score or aggregation is ended."
+    )
     train_memory_mib: int | None = Field(
-        default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
+        default=None,
+        ge=384,
+        description="MiB of data that each child process may hold. One that trains or scores holds 300 at rest.",
     )
     max_artifact_mib: int = Field(
         default=256,
