@@ -190,14 +190,17 @@ class Lifecycle:
             store(run, work(self._compute.trainer), lock)
 
     def _store_evaluation(self, lock: RunTransactions) -> None:
-        """Store what the background trainer has computed, if it is ready."""
+        """Store what the background trainer has computed, if it is ready. Raise what it raised."""
         evaluation = self._evaluation
         if evaluation is None or not evaluation.outcome.done():
             return
-        if evaluation.outcome.exception() is None:
-            evaluation.store(evaluation.run, evaluation.outcome.result(), lock)  # if it fails, it is tried again
-        self._evaluation = None
-        evaluation.outcome.result()
+        self._evaluation = None  # after an error it is due again, but not before what is more urgent
+        outcome = evaluation.outcome.result()
+        try:
+            evaluation.store(evaluation.run, outcome, lock)
+        except DatabaseUnavailable:
+            self._evaluation = evaluation
+            raise
 
     def _announce(self, newest: Run | None) -> None:
         """Announce. If that is repeated in vain, the stored predictions may tell that it is not needed."""
