@@ -84,7 +84,7 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
         self._workers = Workers(storage.database, deciding_settings(settings))
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
-        self._reader = StateReader(settings, storage, workers=self._workers, **parts)
+        self._reader = StateReader(settings, storage, workers=self._workers, models=self._models, **parts)
         self._lifecycle = Lifecycle(
             storage, reader=self._reader, jobs=jobs, trainer=self._trainer, models=self._models, **parts
         )
@@ -107,10 +107,12 @@ class Project(LoadingMethods, DeprecatedMethods):
             self._is_prepared = True
 
     def upgrade(self) -> bool:
-        """Create or migrate al_runs. Return whether it changed."""
+        """Create or migrate al_learner's tables, and sign anew what a former version signed. Return if they changed."""
         if upgraded := upgrade_runs(self._storage.database):
             event("al_runs.upgraded")
-        return upgraded
+        if n_signed := self._models.sign_anew():
+            event("models.signed_anew", models=n_signed)
+        return upgraded or n_signed > 0
 
     def register_worker(self) -> None:
         """Say that a worker with these settings is alive, until `close`; see `Workers`."""

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from al_learner.core.storage.database import OWNER, Database
-from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, StoredModel, Trained
-from al_learner.core.storage.runs import without_details
+from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, Sign, StoredModel, Trained
+from al_learner.core.storage.runs import project_id, without_details
 from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
 
 SMALL_METRICS_BYTES = 600
@@ -64,28 +64,30 @@ class RunTransactions:
             return self._database.when_free(connection, write, column=text_data.c.text_id, ids=ids)
 
     def finish(
-        self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
+        self, run_id: int, trained: Trained, text_ids: Sequence[int], *, sign: Sign | None, seconds: float
     ) -> Run:
         """Second commit: store the model and the run's success, and mark `text_ids` as taught. Return the run.
 
-        The model is sent before rows are locked, and once. So annotators never wait for it.
+        The model is sent before rows are locked, and once. So annotators never wait for it. `sign` gets the ids that
+        the database gave.
         """
         connection = self._connection
         with self._database.writing(connection):
             countvec_id = trained.countvec_id
             if trained.countvec is not None:
                 countvec_id = _insert(connection, countvecs, countvec=trained.countvec)
+            clf_id = _insert(connection, classifiers, clf=trained.clf, download=0)
             values = {
                 "status": RunStatus.SUCCEEDED,
                 "finished": sa.func.now(),
-                "clf_id": _insert(connection, classifiers, clf=trained.clf, download=0),
+                "clf_id": clf_id,
                 "countvec_id": countvec_id,
                 "texts": trained.texts,
                 "classes": trained.classes,
                 "versions": trained.versions,
                 "clf_sha256": trained.clf_sha256,
                 "countvec_sha256": trained.countvec_sha256,
-                "signature": signature,
+                "signature": _signature(connection, sign, clf_id, countvec_id, trained),
                 "seconds": seconds,
             }
             update = al_runs.update().where(al_runs.c.run_id == run_id).values(values).returning(al_runs)
@@ -109,6 +111,7 @@ class RunTransactions:
         *,
         restored: StoredModel | None = None,
         because: str = "",
+        sign: Sign | None = None,
     ) -> Run | None:
         """Third commit: store the score. With `restored`, store that model as the newest too, and return its run."""
         connection = self._connection
@@ -119,14 +122,14 @@ class RunTransactions:
             connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
 
         with self._database.writing(connection):
-            run = None if restored is None else _promote(connection, restored, forced=False, because=because)
+            run = None if restored is None else _promote(connection, restored, sign, because, forced=False)
             self._database.when_free(connection, write, column=classifiers.c.clf_id, ids=[clf_id])
             return run
 
-    def promote(self, model: StoredModel, *, because: str) -> Run:
+    def promote(self, model: StoredModel, *, sign: Sign | None, because: str) -> Run:
         """Store a copy of a model as the newest, with a run of its own. Return that run."""
         with self._database.writing(self._connection):
-            return _promote(self._connection, model, forced=True, because=because)
+            return _promote(self._connection, model, sign, because, forced=True)
 
     def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
         """Delete all but the newest `keep` of our classifiers, and the vectorizers that no other classifier needs.
@@ -244,12 +247,25 @@ def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
     return int(connection.execute(table.insert().returning(key), values).scalar_one())
 
 
-def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, because: str) -> Run:
+def _signature(
+    connection: sa.Connection, sign: Sign | None, clf_id: int, countvec_id: int | None, model: Trained | Run
+) -> str | None:
+    if sign is None:
+        return None
+    digests = model.clf_sha256 or "", model.countvec_sha256 or ""
+    return sign(project_id(connection), clf_id, digests[0], countvec_id or 0, digests[1])
+
+
+def _promote(connection: sa.Connection, model: StoredModel, sign: Sign | None, because: str, *, forced: bool) -> Run:
     run = model.run
     score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
     if not score:
         score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
     clf = {"clf": model.clf, "download": 0, "precision_score": score.get("precision")}
+    clf_id, countvec_id = (
+        _insert(connection, classifiers, **clf),
+        _insert(connection, countvecs, countvec=model.countvec),
+    )
     values = {
         "kind": "promote",
         "status": RunStatus.SUCCEEDED,
@@ -257,8 +273,8 @@ def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, bec
         "owner": OWNER,
         "state": run.state,
         "finished": sa.func.now(),
-        "clf_id": _insert(connection, classifiers, **clf),
-        "countvec_id": _insert(connection, countvecs, countvec=model.countvec),
+        "clf_id": clf_id,
+        "countvec_id": countvec_id,
         "new_samples": 0,
         "texts": run.texts,
         "classes": run.classes,
@@ -266,7 +282,7 @@ def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, bec
         "versions": run.versions,
         "clf_sha256": run.clf_sha256,
         "countvec_sha256": run.countvec_sha256,
-        "signature": run.signature,
+        "signature": _signature(connection, sign, clf_id, countvec_id, run),
         "metrics": {**score, "promoted": {"clf_id": run.clf_id, "kind": run.origin, "because": because}},
     }
     return Run(**connection.execute(al_runs.insert().values(values).returning(al_runs)).mappings().one())
