@@ -143,6 +143,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
     metrics = (newest.metrics or {}) if newest else {}
     unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
     rows = [
+        ("database", found.database),
         ("texts", f"{found.texts:,}"),
         ("votes", f"{found.votes:,}"),
         ("texts with enough votes", f"{found.countable_texts:,}"),
