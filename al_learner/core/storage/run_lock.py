@@ -114,12 +114,17 @@ def advisory_lock(
 
 
 def _is_shared(connection: sa.Connection, database: Database) -> bool:
-    """Whether a pooler gives the session of a connection to another one as soon as its transaction ends."""
+    """Whether a pooler gives the session of a connection to another one as soon as its transaction ends.
+
+    Of an idle pooler the other connection then gets the same session. Of a busy one this connection gets another.
+    """
     pid = sa.select(sa.func.pg_backend_pid())
     with connection.begin():
         first = connection.scalar(pid)
     with database.reading() as other:
-        return bool(first == other.scalar(pid))
+        of_other = other.scalar(pid)
+    with connection.begin():
+        return bool(first == of_other or first != connection.scalar(pid))
 
 
 def file_lock(path: Path) -> sqlite3.Connection | None:

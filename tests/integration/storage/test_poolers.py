@@ -38,10 +38,7 @@ def by_transaction(voted):
 
 @pytest.fixture
 def two_pooled(by_transaction, monkeypatch):
-    """Two processes' databases behind the pooler, where the check at the start found nothing, as by chance.
-
-    That is so when other sessions are busy at that moment.
-    """
+    """Two processes' databases behind the pooler, where the check at the start found nothing, as by chance."""
     monkeypatch.setattr(run_lock, "_is_shared", lambda *_: False)
     with closing(Database(by_transaction)) as one, closing(Database(by_transaction)) as other:
         yield one, other
@@ -60,6 +57,24 @@ def test_transaction_pooling_is_noticed_before_a_worker_counts_as_alive(voted, b
         pooled.register_worker()
 
     assert voted.count("al_workers") == 0
+    assert voted.query(LOCKS) == []
+
+
+def test_a_busy_pooler_is_noticed_too(voted, by_transaction):
+    other = psycopg.connect(by_transaction.replace("+psycopg", ""))
+
+    class Busy(Database):
+        def reading(self, **options):
+            other.execute("SELECT 1")  # its transaction stays open, in the session that was free
+            return super().reading(**options)
+
+    with (
+        closing(other),
+        closing(Busy(by_transaction)) as pooled,
+        pytest.raises(DatabaseUnavailable, match=NAMED),
+        hold_run_lock(pooled),
+    ):
+        pass
     assert voted.query(LOCKS) == []
 
 
