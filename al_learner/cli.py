@@ -143,6 +143,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
     metrics = (newest.metrics or {}) if newest else {}
     unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
     rows = [
+        ("database", found.database),
         ("texts", f"{found.texts:,}"),
         ("votes", f"{found.votes:,}"),
         ("texts with enough votes", f"{found.countable_texts:,}"),
@@ -216,7 +217,7 @@ def config(database: Database = None, as_json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(database: Database = None) -> None:
-    """Create or migrate al_learner's own tables, al_runs and al_workers."""
+    """Create or migrate al_learner's own tables: al_runs, al_workers and al_project."""
     with open_project(database) as project:
         say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
 

@@ -83,9 +83,9 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
         self._workers = Workers(storage.database, deciding_settings(settings))
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
-        parts["compute"] = self._compute
+        parts |= {"compute": self._compute, "models": self._models}
         self._reader = StateReader(settings, storage, workers=self._workers, **parts)
-        self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, models=self._models, **parts)
+        self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
         self._is_prepared = False
 
@@ -105,10 +105,12 @@ class Project(LoadingMethods, DeprecatedMethods):
             self._is_prepared = True
 
     def upgrade(self) -> bool:
-        """Create or migrate al_runs. Return whether it changed."""
+        """Create or migrate al_learner's tables, and sign anew what a former version signed. Return if they changed."""
         if upgraded := upgrade_runs(self._storage.database):
             event("al_runs.upgraded")
-        return upgraded
+        if n_signed := self._models.sign_anew():
+            event("models.signed_anew", models=n_signed)
+        return upgraded or n_signed > 0
 
     def register_worker(self) -> None:
         """Say that a worker with these settings is alive, until `close`; see `Workers`."""

@@ -29,6 +29,8 @@ class Status:
 
     Attributes
     ----------
+    database : str
+        The URL of the database that was read, without password.
     votes, countable_texts, new_samples : int
         As the glossary defines them.
     missing : int
@@ -51,6 +53,7 @@ class Status:
         What the last batches gained, and whether predictions still change.
     """
 
+    database: str
     texts: int
     votes: int
     countable_texts: int
@@ -72,7 +75,7 @@ class Status:
     def __str__(self) -> str:
         unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
         return (
-            f"{self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
+            f"{self.database}: {self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
             f"{self.new_samples} of {self.batch_size} new samples; "
             f"{f'classifier {self.clf_id}' if self.clf_id else 'no classifier'}{unknown}; due: {self.due or 'nothing'} "
             f"({self.reason})"
@@ -93,6 +96,7 @@ def read_status(
     """Read the status; trains nothing."""
     facts = state.facts
     return Status(
+        database=storage.url(),
         texts=storage.tables.n_texts(),
         votes=state.aggregated.n_votes,
         countable_texts=state.aggregated.n_countable,

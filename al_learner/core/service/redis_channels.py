@@ -53,11 +53,11 @@ class Channels:
         if settings.redis_url:
             self._client = redis.Redis.from_url(settings.redis_url, **options)
         else:
+            has_credentials = settings.redis_secret or settings.redis_username
             self._client = redis.Redis(
                 host=settings.redis_host or "localhost",
                 port=settings.redis_port,
-                username=settings.redis_username,
-                password=settings.redis_secret,
+                credential_provider=_Credentials(settings) if has_credentials else None,
                 ssl=settings.redis_tls,
                 **options,
             )
@@ -110,6 +110,21 @@ class Channels:
         """Close every connection; `listen` returns."""
         self._is_closed = True
         self._client.close()
+
+
+class _Credentials(redis.CredentialProvider):
+    """User and password of REDIS_HOST. Every connection reads the password's file again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        user, file = self._settings.redis_username, self._settings.redis_password_file
+        try:
+            password = self._settings.redis_secret or ""
+        except (OSError, UnicodeDecodeError) as exc:
+            raise redis.AuthenticationError(f"REDIS_PASSWORD_FILE = {file}: cannot be read: {exc}") from exc
+        return (user, password) if user else (password,)
 
 
 def _payloads(subscription: redis.client.PubSub, stop: threading.Event) -> Iterator[str]:

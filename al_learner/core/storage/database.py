@@ -62,6 +62,8 @@ class Database:
 
     Attributes
     ----------
+    may_create : bool
+        Whether the file of a SQLite database is created if it is missing. Only loading data does that.
     waiting_since : float or None
         When the write began that has waited for longer than `LONG_WAIT_S`, by `time.monotonic`; None if there is none.
     """
@@ -73,14 +75,16 @@ class Database:
             raise SettingsError(["the database URL cannot be read; write postgresql://… or sqlite:///FILE"]) from exc
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         self._pause = pause
+        self.may_create = False
         self.waiting_since: float | None = None
         self._n_lost = 0
         if self.is_postgresql:
             self.engine = _postgresql(parsed)
             sa.event.listen(self.engine, "invalidate", self._lost)
         elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            self.path = Path(str(parsed.database))
-            self.engine = _sqlite(parsed)
+            self.path = Path(str(parsed.database)).resolve()  # locks are files beside it: one for all of its names
+            self.engine = _sqlite(parsed.set(database=str(self.path)))
+            sa.event.listen(self.engine, "do_connect", self._check_file)
         else:
             shown = parsed.render_as_string(hide_password=True)
             raise SettingsError([f"database {shown!r}: only postgresql://… and sqlite:///FILE are supported"])
@@ -242,6 +246,12 @@ class Database:
 
     def _lost(self, *_: object) -> None:
         self._n_lost += 1
+
+    def _check_file(self, *_: object) -> None:
+        if not (self.may_create or self.path.exists()):
+            raise DatabaseUnavailable(
+                f"{self.path}: there is no such file: correct the name, or create it with `al-learner load`"
+            )
 
 
 def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:

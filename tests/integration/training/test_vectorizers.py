@@ -309,7 +309,15 @@ def test_a_forged_vectorizer_is_replaced(forged, voted):
 
 
 @pytest.mark.usefixtures("assert_not_sprung")
-def test_a_forged_model_is_not_scored(forged):
+def test_a_forged_model_is_replaced_at_once(forged, voted):
+    assert forged.reconcile().due == "update"  # without any new sample
+    assert vectorizers(voted) == [(1, 1), (2, 2)]
+
+
+@pytest.mark.usefixtures("assert_not_sprung")
+def test_a_forged_model_is_not_scored(forged, voted):
     """Scoring loads the vectorizer as well."""
+    voted.query("DELETE FROM text_data")  # so no update can replace it
+
     assert forged.reconcile().due == "score"
     assert forged.reconcile().due is None
