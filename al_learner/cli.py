@@ -114,7 +114,7 @@ def health() -> None:
 
     settings = Settings()
     if settings.http_port is not None:
-        return say(_probe(settings.http_port))
+        return say(_probe(settings.http_host, settings.http_port))
     file = settings.heartbeat_file
     limit_s = 60
     if not file.exists():
@@ -268,17 +268,19 @@ def main() -> None:
         _fail([str(exc)])
 
 
-def _probe(port: int) -> str:
+def _probe(host: str, port: int) -> str:
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address of this machine
+    shown = f"[{reachable}]" if ":" in reachable else reachable
     try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        with urlopen(f"http://{shown}:{port}/healthz", timeout=5) as answer:
             return str(answer.read().decode())
     except HTTPError as exc:
         raise AlLearnerError(f"the worker is not healthy: {exc.read().decode()}") from exc
     except OSError as exc:
-        raise AlLearnerError(f"the worker does not answer on port {port}: {exc}") from exc
+        raise AlLearnerError(f"the worker does not answer on {shown}:{port}: {exc}") from exc
 
 
 def _fail(problems: Iterable[str]) -> NoReturn:

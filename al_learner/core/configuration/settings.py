@@ -165,6 +165,9 @@ class Settings(BaseSettings):
     reannounce_s: float = Field(
         default=120, gt=0, description="Seconds until an announcement is repeated: not received, or the app is locked."
     )
+    http_host: str = Field(
+        default="127.0.0.1", description="Address on which HTTP_PORT is answered; 0.0.0.0 is every one of the machine."
+    )
     http_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
     )

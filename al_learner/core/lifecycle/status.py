@@ -113,7 +113,7 @@ def read_status(
     )
 
 
-def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed: bool | None) -> Vitals:
+def read_vitals(storage: Storage, announcements: Announcements) -> Vitals:
     """Read the figures for monitoring.
 
     Raises
@@ -129,7 +129,6 @@ def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed
         last_run_s=newest.seconds if newest else None,
         last_success=finished,
         unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_unreceived(newest) else 0.0,
-        is_subscribed=is_subscribed,
         rows_locked_s=0.0 if waiting_since is None else time.monotonic() - waiting_since,
     )
 

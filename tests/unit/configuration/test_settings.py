@@ -94,6 +94,7 @@ ELSEWHERE = {
     "AL_LEARNER_MAX_ARTIFACT_MIB": ("100", 100),
     "AL_LEARNER_KEEP_GIB": ("0.5", 0.5),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
+    "AL_LEARNER_HTTP_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only a value
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),
     "AL_LEARNER_HEARTBEAT_FILE": ("beat", "beat"),
     "AL_LEARNER_LOG": ("json", "json"),
