@@ -44,7 +44,8 @@ ENV PATH=/opt/al-learner/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     OMP_WAIT_POLICY=PASSIVE \
     AL_LEARNER_HTTP_HOST=0.0.0.0
-# A settings file that is mounted here as al_learner.toml is read without being named.
+# A settings file that is mounted here as al_learner.toml is read without being named. It must be named, in
+# AL_LEARNER_CONFIG, if it sets servers, secrets, files or addresses.
 WORKDIR /etc/al-learner
 # By number: Kubernetes' runAsNonRoot cannot tell from a name that it is not root's.
 USER 10001:10001

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from al_learner.commands.shared import (
     print_table,
     say,
 )
+from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
 from al_learner.core.errors import AlLearnerError, SettingsError
 
 EXIT_ERROR = 1
@@ -61,9 +63,22 @@ def al_learner(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The settings file, instead of AL_LEARNER_CONFIG. Unlike an al_learner.toml that is only found in the "
+            "current folder, it may set everything.",
+        ),
+    ] = None,
 ) -> None:
     """Train a text classifier on the votes of annotators, and tell the predictor to use it."""
     del version
+    if settings_file is not None:
+        os.environ[CONFIG_VARIABLE] = str(settings_file)
 
 
 @app.command()

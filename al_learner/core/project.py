@@ -205,7 +205,7 @@ class Project(LoadingMethods, DeprecatedMethods):
     def status(self) -> Status:
         """Return the status of the project; trains nothing."""
         state = self.read_state()
-        return read_status(state, self._storage, self._models, self._catalogue.stopping_advice(state.truth))
+        return read_status(state, self._storage, self._catalogue.stopping_advice(state.truth))
 
     def vitals(self) -> Vitals:
         """Return the figures for monitoring. Creates no table; raises DatabaseUnavailable or SchemaError."""

@@ -30,14 +30,13 @@ from pydantic_settings import (
 
 from al_learner.core.configuration.environment import (
     ARGUMENTS,
-    CONFIG_VARIABLE,
     PREFIX,
     ArgumentNames,
-    config_file,
     origins,
     unknown_variables,
     without_password,
 )
+from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, config_file
 from al_learner.core.configuration.strategies import Strategies, make_strategies
 from al_learner.core.configuration.values import Names, Params, Port, SecretFile, Tables
 from al_learner.core.errors import SettingsError

@@ -288,7 +288,8 @@ def test_a_params_variable_that_is_not_json_shows_how_to_write_it(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["redis_password", "signing_key"])
-def test_a_secret_of_the_wrong_type_is_not_shown(name):
+def test_a_secret_of_the_wrong_type_is_not_shown(monkeypatch, name):
+    monkeypatch.setenv("AL_LEARNER_CONFIG", "al_learner.toml")
     configured(f"{name} = 31415926")
 
     [problem] = refused()
@@ -327,7 +328,8 @@ def test_a_file_that_is_not_toml_is_named(content):
     assert problem.startswith("al_learner.toml: not a readable TOML file: ")
 
 
-def test_every_kind_of_value_can_stand_in_the_file():
+def test_every_kind_of_value_can_stand_in_a_named_file(monkeypatch):
+    monkeypatch.setenv("AL_LEARNER_CONFIG", "al_learner.toml")
     configured(
         'database_url = "sqlite:///p.db"\nredis_tls = true\nreconcile_s = 5\nexclude_labels = ["spam"]\n'
         'predictor_packages = ["scikit-learn", "numpy", "scipy", "lightgbm"]\n'
