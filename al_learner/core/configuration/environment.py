@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,12 +24,6 @@ def unknown_variables(known: Sequence[str]) -> list[str]:
             hint = f"did you mean {bare!r}? It has no prefix" if bare in known else allowed(name, known)
             problems.append(f"{name} is not a setting; {hint}")
     return problems
-
-
-def without_password(url: str) -> str:
-    """Mask the password of a URL."""
-    url = re.sub(r"(?<=://)([^:/?#@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
 
 
 class ArgumentNames(PydanticBaseSettingsSource):

@@ -6,6 +6,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from al_learner.core.configuration.values import is_file
 from al_learner.core.errors import SettingsError
 
 CONFIG_VARIABLE = "AL_LEARNER_CONFIG"
@@ -78,7 +79,7 @@ def config_file() -> Path | None:
     """
     named = os.environ.get(CONFIG_VARIABLE)
     path = Path(named or DEFAULT_CONFIG)
-    if not path.is_file():
+    if not is_file(path):
         if named:
             raise SettingsError([f"{CONFIG_VARIABLE} = {named}: there is no such file"])
         return None
