@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from al_learner.commands.shared import (
     print_table,
     say,
 )
+from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
 from al_learner.core.errors import AlLearnerError, SettingsError
 
 EXIT_ERROR = 1
@@ -61,9 +63,22 @@ def al_learner(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The settings file, instead of AL_LEARNER_CONFIG. Unlike an al_learner.toml that is only found in the "
+            "current folder, it may set everything.",
+        ),
+    ] = None,
 ) -> None:
     """Train a text classifier on the votes of annotators, and tell the predictor to use it."""
     del version
+    if settings_file is not None:
+        os.environ[CONFIG_VARIABLE] = str(settings_file)
 
 
 @app.command()
@@ -114,7 +129,7 @@ def health() -> None:
 
     settings = Settings()
     if settings.http_port is not None:
-        return say(_probe(settings.http_port))
+        return say(_probe(settings.http_host, settings.http_port))
     file = settings.heartbeat_file
     limit_s = 60
     if not file.exists():
@@ -269,17 +284,19 @@ def main() -> None:
         _fail([str(exc)])
 
 
-def _probe(port: int) -> str:
+def _probe(host: str, port: int) -> str:
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address of this machine
+    shown = f"[{reachable}]" if ":" in reachable else reachable
     try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        with urlopen(f"http://{shown}:{port}/healthz", timeout=5) as answer:
             return str(answer.read().decode())
     except HTTPError as exc:
         raise AlLearnerError(f"the worker is not healthy: {exc.read().decode()}") from exc
     except OSError as exc:
-        raise AlLearnerError(f"the worker does not answer on port {port}: {exc}") from exc
+        raise AlLearnerError(f"the worker does not answer on {shown}:{port}: {exc}") from exc
 
 
 def _fail(problems: Iterable[str]) -> NoReturn:

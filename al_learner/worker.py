@@ -98,11 +98,14 @@ class Worker:
             from al_learner.core.service import http  # needs an extra; imported only if a port is configured
 
             http.serve(
+                self._settings.http_host,
                 self._settings.http_port,
                 vitals=self._project.vitals,
+                is_subscribed=lambda: self._project.is_subscribed,
                 new_samples=lambda: self._new_samples,
                 is_alive=self._is_alive,
                 is_superseded=lambda: self._is_superseded,
+                problem=lambda: None,
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._compute.trainer_pid)
         ended = threading.Event()

@@ -205,19 +205,18 @@ class Project(LoadingMethods, DeprecatedMethods):
     def status(self) -> Status:
         """Return the status of the project; trains nothing."""
         state = self.read_state()
-        return read_status(state, self._storage, self._models, self._catalogue.stopping_advice(state.truth))
+        return read_status(state, self._storage, self._catalogue.stopping_advice(state.truth))
 
     def vitals(self) -> Vitals:
-        """Return the figures for monitoring.
+        """Return the figures for monitoring. Creates no table; raises DatabaseUnavailable or SchemaError."""
+        if not self._is_prepared:
+            self._storage.tables.check()
+        return read_vitals(self._storage, self._announcements)
 
-        Raises
-        ------
-        DatabaseUnavailable
-            The database does not answer.
-        """
-        self.prepare()
-        is_subscribed = None if self._channels is None else self._channels.is_subscribed
-        return read_vitals(self._storage, self._announcements, is_subscribed=is_subscribed)
+    @property
+    def is_subscribed(self) -> bool | None:
+        """Whether `listen` receives messages now; None without Redis."""
+        return None if self._channels is None else self._channels.is_subscribed
 
     def models(self, limit: int | None = None) -> list[tuple[StoredClassifier, Run | None]]:
         """Return the stored classifiers, the newest first, each with its run; None if al_runs does not know it.

@@ -13,8 +13,8 @@ import typer.main
 import al_learner
 from al_learner.cli import app
 from al_learner.core import errors
-from al_learner.core.configuration.environment import CONFIG_VARIABLE, DEFAULT_CONFIG
 from al_learner.core.configuration.settings import Settings, variable, variables
+from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, DEFAULT_CONFIG
 from al_learner.core.registry import INTERFACES, entry_points, group, origin
 from al_learner.core.storage.schema import labelforward, ours
 from al_learner.core.training import evaluation
@@ -177,6 +177,7 @@ def test_the_page_has_every_metric_of_a_score() -> None:
         "basis",
         "query",
         "sample",
+        "unknown_tokens",
         "gate",
         "promoted",
         "reason",

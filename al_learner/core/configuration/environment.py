@@ -1,44 +1,18 @@
-"""Where settings come from: the environment, a TOML file, and arguments."""
+"""Where settings come from: the environment, the settings file, and arguments."""
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from al_learner.core.errors import SettingsError
+from al_learner.core.configuration.settings_file import config_file
 from al_learner.core.registry import INTERFACES, allowed
 
 PREFIX = "AL_LEARNER_"
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-DEFAULT_CONFIG = "al_learner.toml"
 ARGUMENTS = "arguments!"
-
-
-def config_file() -> Path | None:
-    """Return the settings file; None if there is none.
-
-    Raises
-    ------
-    SettingsError
-        It was named but does not exist, or it is not TOML.
-    """
-    named = os.environ.get(CONFIG_VARIABLE)
-    path = Path(named or DEFAULT_CONFIG)
-    if not path.is_file():
-        if named:
-            raise SettingsError([f"{CONFIG_VARIABLE} = {named}: there is no such file"])
-        return None
-    try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise SettingsError([f"{path}: not a readable TOML file: {exc}"]) from exc
-    return path
 
 
 def unknown_variables(known: Sequence[str]) -> list[str]:
@@ -50,12 +24,6 @@ def unknown_variables(known: Sequence[str]) -> list[str]:
             hint = f"did you mean {bare!r}? It has no prefix" if bare in known else allowed(name, known)
             problems.append(f"{name} is not a setting; {hint}")
     return problems
-
-
-def without_password(url: str) -> str:
-    """Mask the password of a URL."""
-    url = re.sub(r"(?<=://)([^:/?#@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
 
 
 class ArgumentNames(PydanticBaseSettingsSource):

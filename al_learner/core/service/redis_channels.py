@@ -17,8 +17,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from al_learner.core.configuration.secrets import masked
 from al_learner.core.configuration.settings import Settings
-from al_learner.core.errors import ChannelError
+from al_learner.core.errors import ChannelError, SettingsError
 from al_learner.core.events import event
 
 LEARNER = "learner"
@@ -51,7 +52,12 @@ class Channels:
         if is_tls and settings.redis_ca_file:
             options["ssl_ca_certs"] = str(settings.redis_ca_file)
         if settings.redis_url:
-            self._client = redis.Redis.from_url(settings.redis_url, **options)
+            try:
+                self._client = redis.Redis.from_url(settings.redis_url, **options)
+                self._client.connection_pool.make_connection()  # it refuses unknown options; nothing is connected
+            except (TypeError, ValueError):  # their text may show a part of the URL
+                problem = "one of the options after the ? is unknown, or has a wrong value"
+                raise SettingsError([f"REDIS_URL = ***: {problem}"]) from None
         else:
             has_credentials = settings.redis_secret or settings.redis_username
             self._client = redis.Redis(
@@ -152,4 +158,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as exc:
-        raise ChannelError(f"Redis: {type(exc).__name__}: {exc}") from exc
+        raise ChannelError(f"Redis: {type(exc).__name__}: {masked(str(exc))}") from exc

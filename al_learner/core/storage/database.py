@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from al_learner.core.configuration.secrets import masked
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
 from al_learner.core.events import event
 from al_learner.core.storage.records import RowLocks
@@ -71,8 +72,9 @@ class Database:
     def __init__(self, url: str, *, pause: Callable[[float], object] = time.sleep) -> None:
         try:
             parsed = sa.make_url(url)
-        except SQLAlchemyError as exc:
-            raise SettingsError(["the database URL cannot be read; write postgresql://… or sqlite:///FILE"]) from exc
+        except (SQLAlchemyError, ValueError):  # the text of a ValueError shows a part of the URL
+            message = "the database URL cannot be read; write postgresql://… or sqlite:///FILE"
+            raise SettingsError([message]) from None
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         self._pause = pause
         self.may_create = False
@@ -86,8 +88,7 @@ class Database:
             self.engine = _sqlite(parsed.set(database=str(self.path)))
             sa.event.listen(self.engine, "do_connect", self._check_file)
         else:
-            shown = parsed.render_as_string(hide_password=True)
-            raise SettingsError([f"database {shown!r}: only postgresql://… and sqlite:///FILE are supported"])
+            raise SettingsError([f"database {masked(url)!r}: only postgresql://… and sqlite:///FILE are supported"])
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -278,6 +279,7 @@ def translated() -> Iterator[None]:
 def _translation(exc: DBAPIError) -> DatabaseError | SchemaError:
     state = _sqlstate(exc)
     said = str(exc.orig).strip().splitlines()[0] if str(exc.orig).strip() else type(exc.orig).__name__
+    said = masked(said)  # libpq repeats a host or a database that is a URL by mistake
     if state in {"55P03", "40P01", "40001"} or "database is locked" in said:
         return RowsLocked(said)
     if state in {"42P01", "42703"} or "no such table" in said or "no such column" in said:
