@@ -25,6 +25,7 @@ from al_learner.commands.shared import (
     Wait,
     finish,
     local_time,
+    log_warnings,
     open_project,
     print_json,
     print_table,
@@ -218,6 +219,7 @@ def config(database: Database = None, as_json: Json = False) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
     from al_learner.core.configuration.settings import Settings, variable
 
+    log_warnings()
     overrides: dict[str, Any] = {"database_url": database} if database else {}
     settings = Settings(**overrides)
     shown, origins = settings.shown(), settings.origins

@@ -249,12 +249,14 @@ def main() -> int:
     """Run the worker of the project that the environment names. Return the exit code."""
     signals = Signals()
     from al_learner.core import events  # late: the signal handlers come first
+    from al_learner.core.configuration.environment import warn_of_ignored_variables
     from al_learner.core.configuration.settings import Settings
     from al_learner.core.errors import SettingsError
 
     try:
         settings = Settings()
         events.configure(settings.log)
+        warn_of_ignored_variables()
         return Worker(settings, signals).run()
     except SettingsError as exc:
         sys.stderr.write("".join(f"error: {problem}\n" for problem in exc.problems))

@@ -36,15 +36,23 @@ Wait = Annotated[
 @contextmanager
 def open_project(database: str | None) -> Iterator[Project]:
     """Open the project of `database`, or of the environment."""
-    from al_learner.core import events
     from al_learner.core.project import Project
 
-    events.configure("text", level=logging.WARNING)
+    log_warnings()
     project = Project(database)
     try:
         yield project
     finally:
         project.close()
+
+
+def log_warnings() -> None:
+    """Write warnings and errors to standard error, first of all which variables are ignored."""
+    from al_learner.core import events
+    from al_learner.core.configuration.environment import warn_of_ignored_variables
+
+    events.configure("text", level=logging.WARNING)
+    warn_of_ignored_variables()
 
 
 def named_columns(column: Iterable[str] | None) -> dict[str, str]:

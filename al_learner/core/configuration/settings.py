@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -31,6 +32,7 @@ from al_learner.core.configuration.environment import (
     ARGUMENTS,
     PREFIX,
     ArgumentNames,
+    is_of_kubernetes,
     origins,
     unknown_variables,
 )
@@ -289,6 +291,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class has it; .env is not read
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class has it; *_FILE settings do this
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        if isinstance(env_settings, EnvSettingsSource):
+            given = env_settings.env_vars.items()
+            env_settings.env_vars = {name: value for name, value in given if not is_of_kubernetes(name, value or "")}
         file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, file, ArgumentNames(settings_cls, init_settings)
 
