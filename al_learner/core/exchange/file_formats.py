@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import math
+import reprlib
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,6 +41,12 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 GZIP_MAGIC = b"\x1f\x8b"
 
+MAX_UNZIPPED_BYTES = 2**30
+"""A gzipped file may not expand to more. A few kilobytes can expand to gigabytes, and a line is held in memory."""
+
+MAX_DIGITS = 18
+"""Of a number in a file: so it fits into 64 bits, and Python converts it."""
+
 
 def read(
     path: Path,
@@ -55,7 +62,7 @@ def read(
     ----------
     path : Path
         ``.csv`` with a header, or JSON: an object per line, a list of objects, or an object of columns as pandas writes
-        it. Either gzipped. UTF-8.
+        it. Either gzipped, of at most 1 GiB when it is unpacked. UTF-8.
     fields : iterable of str
         ``text``, ``label``, ``user``, ``text_id``; a missing user is "".
     columns : mapping of str to str, optional
@@ -133,13 +140,24 @@ def find_columns(
 def _lines(path: Path, raw: BinaryIO, progress: Callable[[int], object]) -> Iterator[tuple[int, str]]:
     is_zipped = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     raw.seek(0)
-    stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if is_zipped else raw
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(_unzipped(path, raw) if is_zipped else raw, 1):
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as exc:
             raise DataError(f"{path}, line {number}: not UTF-8: {exc.reason}") from exc
         progress(raw.tell())
+
+
+def _unzipped(path: Path, raw: BinaryIO) -> Iterator[bytes]:
+    left = MAX_UNZIPPED_BYTES
+    with gzip.GzipFile(fileobj=raw) as stream:
+        while line := stream.readline(left + 1):
+            left -= len(line)
+            if left < 0:
+                raise DataError(
+                    f"{path}: gzipped, it expands to more than {MAX_UNZIPPED_BYTES:,} bytes; unpack it, or split it"
+                )
+            yield line
 
 
 def _csv_rows(path: Path, lines: Iterator[tuple[int, str]], delimiter: str) -> Rows:
@@ -228,9 +246,12 @@ def _checked(where: str, field: Field, value: Any) -> str:
     if field == "user" and is_missing:
         return ""
     if field != "text" and isinstance(value, Integral) and not isinstance(value, bool):
+        if abs(int(value)) >= 10**MAX_DIGITS:
+            raise DataError(f"{where}: the {field} has more than {MAX_DIGITS} digits")
         value = str(value)
     if not isinstance(value, str):
-        raise DataError(f"{where}: the {field} is {'missing' if is_missing else f'{value!r}, not a string'}")
+        shown = "missing" if is_missing else f"{reprlib.repr(value)}, not a string"
+        raise DataError(f"{where}: the {field} is {shown}")
     if "\0" in value:
         raise DataError(f"{where}: the {field} contains a NUL byte, which PostgreSQL cannot store")
     try:
@@ -240,7 +261,9 @@ def _checked(where: str, field: Field, value: Any) -> str:
     if field == "label" and not value:
         raise DataError(f"{where}: the label is empty")
     if field == "text_id" and not value.isdecimal():
-        raise DataError(f"{where}: the text_id is {value!r}, not a number")
+        raise DataError(f"{where}: the text_id is {reprlib.repr(value)}, not a number")
+    if field == "text_id" and len(value) > MAX_DIGITS:
+        raise DataError(f"{where}: the text_id has {len(value):,} digits; at most {MAX_DIGITS} are allowed")
     return value
 
 
