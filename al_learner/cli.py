@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, load, models, plugins, simulate
+from al_learner.commands import annotators, demo, load, models, plugins, simulate
 from al_learner.commands.shared import (
     Database,
     Json,
@@ -49,6 +49,7 @@ app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
 app.command()(simulate.simulate)
+app.command()(demo.demo)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the value alone
@@ -237,43 +238,6 @@ def db_upgrade(database: Database = None) -> None:
     """Create or migrate al_learner's own tables: al_runs, al_workers and al_project."""
     with open_project(database) as project:
         say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
-
-
-@app.command()
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the project and the picture go.")] = Path("al-learner-demo"),
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of votes.")] = 20,
-    batch_size: Annotated[int, typer.Option(min=2, help="Votes in a round.")] = 20,
-) -> None:
-    """Show the whole loop on a bundled sample, without any server: cold start, votes, training, learning curve."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from al_learner.core.exchange.corpus import demo_corpus
-    from al_learner.core.simulation.plan import Plan
-    from al_learner.core.simulation.replay import replay
-    from al_learner.core.simulation.report import plot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    project = folder / "project.db"
-    for leftover in folder.glob(f"{project.name}*"):
-        leftover.unlink()
-    texts, labels = demo_corpus()
-    say(f"{len(texts):,} package descriptions, {len(set(labels))} classes; {rounds} rounds of {batch_size} votes")
-    plan = Plan(rounds=rounds, batch_size=batch_size, annotators=3)
-    played = replay(f"sqlite:///{project}", texts, labels, plan, score=True)
-    bar = Console(stderr=True)
-    done = list(track(played, total=rounds + 1, description="voting and learning", console=bar))
-    rows = [
-        (str(r.number), str(r.labels), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s" if r.seconds else "-") for r in done
-    ]
-    print_table(("round", "texts voted on", "accuracy on held-out texts", "last vote to classifier"), rows)
-    try:
-        plot(done, folder / "learning-curve.png")
-        say(f"the learning curve: {folder / 'learning-curve.png'}")
-    except ImportError:
-        say("for the learning curve as a picture: pip install 'al-learner[plots]'")
-    say(f"the project: al-learner status --database sqlite:///{project}")
 
 
 def main() -> None:

@@ -308,6 +308,46 @@ def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_demo_refuses_a_folder_that_it_did_not_make_and_deletes_nothing_there(cli: Cli, tmp_path: Path) -> None:
+    mine = {f"{name}{suffix}" for name in ("project.db", "demo.db") for suffix in ("", "-wal", ".lock", ".backup")}
+    for name in mine:
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+
+    refused = cli("demo", "--folder", ".", "--rounds", "1")
+
+    assert refused.returncode == EXIT_ERROR
+    assert refused.stderr == "error: .: the folder is not empty, and no demo made it; give another one with --folder\n"
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == dict.fromkeys(mine, "mine")
+
+
+def test_the_demo_starts_again_in_its_own_folder_and_deletes_only_its_own_files(cli: Cli, tmp_path: Path) -> None:
+    first = cli("demo", "--rounds", "1")
+    assert first.returncode == 0, first.stderr
+    made = {path.name for path in (tmp_path / "al-learner-demo").iterdir()}
+    mine = {"project.db", "demo.db.backup", "demo.db-old", "notes.txt"}
+    for name in mine:
+        (tmp_path / "al-learner-demo" / name).write_text("mine", encoding="utf-8")
+
+    again = cli("demo", "--rounds", "2")
+
+    assert again.returncode == 0, again.stderr
+    left = {path.name: path for path in (tmp_path / "al-learner-demo").iterdir()}
+    assert {*left} == made | mine
+    assert {left[name].read_text(encoding="utf-8") for name in mine} == {"mine"}
+    with sqlite3.connect(left["demo.db"]) as connection:
+        assert connection.execute("SELECT count(*) FROM classifiers").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "file"])
+def test_a_folder_that_the_demo_cannot_make_is_an_error(cli: Cli, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+
+    failed = cli("demo", "--folder", folder)
+
+    assert failed.returncode == EXIT_ERROR
+    assert failed.stderr.startswith(f"error: {folder}: the demo cannot write there: ")
+
+
 @pytest.mark.parametrize("command", ["init", "train", "promote"])
 def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project: str, command: str) -> None:
     cli("init", "--database", project)
