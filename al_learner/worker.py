@@ -252,6 +252,7 @@ def main() -> int:
     from al_learner.core.configuration.environment import warn_of_ignored_variables
     from al_learner.core.configuration.settings import Settings
     from al_learner.core.errors import SettingsError
+    from al_learner.core.events import printable
 
     try:
         settings = Settings()
@@ -259,7 +260,7 @@ def main() -> int:
         warn_of_ignored_variables()
         return Worker(settings, signals).run()
     except SettingsError as exc:
-        sys.stderr.write("".join(f"error: {problem}\n" for problem in exc.problems))
+        sys.stderr.write("".join(f"error: {printable(problem, multiline=True)}\n" for problem in exc.problems))
         return EXIT_ERROR
 
 
