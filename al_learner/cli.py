@@ -10,7 +10,6 @@ import io
 import json
 import os
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
@@ -133,19 +132,22 @@ def worker() -> None:
 def health() -> None:
     """Check whether the worker on this machine is alive: exit code 0 or 1."""
     from al_learner.core.configuration.settings import Settings
+    from al_learner.core.service.heartbeat import seconds_since_beat
 
     settings = Settings()
     if settings.http_port is not None:
         return say(_probe(settings.http_host, settings.http_port))
-    file = settings.heartbeat_file
     limit_s = 60
-    if not file.exists():
-        raise AlLearnerError(f"{file}: there is no heartbeat file, so no worker has run here")
-    age_s = time.time() - file.stat().st_mtime
-    if age_s > limit_s:
+    try:
+        age_s = seconds_since_beat(settings.heartbeat_file)
+    except FileNotFoundError as exc:
         raise AlLearnerError(
-            f"{file}: the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy"
-        )
+            f"{exc.filename}: there is no heartbeat file, so no worker of this user has run here"
+        ) from exc
+    except OSError as exc:
+        raise AlLearnerError(f"{exc.filename}: {exc.strerror}") from exc
+    if age_s > limit_s:
+        raise AlLearnerError(f"the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy")
     return say(f"alive: the last heartbeat was {age_s:.0f} s ago")
 
 

@@ -235,10 +235,11 @@ class Worker:
 
     def _beat(self) -> None:
         from al_learner.core.events import event
+        from al_learner.core.service.heartbeat import beat
 
         self._beat_at = time.monotonic()
         try:
-            self._settings.heartbeat_file.touch()
+            beat(self._settings.heartbeat_file)
         except OSError as exc:
             if self._has_heart:
                 event("heartbeat.failed", level=logging.WARNING, error=str(exc))
