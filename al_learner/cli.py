@@ -6,11 +6,11 @@ What a command needs is imported when it runs, so that ``al-learner --help`` ans
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -32,9 +32,13 @@ from al_learner.commands.shared import (
     say,
 )
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
-from al_learner.core.errors import AlLearnerError, SettingsError
+from al_learner.core.errors import AlLearnerError, DataError, SettingsError
+from al_learner.core.events import printable
 
 EXIT_ERROR = 1
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,19 +132,22 @@ def worker() -> None:
 def health() -> None:
     """Check whether the worker on this machine is alive: exit code 0 or 1."""
     from al_learner.core.configuration.settings import Settings
+    from al_learner.core.service.heartbeat import seconds_since_beat
 
     settings = Settings()
     if settings.http_port is not None:
         return say(_probe(settings.http_host, settings.http_port))
-    file = settings.heartbeat_file
     limit_s = 60
-    if not file.exists():
-        raise AlLearnerError(f"{file}: there is no heartbeat file, so no worker has run here")
-    age_s = time.time() - file.stat().st_mtime
-    if age_s > limit_s:
+    try:
+        age_s = seconds_since_beat(settings.heartbeat_file)
+    except FileNotFoundError as exc:
         raise AlLearnerError(
-            f"{file}: the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy"
-        )
+            f"{exc.filename}: there is no heartbeat file, so no worker of this user has run here"
+        ) from exc
+    except OSError as exc:
+        raise AlLearnerError(f"{exc.filename}: {exc.strerror}") from exc
+    if age_s > limit_s:
+        raise AlLearnerError(f"the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy")
     return say(f"alive: the last heartbeat was {age_s:.0f} s ago")
 
 
@@ -196,6 +203,9 @@ def predict(
         ),
     ] = None,
     clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
+    safe_csv: Annotated[
+        bool, typer.Option("--safe-csv", help="Put an apostrophe before labels that a spreadsheet takes for formulas.")
+    ] = False,
     database: Database = None,
 ) -> None:
     """Predict a label and its probability for every text, as CSV."""
@@ -203,15 +213,18 @@ def predict(
 
     texts: Iterable[str] | None = None
     if file == Path("-"):
-        texts = (line.rstrip("\n") for line in sys.stdin)
+        texts = _standard_input()
     elif file is not None:
         texts = (row["text"] for row in read(file, ("text",)))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(_Lines())
     with open_project(database) as project:
         predictions = project.predict(texts, clf_id=clf_id)
         first = next(predictions, None)  # an error comes before the header
         writer.writerow(("text_id" if file is None else "row", "label", "probability"))
-        for number, label, probability in chain([first] if first else [], predictions):
+        for number, exact, probability in chain([first] if first else [], predictions):
+            label = printable(exact) if sys.stdout.isatty() else exact
+            if safe_csv and label.startswith(FORMULA):
+                label = f"'{label}"
             writer.writerow((number if file is None else number + 1, label, f"{probability:.4f}"))
 
 
@@ -242,12 +255,32 @@ def db_upgrade(database: Database = None) -> None:
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: an ASCII terminal gets escapes
     try:
         app()
     except SettingsError as exc:
         _fail(exc.problems)
     except AlLearnerError as exc:
         _fail([str(exc)])
+
+
+class _Lines:
+    """Standard output for rows of CSV that end with a newline alone. If csv wrote that end, it would not quote CR."""
+
+    def write(self, row: str) -> None:
+        sys.stdout.write(row.removesuffix("\r\n") + "\n")
+
+
+def _standard_input() -> Iterator[str]:
+    """Yield the lines of standard input, which are UTF-8 in every locale."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as exc:
+        raise DataError(f"standard input is not UTF-8: {exc.reason}") from exc
 
 
 def _probe(host: str, port: int) -> str:
@@ -266,5 +299,6 @@ def _probe(host: str, port: int) -> str:
 
 
 def _fail(problems: Iterable[str]) -> NoReturn:
-    sys.stderr.writelines(f"error: {problem}\n" for problem in problems)
+    for problem in problems:
+        say(f"error: {problem}", err=True)
     sys.exit(EXIT_ERROR)

@@ -235,10 +235,11 @@ class Worker:
 
     def _beat(self) -> None:
         from al_learner.core.events import event
+        from al_learner.core.service.heartbeat import beat
 
         self._beat_at = time.monotonic()
         try:
-            self._settings.heartbeat_file.touch()
+            beat(self._settings.heartbeat_file)
         except OSError as exc:
             if self._has_heart:
                 event("heartbeat.failed", level=logging.WARNING, error=str(exc))
@@ -252,6 +253,7 @@ def main() -> int:
     from al_learner.core.configuration.environment import warn_of_ignored_variables
     from al_learner.core.configuration.settings import Settings
     from al_learner.core.errors import SettingsError
+    from al_learner.core.events import printable
 
     try:
         settings = Settings()
@@ -259,7 +261,7 @@ def main() -> int:
         warn_of_ignored_variables()
         return Worker(settings, signals).run()
     except SettingsError as exc:
-        sys.stderr.write("".join(f"error: {problem}\n" for problem in exc.problems))
+        sys.stderr.write("".join(f"error: {printable(problem, multiline=True)}\n" for problem in exc.problems))
         return EXIT_ERROR
 
 

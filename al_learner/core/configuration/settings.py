@@ -199,9 +199,10 @@ class Settings(BaseSettings):
     http_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
     )
-    heartbeat_file: Path = Field(
-        default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - it is empty; only its age is read
-        description="File whose age tells `al-learner health` that the worker is alive.",
+    heartbeat_file: Path | None = Field(
+        default=None,
+        description="File whose age tells `al-learner health` that the worker is alive. Unset: /tmp/al-learner-UID/"
+        "heartbeat, with the number of the user.",
     )
     log: Literal["text", "json"] = Field(default="text", description="Format of the worker's log.")
     classifiers: Tables = Field(default={}, description="Parameters of classifiers, by name.")
