@@ -18,6 +18,9 @@ from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.records import Ids, RowLocks, StoredClassifier
 from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
 
+MAX_TEXT_ID = 2**31 - 1
+"""Of a serial. PostgreSQL refuses to look for a larger one."""
+
 CHUNK = 5_000
 """Rows that are sent at a time."""
 
@@ -252,7 +255,8 @@ class LabelForwardTables:
             n = 0
             for ids in chunked(sorted(given), CHUNK):
                 chosen = sa.select(text_data.c.text_id, text_data.c.labels, text_data.c.users)
-                query = chosen.where(self._database.among(text_data.c.text_id, ids)).order_by(text_data.c.text_id)
+                possible = [text_id for text_id in ids if text_id <= MAX_TEXT_ID]
+                query = chosen.where(self._database.among(text_data.c.text_id, possible)).order_by(text_data.c.text_id)
                 found = {row[0]: row for row in connection.execute(query.with_for_update())}
                 if missing := [text_id for text_id in ids if text_id not in found]:
                     raise DataError(f"{given[missing[0]][2]}: text_id {missing[0]} is not in table text_data")

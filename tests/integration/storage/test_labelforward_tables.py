@@ -335,11 +335,12 @@ def test_loaded_annotators_do_not_slip_onto_older_votes(store, database):
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_vote_on_an_unknown_text_is_named_and_leaves_no_vote(store, database):
+@pytest.mark.parametrize("unknown", [999, 2**31, 10**18 - 1])
+def test_a_vote_on_an_unknown_text_is_named_and_leaves_no_vote(store, database, unknown):
     ids = database.add_texts("one", "two", "three")
 
-    with pytest.raises(DataError, match="line 4: text_id 999"):
-        store.load_votes([(text_id, "a", "anna", f"line {n}") for n, text_id in enumerate([*ids, 999], 1)])
+    with pytest.raises(DataError, match=f"line 4: text_id {unknown} is not in table text_data"):
+        store.load_votes([(text_id, "a", "anna", f"line {n}") for n, text_id in enumerate([*ids, unknown], 1)])
 
     assert list(store.voted_texts()) == []
 
