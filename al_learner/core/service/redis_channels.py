@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from al_learner.core.configuration.settings import Settings
-from al_learner.core.errors import ChannelError
+from al_learner.core.errors import ChannelError, SettingsError
 from al_learner.core.events import event
 
 LEARNER = "learner"
@@ -51,7 +52,7 @@ class Channels:
         if is_tls and settings.redis_ca_file:
             options["ssl_ca_certs"] = str(settings.redis_ca_file)
         if settings.redis_url:
-            self._client = redis.Redis.from_url(settings.redis_url, **options)
+            self._client = _client_of(settings.redis_url, options)
         else:
             self._client = redis.Redis(
                 host=settings.redis_host or "localhost",
@@ -89,16 +90,10 @@ class Channels:
         pause = RECONNECT_S[0]
         while not (stop.is_set() or self._is_closed):
             try:
-                with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis leaves it untyped
-                    subscription.subscribe(LEARNER)
-                    for payload in _payloads(subscription, stop):
-                        pause = RECONNECT_S[0]
-                        if not payload:
-                            self.is_subscribed = True
-                            event("redis.subscribed", channel=LEARNER)
-                        on_message(payload)
+                for payload in self._received(stop):
+                    pause = RECONNECT_S[0]
+                    on_message(payload)
             except ChannelError as exc:
-                self.is_subscribed = False
                 event("redis.lost", level=logging.WARNING, error=str(exc))
                 stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
                 pause = min(2 * pause, RECONNECT_S[1])
@@ -106,10 +101,43 @@ class Channels:
                 if not self._is_closed:
                     raise
 
+    def _received(self, stop: threading.Event) -> Iterator[str]:
+        """Subscribe, and yield an empty payload; then yield each payload until the subscription breaks."""
+        try:
+            with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis leaves it untyped
+                subscription.subscribe(LEARNER)
+                for payload in _payloads(subscription, stop):
+                    if not payload:
+                        self.is_subscribed = True
+                        event("redis.subscribed", channel=LEARNER)
+                    yield payload
+        finally:
+            self.is_subscribed = False
+
     def close(self) -> None:
         """Close every connection; `listen` returns."""
         self._is_closed = True
         self._client.close()
+
+
+def _client_of(url: str, options: dict[str, Any]) -> redis.Redis:
+    """Return a client; the options of the URL go over `options`.
+
+    Raises
+    ------
+    SettingsError
+        The URL or one of its options is wrong. The message does not show the URL, which may contain a password.
+    """
+    try:
+        pool = redis.ConnectionPool.from_url(url, **options)
+        pool.connection_kwargs["decode_responses"] = False  # payloads are bytes here
+        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but an unknown option is an error
+    except (TypeError, ValueError, redis.RedisError) as exc:
+        named = re.search(r"Invalid value for '\w+'|unexpected keyword argument '\w+'", str(exc))
+        reason = f"{named[0]} among its options" if named else "it cannot be read"
+        allowed = "redis://USER:PASSWORD@HOST:PORT/DB, or rediss:// for TLS, with options that redis-py knows"
+        raise SettingsError([f"REDIS_URL (not shown, it may contain a password): {reason}; write {allowed}"]) from exc
+    return redis.Redis.from_pool(pool)
 
 
 def _payloads(subscription: redis.client.PubSub, stop: threading.Event) -> Iterator[str]:
