@@ -39,10 +39,13 @@ RUN apt-get update \
 COPY --from=build /opt/al-learner /opt/al-learner
 # PASSIVE: if LightGBM is given several threads (n_jobs), they sleep while they wait for each other. By default they
 # spin, which on cores that are shared with the neighbours makes training many times slower.
+# HTTP_HOST: if a port is configured, probes and Prometheus ask for it from outside the container.
 ENV PATH=/opt/al-learner/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    OMP_WAIT_POLICY=PASSIVE
-# A settings file that is mounted here as al_learner.toml is read without being named.
+    OMP_WAIT_POLICY=PASSIVE \
+    AL_LEARNER_HTTP_HOST=0.0.0.0
+# A settings file that is mounted here as al_learner.toml is read without being named. It must be named, in
+# AL_LEARNER_CONFIG, if it sets servers, secrets, files or addresses.
 WORKDIR /etc/al-learner
 # By number: Kubernetes' runAsNonRoot cannot tell from a name that it is not root's.
 USER 10001:10001

@@ -32,8 +32,8 @@ bench: $(VENV)/.dev  ## Seconds, memory and agreement beside a plain worker, on 
 faults: $(VENV)/.dev  ## Kills, cut connections and damaged blobs, on servers of their own.
 	$(BIN)/pytest $(PARALLEL) tests/faults
 
-soak: $(VENV)/.dev  ## Ten minutes of kills and lost connections; every vote must survive.
-	$(BIN)/python -m tests.faults.soak --minutes 10 --kills 100
+soak: $(VENV)/.dev  ## Half an hour with 1,000 faults of all kinds; every vote must survive.
+	$(BIN)/python -m tests.faults.soak --minutes 30 --faults 1000
 
 docs: $(VENV)/.docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict

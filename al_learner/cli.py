@@ -6,10 +6,11 @@ What a command needs is imported when it runs, so that ``al-learner --help`` ans
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -17,21 +18,27 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, load, models, plugins, simulate
+from al_learner.commands import annotators, demo, load, models, plugins, simulate
 from al_learner.commands.shared import (
     Database,
     Json,
     Wait,
     finish,
     local_time,
+    log_warnings,
     open_project,
     print_json,
     print_table,
     say,
 )
-from al_learner.core.errors import AlLearnerError, SettingsError
+from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
+from al_learner.core.errors import AlLearnerError, DataError, SettingsError
+from al_learner.core.events import printable
 
 EXIT_ERROR = 1
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +53,7 @@ app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
 app.command()(simulate.simulate)
+app.command()(demo.demo)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the value alone
@@ -61,9 +69,22 @@ def al_learner(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The settings file, instead of AL_LEARNER_CONFIG. Unlike an al_learner.toml that is only found in the "
+            "current folder, it may set everything.",
+        ),
+    ] = None,
 ) -> None:
     """Train a text classifier on the votes of annotators, and tell the predictor to use it."""
     del version
+    if settings_file is not None:
+        os.environ[CONFIG_VARIABLE] = str(settings_file)
 
 
 @app.command()
@@ -111,19 +132,22 @@ def worker() -> None:
 def health() -> None:
     """Check whether the worker on this machine is alive: exit code 0 or 1."""
     from al_learner.core.configuration.settings import Settings
+    from al_learner.core.service.heartbeat import seconds_since_beat
 
     settings = Settings()
     if settings.http_port is not None:
-        return say(_probe(settings.http_port))
-    file = settings.heartbeat_file
+        return say(_probe(settings.http_host, settings.http_port))
     limit_s = 60
-    if not file.exists():
-        raise AlLearnerError(f"{file}: there is no heartbeat file, so no worker has run here")
-    age_s = time.time() - file.stat().st_mtime
-    if age_s > limit_s:
+    try:
+        age_s = seconds_since_beat(settings.heartbeat_file)
+    except FileNotFoundError as exc:
         raise AlLearnerError(
-            f"{file}: the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy"
-        )
+            f"{exc.filename}: there is no heartbeat file, so no worker of this user has run here"
+        ) from exc
+    except OSError as exc:
+        raise AlLearnerError(f"{exc.filename}: {exc.strerror}") from exc
+    if age_s > limit_s:
+        raise AlLearnerError(f"the worker's last heartbeat was {age_s:.0f} s ago; at most {limit_s} s is healthy")
     return say(f"alive: the last heartbeat was {age_s:.0f} s ago")
 
 
@@ -143,6 +167,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
     metrics = (newest.metrics or {}) if newest else {}
     unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
     rows = [
+        ("database", found.database),
         ("texts", f"{found.texts:,}"),
         ("votes", f"{found.votes:,}"),
         ("texts with enough votes", f"{found.countable_texts:,}"),
@@ -178,6 +203,9 @@ def predict(
         ),
     ] = None,
     clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
+    safe_csv: Annotated[
+        bool, typer.Option("--safe-csv", help="Put an apostrophe before labels that a spreadsheet takes for formulas.")
+    ] = False,
     database: Database = None,
 ) -> None:
     """Predict a label and its probability for every text, as CSV."""
@@ -185,15 +213,18 @@ def predict(
 
     texts: Iterable[str] | None = None
     if file == Path("-"):
-        texts = (line.rstrip("\n") for line in sys.stdin)
+        texts = _standard_input()
     elif file is not None:
         texts = (row["text"] for row in read(file, ("text",)))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(_Lines())
     with open_project(database) as project:
         predictions = project.predict(texts, clf_id=clf_id)
         first = next(predictions, None)  # an error comes before the header
         writer.writerow(("text_id" if file is None else "row", "label", "probability"))
-        for number, label, probability in chain([first] if first else [], predictions):
+        for number, exact, probability in chain([first] if first else [], predictions):
+            label = printable(exact) if sys.stdout.isatty() else exact
+            if safe_csv and label.startswith(FORMULA):
+                label = f"'{label}"
             writer.writerow((number if file is None else number + 1, label, f"{probability:.4f}"))
 
 
@@ -202,6 +233,7 @@ def config(database: Database = None, as_json: Json = False) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
     from al_learner.core.configuration.settings import Settings, variable
 
+    log_warnings()
     overrides: dict[str, Any] = {"database_url": database} if database else {}
     settings = Settings(**overrides)
     shown, origins = settings.shown(), settings.origins
@@ -216,50 +248,15 @@ def config(database: Database = None, as_json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(database: Database = None) -> None:
-    """Create or migrate al_learner's own tables, al_runs and al_workers."""
+    """Create or migrate al_learner's own tables: al_runs, al_workers and al_project."""
     with open_project(database) as project:
         say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
 
 
-@app.command()
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where the project and the picture go.")] = Path("al-learner-demo"),
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of votes.")] = 20,
-    batch_size: Annotated[int, typer.Option(min=2, help="Votes in a round.")] = 20,
-) -> None:
-    """Show the whole loop on a bundled sample, without any server: cold start, votes, training, learning curve."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from al_learner.core.exchange.corpus import demo_corpus
-    from al_learner.core.simulation.plan import Plan
-    from al_learner.core.simulation.replay import replay
-    from al_learner.core.simulation.report import plot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    project = folder / "project.db"
-    for leftover in folder.glob(f"{project.name}*"):
-        leftover.unlink()
-    texts, labels = demo_corpus()
-    say(f"{len(texts):,} package descriptions, {len(set(labels))} classes; {rounds} rounds of {batch_size} votes")
-    plan = Plan(rounds=rounds, batch_size=batch_size, annotators=3)
-    played = replay(f"sqlite:///{project}", texts, labels, plan, score=True)
-    bar = Console(stderr=True)
-    done = list(track(played, total=rounds + 1, description="voting and learning", console=bar))
-    rows = [
-        (str(r.number), str(r.labels), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s" if r.seconds else "-") for r in done
-    ]
-    print_table(("round", "texts voted on", "accuracy on held-out texts", "last vote to classifier"), rows)
-    try:
-        plot(done, folder / "learning-curve.png")
-        say(f"the learning curve: {folder / 'learning-curve.png'}")
-    except ImportError:
-        say("for the learning curve as a picture: pip install 'al-learner[plots]'")
-    say(f"the project: al-learner status --database sqlite:///{project}")
-
-
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: an ASCII terminal gets escapes
     try:
         app()
     except SettingsError as exc:
@@ -268,19 +265,40 @@ def main() -> None:
         _fail([str(exc)])
 
 
-def _probe(port: int) -> str:
+class _Lines:
+    """Standard output for rows of CSV that end with a newline alone. If csv wrote that end, it would not quote CR."""
+
+    def write(self, row: str) -> None:
+        sys.stdout.write(row.removesuffix("\r\n") + "\n")
+
+
+def _standard_input() -> Iterator[str]:
+    """Yield the lines of standard input, which are UTF-8 in every locale."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
+    try:
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+    except UnicodeDecodeError as exc:
+        raise DataError(f"standard input is not UTF-8: {exc.reason}") from exc
+
+
+def _probe(host: str, port: int) -> str:
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address of this machine
+    shown = f"[{reachable}]" if ":" in reachable else reachable
     try:
-        with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        with urlopen(f"http://{shown}:{port}/healthz", timeout=5) as answer:
             return str(answer.read().decode())
     except HTTPError as exc:
         raise AlLearnerError(f"the worker is not healthy: {exc.read().decode()}") from exc
     except OSError as exc:
-        raise AlLearnerError(f"the worker does not answer on port {port}: {exc}") from exc
+        raise AlLearnerError(f"the worker does not answer on {shown}:{port}: {exc}") from exc
 
 
 def _fail(problems: Iterable[str]) -> NoReturn:
-    sys.stderr.writelines(f"error: {problem}\n" for problem in problems)
+    for problem in problems:
+        say(f"error: {problem}", err=True)
     sys.exit(EXIT_ERROR)

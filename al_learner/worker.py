@@ -137,11 +137,14 @@ class Worker:
             from al_learner.core.service import http  # needs an extra; imported only if a port is configured
 
             http.serve(
+                self._settings.http_host,
                 self._settings.http_port,
                 vitals=self._project.vitals,
+                is_subscribed=lambda: self._project.is_subscribed,
                 new_samples=lambda: self._new_samples,
                 is_alive=self._is_alive,
                 is_superseded=lambda: self._is_superseded,
+                problem=self._problem,
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._compute.trainer_pid)
         ended = threading.Event()
@@ -319,10 +322,11 @@ class Worker:
 
     def _beat(self) -> None:
         from al_learner.core.events import event
+        from al_learner.core.service.heartbeat import beat
 
         self._beat_at = time.monotonic()
         try:
-            self._settings.heartbeat_file.touch()
+            beat(self._settings.heartbeat_file)
         except OSError as exc:
             if self._has_heart:
                 event("heartbeat.failed", level=logging.WARNING, error=str(exc))
@@ -333,15 +337,18 @@ def main() -> int:
     """Run the worker of the project that the environment names. Return the exit code."""
     signals = Signals()
     from al_learner.core import events  # late: the signal handlers come first
+    from al_learner.core.configuration.environment import warn_of_ignored_variables
     from al_learner.core.configuration.settings import Settings
     from al_learner.core.errors import SettingsError
+    from al_learner.core.events import printable
 
     try:
         settings = Settings()
         events.configure(settings.log)
+        warn_of_ignored_variables()
         return Worker(settings, signals).run()
     except SettingsError as exc:
-        sys.stderr.write("".join(f"error: {problem}\n" for problem in exc.problems))
+        sys.stderr.write("".join(f"error: {printable(problem, multiline=True)}\n" for problem in exc.problems))
         return EXIT_ERROR
 
 

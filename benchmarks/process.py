@@ -28,6 +28,7 @@ BUSY_S = 0.1
 """A process tree was busy if it used a fifth of one core for so long."""
 
 STOP_S = 15
+LOWEST_PRIORITY = 19
 SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT")
 
 
@@ -80,6 +81,11 @@ class Worker:
     def is_alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
+
+    def lowest_priority_mib(self) -> float:
+        """Return the resident memory of the child processes of the lowest priority."""
+        children = psutil.Process(self._process.pid).children()
+        return sum(child.memory_info().rss for child in children if child.nice() == LOWEST_PRIORITY) / 2**20
 
     def rest(self, deadline_s: float) -> float:
         """Wait until worker and children are idle. Return the seconds that they were still busy."""

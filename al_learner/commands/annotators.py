@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -32,7 +31,7 @@ def annotators(
         ],
     )
     if found.problem:
-        sys.stderr.write(f"the accuracy cannot be estimated: {found.problem}\n")
+        say(f"the accuracy cannot be estimated: {found.problem}", err=True)
     say(f"{found.n_disputed:,} texts have votes for different labels{'; most disputed:' if found.disputed else ''}")
     if found.disputed:
         print_table(

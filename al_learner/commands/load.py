@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -73,5 +72,5 @@ def _load(
     if as_json:
         return print_json(asdict(loaded))
     for warning in loaded.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        say(f"warning: {warning}", err=True)
     return say(f"{loaded.rows:,} {what} loaded")

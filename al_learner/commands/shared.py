@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from al_learner.core.errors import SettingsError
+from al_learner.core.events import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -36,15 +37,23 @@ Wait = Annotated[
 @contextmanager
 def open_project(database: str | None) -> Iterator[Project]:
     """Open the project of `database`, or of the environment."""
-    from al_learner.core import events
     from al_learner.core.project import Project
 
-    events.configure("text", level=logging.WARNING)
+    log_warnings()
     project = Project(database)
     try:
         yield project
     finally:
         project.close()
+
+
+def log_warnings() -> None:
+    """Write warnings and errors to standard error, first of all which variables are ignored."""
+    from al_learner.core import events
+    from al_learner.core.configuration.environment import warn_of_ignored_variables
+
+    events.configure("text", level=logging.WARNING)
+    warn_of_ignored_variables()
 
 
 def named_columns(column: Iterable[str] | None) -> dict[str, str]:
@@ -64,28 +73,30 @@ def progress_bar() -> Progress:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table, without a header if no column has a name."""
+    """Print a table, without a header if no column has a name; only there, a cell may have several lines."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=any(columns))
+    has_header = any(columns)
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_header=has_header)
     for column in table.columns:
         column.overflow = "fold"  # do not cut the text with an ellipsis
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(printable(cell, multiline=not has_header) for cell in row))
     width = None if sys.stdout.isatty() else 160
     Console(width=width, markup=False, highlight=False).print(table)
 
 
 def print_json(value: Any) -> None:
     """Print JSON; times and other objects as text."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    say(json.dumps(value, indent=2, ensure_ascii=not is_unicode, default=str))
 
 
-def say(text: str) -> None:
-    """Print a line."""
-    sys.stdout.write(f"{text}\n")
+def say(text: str, *, err: bool = False) -> None:
+    """Print one or more lines, to standard output or to standard error; see `printable`."""
+    (sys.stderr if err else sys.stdout).write(f"{printable(text, multiline=True)}\n")
 
 
 def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - the option --json, as typer gives it

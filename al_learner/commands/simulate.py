@@ -118,8 +118,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         say(f"in all rows: {same(found)}")
         say(f"the report: {report}")
     if failed := [one for one in played if one.error]:
-        names = (f"{', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}: {one.error}" for one in failed)
-        sys.stderr.writelines(f"error: {line}\n" for line in names)
+        for one in failed:
+            say(f"error: {', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}: {one.error}", err=True)
         raise typer.Exit(EXIT_ERROR)
 
 
@@ -138,10 +138,10 @@ def _sweep(
             played = sweep(*corpus, trials, folder=folder, workers=workers, tick=tick)
         except KeyboardInterrupt:
             progress.stop()
-            sys.stderr.write(f"interrupted: the same command goes on from the projects finished so far, in {folder}\n")
+            say(f"interrupted: the same command goes on from the projects finished so far, in {folder}", err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None
     if n_reused := sum(one.is_reused for one in played):
-        sys.stderr.write(f"{n_reused} of {len(trials)} projects were finished before and taken from {folder}\n")
+        say(f"{n_reused} of {len(trials)} projects were finished before and taken from {folder}", err=True)
     return played
 
 

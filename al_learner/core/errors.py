@@ -10,7 +10,7 @@
     ├── SchemaError                a table or a column is missing
     │   └── MigrationError         ... in al_runs, and this user may not change it
     ├── UntrustedError             a stored classifier or vectorizer is not from al_learner, or was changed
-    ├── TrainerError               the training process died, was killed, or took too long
+    ├── TrainerError               a child process died, was killed, or took too long
     ├── BusyError                  another run holds the lock
     ├── DatabaseError              the database refused or failed
     │   └── DatabaseUnavailable    ... and may answer later
@@ -67,7 +67,7 @@ class UntrustedError(AlLearnerError):
 
 
 class TrainerError(AlLearnerError):
-    """The training process died, was killed, or took longer than allowed."""
+    """A process that trains, scores or aggregates died, was killed, or took longer than allowed."""
 
 
 class BusyError(AlLearnerError):

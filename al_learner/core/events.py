@@ -1,4 +1,7 @@
-"""Log events: a name and fields. Never a text, a password, or a URL that holds one."""
+"""Log events: a name and fields. Never a text, a password, or a URL that holds one.
+
+And `printable`, for all that is logged or printed: labels and names of annotators come from others.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,14 @@ import time
 from typing import Any, Literal
 
 _LOGGER = logging.getLogger("al_learner")
+
+_LINES = {0x09: "\\t", 0x0A: "\\n"}
+_CONTROLS = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if code not in _LINES
+}
+"""C0, DEL and C1, which can control a terminal; separators of lines; and what reverses the direction of writing."""
 
 
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
@@ -25,10 +36,22 @@ def configure(form: Literal["text", "json"], *, level: int = logging.INFO) -> No
     _LOGGER.propagate = False
 
 
+def printable(text: str, *, multiline: bool = False) -> str:
+    r"""Return a text with its control characters as the escapes of JSON, such as ``\u001b``.
+
+    Parameters
+    ----------
+    text : str
+    multiline : bool, default=False
+        Newlines and tabs stay, because the text is shown as a block of lines.
+    """
+    return text.translate(_CONTROLS if multiline else _CONTROLS | _LINES)
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
-        return json.dumps(fields | getattr(record, "fields", {}), default=str, ensure_ascii=False)
+        return printable(json.dumps(fields | getattr(record, "fields", {}), default=str))
 
 
 class _Text(logging.Formatter):
@@ -43,4 +66,5 @@ def _time(record: logging.LogRecord) -> str:
 
 def _shown(value: Any) -> str:
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or any(c.isspace() or c == '"' for c in text) else text
+    is_plain = text and printable(text) == text and not any(c.isspace() or c == '"' for c in text)
+    return text if is_plain else printable(json.dumps(text, ensure_ascii=False))

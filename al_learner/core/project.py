@@ -78,9 +78,9 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._announcements = Announcements(self._channels, storage, gate, reannounce_s=settings.reannounce_s)
         self._workers = Workers(storage.database, deciding_settings(settings))
         parts: Any = {"selector": selector, "gate": gate, "announcements": self._announcements}
-        parts["compute"] = self._compute
+        parts |= {"compute": self._compute, "models": self._models}
         self._reader = StateReader(settings, storage, workers=self._workers, **parts)
-        self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, models=self._models, **parts)
+        self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
         self._is_prepared = False
 
@@ -100,10 +100,12 @@ class Project(LoadingMethods, DeprecatedMethods):
             self._is_prepared = True
 
     def upgrade(self) -> bool:
-        """Create or migrate al_runs. Return whether it changed."""
+        """Create or migrate al_learner's tables, and sign anew what a former version signed. Return if they changed."""
         if upgraded := upgrade_runs(self._storage.database):
             event("al_runs.upgraded")
-        return upgraded
+        if n_signed := self._models.sign_anew():
+            event("models.signed_anew", models=n_signed)
+        return upgraded or n_signed > 0
 
     def register_worker(self) -> None:
         """Say that a worker with these settings is alive, until `close`; see `Workers`."""
@@ -198,19 +200,18 @@ class Project(LoadingMethods, DeprecatedMethods):
     def status(self) -> Status:
         """Return the status of the project; trains nothing."""
         state = self.read_state()
-        return read_status(state, self._storage, self._models, self._catalogue.stopping_advice(state.truth))
+        return read_status(state, self._storage, self._catalogue.stopping_advice(state.truth))
 
     def vitals(self) -> Vitals:
-        """Return the figures for monitoring.
+        """Return the figures for monitoring. Creates no table; raises DatabaseUnavailable or SchemaError."""
+        if not self._is_prepared:
+            self._storage.tables.check()
+        return read_vitals(self._storage, self._announcements)
 
-        Raises
-        ------
-        DatabaseUnavailable
-            The database does not answer.
-        """
-        self.prepare()
-        is_subscribed = None if self._channels is None else self._channels.is_subscribed
-        return read_vitals(self._storage, self._announcements, is_subscribed=is_subscribed)
+    @property
+    def is_subscribed(self) -> bool | None:
+        """Whether `listen` receives messages now; None without Redis."""
+        return None if self._channels is None else self._channels.is_subscribed
 
     def models(self, limit: int | None = None) -> list[tuple[StoredClassifier, Run | None]]:
         """Return the stored classifiers, the newest first, each with its run; None if al_runs does not know it.

@@ -50,7 +50,8 @@ def cli(tmp_path: Path) -> Cli:
         out, err = io.StringIO(), io.StringIO()
         code: object = 0
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            for name, value in {"COLUMNS": WIDTH, **environment}.items():
+            # The option --config sets AL_LEARNER_CONFIG; so the patch must know it, to undo that.
+            for name, value in {"COLUMNS": WIDTH, "AL_LEARNER_CONFIG": "", **environment}.items():
                 patch.setenv(name, value)
             patch.chdir(tmp_path)
             patch.setattr(sys, "argv", [str(AL_LEARNER), *arguments])

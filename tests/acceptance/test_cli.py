@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
+import os
 import sqlite3
+import subprocess
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +19,7 @@ from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
 from al_learner.core.storage.database import OWNER, Database
 from al_learner.core.storage.run_lock import hold_run_lock
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import AL_LEARNER, Cli
 
 EXIT_USAGE = 2
 
@@ -175,6 +179,128 @@ def test_annotators_are_listed_with_what_they_disagree_on(cli: Cli, project: str
     assert (found["disputed"], found["n_disputed"], found["estimated_by"]) == ([], 1, "dawid-skene")
 
 
+@pytest.fixture
+def hostile(cli: Cli, tmp_path: Path) -> str:
+    """A SQLite project whose texts, labels and annotators would control a terminal; return its URL."""
+    url = "sqlite:///hostile.db"
+    labels, users = ["\x1b]0;good\x07", "\x9b31m\u202ebad"], ["\x1b[2Jada", "\x7fben\r"]
+    (tmp_path / "texts.json").write_text(json.dumps([{"text": f"\x1b[1m\x85 {n % 2}"} for n in range(12)]))
+    (tmp_path / "labels.json").write_text(json.dumps([{"label": label} for label in labels]))
+    votes = [{"id": n + 1, "label": labels[n % 2], "user": user} for n in range(12) for user in users]
+    votes += [{"id": 1, "label": labels[1], "user": users[0]}]
+    (tmp_path / "votes.json").write_text(json.dumps(votes))
+    for what in ("texts", "labels", "votes"):
+        assert cli("load", what, f"{what}.json", "--database", url).returncode == 0
+    assert cli("train", "--force", "--database", url).returncode == 0
+    return url
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("annotators",),
+        ("annotators", "--json"),
+        ("models", "show", "1"),
+        ("models", "show", "1", "--json"),
+        ("models",),
+        ("predict", "\x1b[1m.csv"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_that_is_stored_controls_the_terminal(cli: Cli, hostile: str, command: tuple[str, ...]) -> None:
+    shown = cli(*command, "--database", hostile)
+
+    assert (shown.stdout + shown.stderr).replace("\n", "").isprintable()
+    if "--json" in command:
+        assert "\x1b" in json.dumps(json.loads(shown.stdout)).encode().decode("unicode_escape")
+
+
+def test_predicted_labels_are_exact_in_a_pipe_and_escaped_on_a_terminal(
+    command: Cli, hostile: str, tmp_path: Path
+) -> None:
+    piped = command("predict", "--database", hostile)
+    assert {row["label"] for row in csv.DictReader(piped.stdout.splitlines())} <= {
+        "\x1b]0;good\x07",
+        "\x9b31m\u202ebad",
+    }
+    ours, theirs = os.openpty()
+
+    shown = subprocess.Popen([AL_LEARNER, "predict", "--database", hostile], cwd=tmp_path, stdout=theirs)
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
+        out = b""
+        with suppress(OSError):  # the other end is closed
+            while chunk := terminal.read(1024):
+                out += chunk
+    assert shown.wait(60) == 0
+    lines = out.decode().replace("\r\n", "\n").splitlines()
+    assert len(lines) == 13
+    assert "".join(lines).isprintable()
+    assert "\\u001b]0;good\\u0007" in "".join(lines)
+
+
+def test_labels_that_a_spreadsheet_takes_for_formulas_get_an_apostrophe_if_that_is_asked_for(
+    cli: Cli, tmp_path: Path
+) -> None:
+    labels = ["=1+1", "+", "-", "@x", "\tx", "\rx", "fine"]
+    known = [{"text": f"word{n} " * 3, "label": label} for n, label in enumerate(labels)]
+    (tmp_path / "known.json").write_text(json.dumps(known))
+    url = "sqlite:///formulas.db"
+    cli("load", "texts", "known.json", "--database", url)
+    cli("load", "init", "known.json", "--database", url)
+    cli("init", "--database", url, AL_LEARNER_CLASSIFIER="complement-nb")
+
+    plain, safe = (cli("predict", *options, "--database", url).stdout for options in ((), ("--safe-csv",)))
+
+    assert [row[1] for row in csv.reader(io.StringIO(plain, newline=""))] == ["label", *labels]
+    assert [row[1] for row in csv.reader(io.StringIO(safe, newline=""))] == [
+        "label",
+        *(f"'{label}" for label in labels[:-1]),
+        "fine",
+    ]
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+
+
+@pytest.mark.parametrize("command_line", ["predict", "predict -", "status", "models show 1", "models show 1 --json"])
+def test_an_ascii_terminal_gets_escapes_and_no_traceback(command: Cli, tmp_path: Path, command_line: str) -> None:
+    known = [{"text": f"Käse {n}", "label": "größer" if n % 2 else "日本"} for n in range(12)]
+    (tmp_path / "known.json").write_text(json.dumps(known))
+    database = ("--database", "sqlite:///ascii.db")
+    for arguments in (("load", "texts", "known.json"), ("load", "init", "known.json"), ("init",)):
+        done = command(*arguments, *database, **ASCII)
+        assert done.returncode == 0, done.stderr
+
+    shown = command(*command_line.split(), *database, text="Käse 1\n", **ASCII)
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.isascii()
+    if command_line.endswith("--json"):
+        assert json.loads(shown.stdout)
+    if command_line.startswith("predict"):
+        assert "gr\\xf6\\xdfer" in shown.stdout
+
+
+def test_standard_input_that_is_not_utf_8_is_an_error(project: str, tmp_path: Path, cli: Cli) -> None:
+    cli("init", "--database", project)
+
+    failed = subprocess.run(
+        [AL_LEARNER, "predict", "-", "--database", project],
+        input=b"fine\nna\xefve\n",
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert (failed.returncode, failed.stderr) == (
+        EXIT_ERROR,
+        b"error: standard input is not UTF-8: invalid continuation byte\n",
+    )
+
+
 def test_a_bad_row_is_named_and_nothing_is_loaded(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "texts.csv").write_text("text\nfine\nbad\0\n", encoding="utf-8")
 
@@ -306,6 +432,46 @@ def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli
     assert accuracy[-1] > 2 * accuracy[0]
     picture = tmp_path / "al-learner-demo" / "learning-curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_demo_refuses_a_folder_that_it_did_not_make_and_deletes_nothing_there(cli: Cli, tmp_path: Path) -> None:
+    mine = {f"{name}{suffix}" for name in ("project.db", "demo.db") for suffix in ("", "-wal", ".lock", ".backup")}
+    for name in mine:
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+
+    refused = cli("demo", "--folder", ".", "--rounds", "1")
+
+    assert refused.returncode == EXIT_ERROR
+    assert refused.stderr == "error: .: the folder is not empty, and no demo made it; give another one with --folder\n"
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == dict.fromkeys(mine, "mine")
+
+
+def test_the_demo_starts_again_in_its_own_folder_and_deletes_only_its_own_files(cli: Cli, tmp_path: Path) -> None:
+    first = cli("demo", "--rounds", "1")
+    assert first.returncode == 0, first.stderr
+    made = {path.name for path in (tmp_path / "al-learner-demo").iterdir()}
+    mine = {"project.db", "demo.db.backup", "demo.db-old", "notes.txt"}
+    for name in mine:
+        (tmp_path / "al-learner-demo" / name).write_text("mine", encoding="utf-8")
+
+    again = cli("demo", "--rounds", "2")
+
+    assert again.returncode == 0, again.stderr
+    left = {path.name: path for path in (tmp_path / "al-learner-demo").iterdir()}
+    assert {*left} == made | mine
+    assert {left[name].read_text(encoding="utf-8") for name in mine} == {"mine"}
+    with sqlite3.connect(left["demo.db"]) as connection:
+        assert connection.execute("SELECT count(*) FROM classifiers").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("folder", ["/proc/x", "file"])
+def test_a_folder_that_the_demo_cannot_make_is_an_error(cli: Cli, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+
+    failed = cli("demo", "--folder", folder)
+
+    assert failed.returncode == EXIT_ERROR
+    assert failed.stderr.startswith(f"error: {folder}: the demo cannot write there: ")
 
 
 @pytest.mark.parametrize("command", ["init", "train", "promote"])

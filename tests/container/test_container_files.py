@@ -49,6 +49,11 @@ def test_what_it_shows_as_an_example_is_accepted(monkeypatch, name):
     Settings()
 
 
+def test_probes_from_outside_reach_the_port_of_a_container():
+    assert "AL_LEARNER_HTTP_HOST=0.0.0.0" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert shown(commented=False)["AL_LEARNER_HTTP_HOST"] == "0.0.0.0"  # noqa: S104 - only a value
+
+
 def test_docker_waits_longer_than_the_worker_takes_to_end():
     period = re.search(r"stop_grace_period: (\d+)s", COMPOSE)
     assert period is not None

@@ -4,7 +4,7 @@ On a page, from top to bottom:
 
 - a block with ``title="NAME"`` is a file of that name;
 - a ``python`` block is executed; the blocks of a page share their names;
-- a ``sh`` block is run by a shell that finds `al-learner`;
+- a ``sh`` block is run by a shell that finds `al-learner`; later ones have what it exported;
 - a ``text`` block right after one of them is its output; ``...`` stands for whatever varies, and numbers with a
   decimal point, sizes and times need not be the same;
 - ``<!-- not run: REASON -->`` or ``<!-- not compared: REASON -->`` before a block excuses it.
@@ -47,6 +47,7 @@ def test_the_examples_of_a_page_run_and_print_what_it_says(
     module = ModuleType(re.sub(r"\W", "_", f"page_{page.stem}"))
     monkeypatch.setitem(sys.modules, module.__name__, module)  # a class of an example is found where it says it is
     printed: str | None = None
+    exported = dict(os.environ)
     for block in blocks(page):
         if block.excuse:
             printed = None
@@ -58,7 +59,7 @@ def test_the_examples_of_a_page_run_and_print_what_it_says(
         elif block.language == "python":
             printed = _python(block, module)
         elif block.language == "sh":
-            printed = _shell(block, tmp_path)
+            printed = _shell(block, tmp_path, exported)
         elif block.language == "text" and printed is not None:
             _compare(block, printed)
             printed = None
@@ -91,11 +92,20 @@ def _python(block: Block, module: ModuleType) -> str:
     return out.getvalue()
 
 
-def _shell(block: Block, folder: Path) -> str:
+def _shell(block: Block, folder: Path, exported: dict[str, str]) -> str:
+    """Run a block. `exported` is the environment, which gets what the block exports."""
+    after = folder / ".exported"
     done = subprocess.run(
-        ["/bin/sh", "-e", "-c", block.body], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        ["/bin/sh", "-e", "-c", f"{block.body}\nenv -0 > '{after}'"],
+        cwd=folder,
+        env=exported,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, f"{block.where}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+    exported.update(variable.split("=", 1) for variable in after.read_text(encoding="utf-8").split("\0") if variable)
     return done.stdout
 
 

@@ -44,7 +44,7 @@ def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
 ) -> None:
     ids = postgresql.add_texts("a good day", "good news", "a bad day", "bad news")
     postgresql.add_labels("+", "-")
-    project = Project(limited, classifier="complement-nb", batch_size=2)
+    project = Project(limited, classifier="complement-nb", batch_size=2, signing_key="secret")
     assert project.init().run
     for text_id, label in zip(ids, "++--", strict=True):
         postgresql.vote(text_id, label)
@@ -89,6 +89,8 @@ def test_without_the_right_to_delete_retention_warns_once_and_with_it_it_deletes
 @pytest.mark.parametrize(
     "statement",
     [
+        "UPDATE al_project SET project_id = ''",
+        "INSERT INTO al_project VALUES ('', '[]')",
         "DELETE FROM text_data",
         "UPDATE text_data SET labels = '{}'",
         "UPDATE classifiers SET clf = ''",

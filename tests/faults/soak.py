@@ -1,41 +1,47 @@
-"""A soak: workers, a predictor and annotators at work, while everything is killed again and again.
+"""A soak: workers, a predictor and annotators at work, while all kinds of faults happen to them.
 
-Run it with ``python -m tests.faults.soak --minutes 10 --kills 100 --seed 1``. A seed fixes what happens to whom and
-when; what it meets does not repeat. In the end every invariant must hold, or the exit code is 1.
+Run it with ``python -m tests.faults.soak --minutes 30 --faults 1000 --seed 1``. A seed fixes what happens to whom and
+when; what it meets does not repeat. Every minute, and in the end, every invariant must hold, or the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 
 import psutil
 
 from tests.support import interpreters, servers
 from tests.support.faults import Stage, make_template
-from tests.support.faults_actors import PACKAGES, Predictors
+from tests.support.faults_actors import PACKAGES, Predictors, Vote
 from tests.support.faults_processes import family
-from tests.support.faults_servers import LOCKED, WORKERS, cut, full_disk, heal, paused, terminate
+from tests.support.faults_servers import LOCKED, WORKERS, cut, full_disk, heal, paused, silent_session, terminate
 from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess
 
 N_WORKERS = 2
 N_ANNOTATORS = 4
+CHECK_S = 60
+"""How often the invariants are checked."""
+
 PAUSE_S = 0.2
 """Between an annotator's votes."""
 
 TEXTS_A_MINUTE = 500
-OTHERS_A_KILL = 0.5
 LONGEST_S = 2.0
 """How long a pause, a full disk or a lock lasts, at most."""
+
+TRAIN_TIMEOUT_S = 20
+"""Longer than a training process takes to start on a busy machine. Some are stopped, and never go on."""
 
 GATES = ("warn", "off")
 
@@ -46,50 +52,66 @@ class Soak:
     def __init__(self, stage: Stage, chance: random.Random) -> None:
         self.stage, self._chance = stage, chance
         self.faults: Counter[str] = Counter()
+        self.broken: list[str] = []
         self._over = threading.Event()
         self._running: dict[int, WorkerProcess] = {}
         self._keepers = [threading.Thread(target=self._keep, args=(n,), daemon=True) for n in range(N_WORKERS)]
-        self._kills: dict[str, tuple[Callable[[], object], int]] = {
+        self._backed_up: list[Vote] | None = None
+        self._faults: dict[str, tuple[Callable[[], object], int]] = {
             "worker killed": (self._kill_worker, 9),
-            "training process killed": (self._kill_child, 5),
+            "child process killed": (lambda: self._signal_child(signal.SIGKILL), 5),
+            "child process stopped for a while": (self._pause_child, 3),
+            "child process stopped for good": (lambda: self._signal_child(signal.SIGSTOP), 1),
             "predictor killed": (self._kill_predictor, 3),
-            "PostgreSQL backend killed": (self._kill_backend, 2),
-            "Redis killed": (self._kill_redis, 1),
-        }
-        self._others: dict[str, tuple[Callable[[], object], int]] = {
             "worker told to stop": (self._stop_worker, 3),
+            "PostgreSQL backend killed": (self._kill_backend, 2),
             "PostgreSQL stopped at once and restarted": (self._restart_postgresql, 1),
+            "PostgreSQL replaced by a replica": (stage.postgres.fail_over, 1),
+            "database restored from a backup": (self._restore, 1),
             "connections of workers terminated": (lambda: self._terminate(WORKERS), 2),
             "connection with the lock terminated": (lambda: self._terminate(LOCKED), 4),
+            "connection silent": (lambda: self._last(silent_session(stage.postgres)), 2),
             "disk full": (self._fill_disk, 2),
-            "rows locked": (self._lock_rows, 3),
+            "rows locked": (lambda: self._lock("SELECT FROM text_data ORDER BY random() LIMIT 5 FOR UPDATE"), 3),
+            "table locked": (lambda: self._lock("LOCK TABLE text_data"), 2),
             "texts changed": (self._change_texts, 1),
             "newest classifier deleted": (self._delete_classifier, 2),
             "table al_workers dropped": (lambda: stage.query("DROP TABLE IF EXISTS al_workers"), 1),
+            "Redis killed": (stage.redis.stop, 1),
             "Redis connections closed": (lambda: cut(stage.redis, "normal"), 1),
             "Redis subscriptions closed": (lambda: cut(stage.redis, "pubsub"), 2),
             "Redis emptied": (self._empty_redis, 2),
-            "Redis paused": (self._pause_redis, 2),
+            "Redis paused": (lambda: self._last(paused(stage.redis)), 2),
         }
 
-    def run(self, minutes: float, n_kills: int) -> None:
+    def run(self, minutes: float, n_faults: int) -> None:
         """Do it all, and leave a stage on which nothing happens any more but that its workers go on."""
         started, ends_s = time.monotonic(), minutes * 60
-        plan = [(self._chance.uniform(0, ends_s), self._kills) for _ in range(n_kills)]
-        plan += [(self._chance.uniform(0, ends_s), self._others) for _ in range(int(n_kills * OTHERS_A_KILL))]
         self.stage.predictor.start()
         self.stage.voters.start(N_ANNOTATORS, pause_s=PAUSE_S)
         for keeper in self._keepers:
             keeper.start()
         wait_until(lambda: len(self._running) == N_WORKERS, "the workers")
-        for at_s, faults in sorted(plan, key=lambda planned: planned[0]):
+        names = self._chance.choices([*self._faults], [weight for _, weight in self._faults.values()], k=n_faults)
+        n_checks = 0
+        for at_s, name in zip(sorted(self._chance.uniform(0, ends_s) for _ in names), names, strict=True):
             self._over.wait(started + at_s - time.monotonic())
-            [name] = self._chance.choices([*faults], [weight for _, weight in faults.values()])
-            faults[name][0]()
+            self._faults[name][0]()
             heal(self.stage.postgres, self.stage.redis)
             self.faults[name] += 1
+            if time.monotonic() > started + CHECK_S * (n_checks + 1):
+                n_checks += 1
+                self._check(time.monotonic() - started)
         self._over.wait(started + ends_s - time.monotonic())
         self.stage.voters.stop()
+
+    def _check(self, seconds: float) -> None:
+        """Check what must hold at any time, and print a line."""
+        if self.stage.has_runs():
+            found = self.stage.broken_now()
+            self.broken += [one for one in found if one not in self.broken]
+        line = f"{seconds / 60:4.1f} min: {self.faults.total()} faults, {len(self.stage.voters.stored)} votes"
+        print(f"{line}, invariants broken: {len(self.broken)}", flush=True)  # noqa: T201 - what it is run for
 
     def stop(self) -> None:
         """Stop the workers."""
@@ -102,9 +124,15 @@ class Soak:
     def _keep(self, number: int) -> None:
         while not self._over.is_set():
             # Two workers often have different settings, as in a rolling update.
-            with self.stage.worker(AL_LEARNER_GATE=random.choice(GATES)) as worker:
+            aggregator = random.choice([{}, self.stage.staged_aggregator()])
+            with self.stage.worker(AL_LEARNER_GATE=random.choice(GATES), **aggregator) as worker:
                 self._running[number] = worker
                 worker.process.wait()
+
+    def _last(self, fault: AbstractContextManager[object]) -> None:
+        """Let a fault last for some time."""
+        with fault:
+            self._over.wait(self._chance.uniform(0, LONGEST_S))
 
     def _worker(self) -> WorkerProcess:
         return self._chance.choice([*self._running.values()])
@@ -115,11 +143,23 @@ class Soak:
     def _stop_worker(self) -> None:
         self._worker().terminate()
 
-    def _kill_child(self) -> None:
-        for process in family(self._worker().pid):
+    def _signal_child(self, number: signal.Signals) -> list[psutil.Process]:
+        """Send a signal to one of a worker's child processes. Return it, or nothing where there is none."""
+        found = []
+        with suppress(psutil.NoSuchProcess):
+            children = family(self._worker().pid)
+            found = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+        for child in found[:1] if number != signal.SIGKILL else found:
             with suppress(psutil.NoSuchProcess):
-                if any("spawn_main" in word for word in process.cmdline()):
-                    process.kill()
+                child.send_signal(number)
+        return found[:1]
+
+    def _pause_child(self) -> None:
+        stopped = self._signal_child(signal.SIGSTOP)
+        self._over.wait(self._chance.uniform(0, LONGEST_S))
+        for child in stopped:
+            with suppress(psutil.NoSuchProcess):
+                child.resume()
 
     def _kill_predictor(self) -> None:
         self.stage.predictor.kill()
@@ -135,17 +175,32 @@ class Soak:
     def _restart_postgresql(self) -> None:
         self.stage.postgres.stop(immediate=True)
 
+    def _restore(self) -> None:
+        """Restore the last backup, with which all later votes and classifiers are lost; then make the next backup.
+
+        Nobody votes meanwhile, so that it is certain which votes the backup has.
+        """
+        stage = self.stage
+        stage.voters.stop()
+        if self._backed_up is not None:
+            stage.postgres.restore(stage.database)
+            stage.voters.stored = self._backed_up
+        stage.postgres.back_up(stage.database)
+        self._backed_up = [*stage.voters.stored]
+        stage.voters.start(N_ANNOTATORS, pause_s=PAUSE_S)
+
     def _terminate(self, which: str) -> None:
         terminate(self.stage.postgres, self.stage.database, which)
 
     def _fill_disk(self) -> None:
-        with full_disk(self.stage.postgres, self.stage.database, "classifiers"):
-            self._over.wait(self._chance.uniform(0, LONGEST_S))
+        table = self._chance.choice(["classifiers", "countvecs", "al_runs"])
+        if self.stage.has_runs():
+            self._last(full_disk(self.stage.postgres, self.stage.database, table))
 
-    def _lock_rows(self) -> None:
-        with self.stage.postgres.connect(self.stage.database) as connection, connection.transaction():
-            connection.execute("SELECT FROM text_data ORDER BY random() LIMIT 5 FOR UPDATE")
-            self._over.wait(self._chance.uniform(0, LONGEST_S))
+    def _lock(self, statement: str) -> None:
+        with self.stage.postgres.connect(self.stage.database) as connection, connection.transaction() as transaction:
+            connection.execute(statement)
+            self._last(nullcontext(transaction))
 
     def _change_texts(self) -> None:
         self.stage.query("UPDATE text_data SET text_data = text_data || ' again' WHERE text_id % 50 = 0")
@@ -155,16 +210,9 @@ class Soak:
         for (clf_id,) in self.stage.query(f"DELETE FROM classifiers WHERE clf_id = {newest} RETURNING clf_id"):
             self.stage.deleted.append(clf_id)
 
-    def _kill_redis(self) -> None:
-        self.stage.redis.stop()
-
     def _empty_redis(self) -> None:
         with self.stage.redis.client() as client:
             client.flushall()
-
-    def _pause_redis(self) -> None:
-        with paused(self.stage.redis):
-            self._over.wait(self._chance.uniform(0, LONGEST_S))
 
 
 def report(soak: Soak, broken: list[str]) -> str:
@@ -188,8 +236,8 @@ def report(soak: Soak, broken: list[str]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     chance = random.Random(wanted.seed)
@@ -202,12 +250,12 @@ def main() -> int:
         make_template(postgres)
         stage = stack.enter_context(Stage(postgres, redis, predictors, folder / "stage", n_texts=n_texts)).fill()
         stage.python = python
-        stage.settings |= stage.staged()
+        stage.settings |= {**stage.staged(), "AL_LEARNER_TRAIN_TIMEOUT_S": str(TRAIN_TIMEOUT_S)}
         stage.director.order("linger")  # or a kill would hardly ever meet a run
         soak = Soak(stage, chance)
         stack.callback(soak.stop)
-        soak.run(wanted.minutes, wanted.kills)
-        broken = stage.broken()
+        soak.run(wanted.minutes, wanted.faults)
+        broken = [*soak.broken, *stage.broken()]
         print(report(soak, broken), *broken, sep="\n")  # noqa: T201 - what it is run for
     return 1 if broken else 0
 

@@ -11,8 +11,16 @@ from tests.support.probe import Probe
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
-WELL = {"database": True, "subscribed": True, "reconciled": True, "rows_free": True, "superseded": False}
+WELL = {
+    "database": True,
+    "subscribed": True,
+    "reconciled": True,
+    "rows_free": True,
+    "superseded": False,
+    "problems": [],
+}
 WELL["looked"] = True  # the name of reconciled until 0.2
+NO_MESSAGES = "the worker receives no messages from Redis"
 
 
 @pytest.fixture
@@ -45,7 +53,8 @@ def test_a_worker_that_is_well_says_so_and_what_it_did(stage, probe):
 
 def test_a_lost_redis_is_reported_but_is_no_reason_to_restart_the_worker(stage, probe):
     stage.redis.stop()
-    wait_until(lambda: probe.health() == (503, WELL | {"subscribed": False}), "the loss to be told")
+    lost = WELL | {"subscribed": False, "problems": [NO_MESSAGES]}
+    wait_until(lambda: probe.health() == (503, lost), "the loss to be told")
 
     assert probe.metrics()['al_learner_connected{to="redis"}'] == 0
     assert probe.get("/livez")[0] == 200
@@ -56,16 +65,65 @@ def test_a_lost_redis_is_reported_but_is_no_reason_to_restart_the_worker(stage, 
 
 def test_a_lost_database_is_reported_but_is_no_reason_to_restart_the_worker(stage, probe):
     stage.postgres.stop(immediate=True)
-    wait_until(lambda: probe.health()[0] == 503, "the loss to be told")
+    lost = WELL | {"database": False, "rows_free": None, "problems": ["the database cannot be reached"]}
+    wait_until(lambda: probe.health() == (503, lost), "the loss to be told")
 
     health = probe.command()
     assert health.returncode == EXIT_ERROR
     assert '"database": false' in health.stderr
-    assert probe.metrics() == {'al_learner_connected{to="database"}': 0}
+    assert probe.metrics() == {
+        'al_learner_connected{to="database"}': 0,
+        'al_learner_connected{to="redis"}': 1,
+        "al_learner_new_samples": 0,
+        "al_learner_superseded": 0,
+    }
     assert probe.get("/livez")[0] == 200
 
     stage.postgres.start()
     wait_until(lambda: probe.health() == (200, WELL), "the worker to be well again")
+
+
+def test_a_database_that_is_locked_is_reported_and_livez_does_not_wait_for_it(stage):
+    probe = Probe(free_port())
+    # A long interval, so that the loop itself does not wait for the lock while the probes ask.
+    with stage.worker(AL_LEARNER_HTTP_PORT=probe.port, AL_LEARNER_RECONCILE_S=300) as worker:
+        worker.wait_for("run.scored")
+        wait_until(lambda: probe.health() == (200, WELL), "the worker to be well")
+        with stage.postgres.connect(stage.database) as locking:
+            locking.execute("BEGIN")
+            locking.execute("LOCK TABLE al_runs IN ACCESS EXCLUSIVE MODE")
+            silent = {"database": False, "rows_free": None, "problems": ["the database has not answered for 3 s"]}
+
+            assert probe.health() == (503, WELL | silent)
+            assert probe.get("/livez")[0] == 200
+            locking.execute("ROLLBACK")
+        wait_until(lambda: probe.health() == (200, WELL), "the worker to be well again")
+
+
+def test_tables_that_are_missing_are_told_apart_from_a_lost_database(open_stage):
+    stage, probe = open_stage(), Probe(free_port())
+    stage.query("DROP TABLE labels")
+    with stage.worker(AL_LEARNER_HTTP_PORT=probe.port) as worker:
+        worker.wait_for("database.waiting")
+        wait_until(lambda: probe.health()[1]["subscribed"], "the subscription")
+        status, health = probe.health()
+
+    missing = "the database is not ready: table labels is missing: db_helper or `al-learner load` creates"
+    assert (status, health | {"problems": []}) == (503, WELL | {"rows_free": None})
+    assert [problem[: len(missing)] for problem in health["problems"]] == [missing]
+
+
+def test_a_worker_without_redis_is_well(stage):
+    probe = Probe(free_port())
+    with stage.worker(AL_LEARNER_HTTP_PORT=probe.port, REDIS_HOST="") as worker:
+        worker.wait_for("run.scored")
+        assert probe.health() == (200, WELL | {"subscribed": None})
+
+
+def test_a_silent_connection_keeps_no_probe_waiting(probe):
+    with socket.create_connection(("127.0.0.1", probe.port)):
+        for path in ("/livez", "/healthz", "/metrics"):
+            assert probe.get(path)[0] == 200
 
 
 def test_an_announcement_that_nobody_receives_grows_old(stage, probe):

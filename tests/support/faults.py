@@ -230,6 +230,18 @@ class Stage:
         broken = self.broken()
         assert not broken, "\n".join(broken)
 
+    def broken_now(self) -> list[str]:
+        """Return the invariants that do not hold although they must at any time, also while everybody works."""
+        stored = [*self.voters.stored]  # before the tables are read, so that what they lack is lost
+        return [
+            *broken_runs(self.query, self.batch_size, self.deleted),
+            *broken_votes(self.query, stored, lambda: self.voters.given),
+            *([f"{n} deadlocks"] if (n := self.n_deadlocks()) else []),
+            *(f"a voter saw {error}" for error in self.voters.errors),
+            *(f"the predictor failed: {error}" for error in self.predictor.errors()),
+            *(f"a worker crashed: {worker.log}" for worker in self.workers if has_crashed(worker)),
+        ]
+
     def broken(self) -> list[str]:
         """Return the invariants that do not hold: the function with which every scenario ends.
 
@@ -239,15 +251,7 @@ class Stage:
         if not broken:
             self._complete_the_batch()
             broken = self._unrest_in_the_end(at_most=0)
-        return [
-            *broken,
-            *broken_runs(self.query, self.batch_size, self.deleted),
-            *broken_votes(self.query, self.voters.stored, self.voters.perhaps),
-            *([f"{n} deadlocks"] if (n := self.n_deadlocks()) else []),
-            *(f"a voter saw {error}" for error in self.voters.errors),
-            *(f"the predictor failed: {error}" for error in self.predictor.errors()),
-            *(f"a worker crashed: {worker.log}" for worker in self.workers if has_crashed(worker)),
-        ]
+        return [*broken, *self.broken_now()]
 
     def _unrest_in_the_end(self, *, at_most: int) -> list[str]:
         try:

@@ -120,8 +120,9 @@ class Voters:
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
         self.stored: list[Vote] = []
-        self.perhaps: list[Vote] = []
-        """Votes whose connection broke before the answer came."""
+        """Votes that the database has confirmed, so that they must be in the tables."""
+        self.given: list[Vote] = []
+        """All votes. Some connections broke before the answer came, so these votes may be in the tables."""
         self.publications = 0
         self.outages = 0
         self.errors: list[str] = []
@@ -183,16 +184,13 @@ class Voters:
 
     def _store(self, connection: psycopg.Connection[Any], vote: Vote) -> int:
         text_id, label, user = vote
-        try:
-            done = connection.execute(
-                "UPDATE text_data SET labels = array_append(labels, %s), users = array_append(users, %s)"
-                " WHERE text_id = %s",
-                (label, user, text_id),
-            )
-        except psycopg.OperationalError:
-            with self._lock:
-                self.perhaps.append(vote)
-            raise
+        with self._lock:
+            self.given.append(vote)
+        done = connection.execute(
+            "UPDATE text_data SET labels = array_append(labels, %s), users = array_append(users, %s)"
+            " WHERE text_id = %s",
+            (label, user, text_id),
+        )
         assert done.rowcount == 1
         with self._lock:
             self.stored.append(vote)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 Row = tuple[int, Sequence[str | None] | None, str | None, bool]
@@ -45,7 +45,7 @@ def broken_runs(query: Any, batch_size: int, deleted: Sequence[int] = ()) -> lis
             " AS earlier FROM al_runs) AS runs WHERE started < earlier"
         ),
         "an update without a batch": (
-            f"SELECT run_id FROM al_runs WHERE kind = 'update' AND new_samples < {batch_size}"
+            f"SELECT run_id FROM al_runs WHERE kind = 'update' AND status = 'succeeded' AND new_samples < {batch_size}"
         ),
         "a success without its classifier": (
             "SELECT run_id FROM al_runs LEFT JOIN classifiers USING (clf_id) LEFT JOIN countvecs USING (countvec_id)"
@@ -76,10 +76,18 @@ def broken_runs(query: Any, batch_size: int, deleted: Sequence[int] = ()) -> lis
 
 
 def broken_votes(
-    query: Any, stored: Sequence[tuple[int, str, str]], perhaps: Sequence[tuple[int, str, str]]
+    query: Any, stored: Sequence[tuple[int, str, str]], given: Callable[[], Iterable[tuple[int, str, str]]]
 ) -> list[str]:
-    """Return votes that were lost, and votes that nobody gave."""
+    """Return votes that were lost, and votes that nobody gave.
+
+    Parameters
+    ----------
+    stored : sequence of vote
+        Votes that must be in the tables.
+    given : callable
+        Returns all votes that may be there; called after the tables were read.
+    """
     rows = query("SELECT text_id, label, voter FROM text_data, unnest(labels, users) AS votes (label, voter)")
-    found, given = Counter(rows), Counter(stored)
-    lost, foreign = given - found, found - given - Counter(perhaps)
+    found = Counter(rows)
+    lost, foreign = Counter(stored) - found, found - Counter(given())
     return [*(f"a vote was lost: {vote}" for vote in lost), *(f"a vote that nobody gave: {vote}" for vote in foreign)]

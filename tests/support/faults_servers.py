@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.support.servers import Postgres, Redis
@@ -53,6 +54,22 @@ def full_disk(postgres: Postgres, database: str, table: str) -> Iterator[None]:
     finally:
         with postgres.connect(database) as connection:
             connection.execute(f"DROP TRIGGER disk_is_full ON {table}")
+
+
+@contextmanager
+def silent_session(postgres: Postgres, which: str = WORKERS) -> Iterator[None]:
+    """Stop one backend that a condition on pg_stat_activity picks: its connection stays open, and nobody answers."""
+    with postgres.connect() as connection:
+        pids = [pid for (pid,) in connection.execute(f"SELECT pid FROM pg_stat_activity WHERE {which} LIMIT 1")]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

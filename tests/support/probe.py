@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -24,7 +25,7 @@ class Probe:
         except HTTPError as exc:
             return exc.code, exc.read().decode()
 
-    def health(self) -> tuple[int, dict[str, bool | None]]:
+    def health(self) -> tuple[int, dict[str, Any]]:
         status, body = self.get("/healthz")
         return status, json.loads(body)
 

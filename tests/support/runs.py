@@ -6,7 +6,7 @@ from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.storage.records import Trained
 
 BEGIN = {"forced": False, "state": "digest", "strategies": {"classifier": {"name": "logreg", "params": {"C": 1.0}}}}
-FINISH = {"signature": None, "seconds": 0.5}
+FINISH = {"sign": None, "seconds": 0.5}
 
 
 def trained(*, countvec=b"vectorizer", countvec_id=None):

@@ -85,7 +85,7 @@ class Postgres(Server):
         self.folder = folder / "postgres"
         self.data = self.folder / "data"
         self._bin = _binaries_for(self._user(), self.folder)
-        self._clones = 0
+        self._clones = self._replicas = 0
         self.data.mkdir(parents=True)
         if self._user():
             for path in (self.folder, self.data):
@@ -119,6 +119,51 @@ class Postgres(Server):
     def drop(self, name: str) -> None:
         with self.connect() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def back_up(self, database: str) -> None:
+        """Keep what a database holds."""
+        file = self.folder / f"{database}.dump"
+        self._run("pg_dump", *self._place, "--format=custom", "--compress=0", "--file", str(file), database)
+
+    def restore(self, database: str) -> None:
+        """Replace a database by its last backup; its sessions are ended."""
+        file = self.folder / f"{database}.dump"
+        self._run("createdb", *self._place, f"{database}_new")
+        self._run("pg_restore", *self._place, "--exit-on-error", "--dbname", f"{database}_new", str(file))
+        with self.connect() as connection:
+            connection.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+            connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+            connection.execute(f"ALTER DATABASE {database}_new RENAME TO {database}")
+
+    def fail_over(self) -> None:
+        """Stop the server, and let a replica that has everything serve on its port."""
+        self._replicas += 1
+        replica = self.folder / f"replica-{self._replicas}"
+        replica.mkdir(mode=0o700)
+        if self._user():
+            shutil.chown(replica, self._user())
+        self._run("pg_basebackup", *self._place, "--pgdata", str(replica), "--checkpoint=fast", "--write-recovery-conf")
+        primary, port = self.data, self.port
+        process = self.process
+        self.data, self.port = replica, free_port()
+        self.process = self._launch(())
+        wait_until(self.answers, "the replica to answer")
+        with self.connect(host=str(primary), port=port) as connection:
+            streams = "SELECT state = 'streaming' FROM pg_stat_replication"
+            wait_until(lambda: connection.execute(streams).fetchall() == [(True,)], "the replica to follow")
+        assert process is not None
+        process.send_signal(signal.SIGINT)  # it waits until the replica has everything
+        process.wait(DEADLINE_S)
+        with self.connect() as connection:
+            assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+        self.stop()
+        self.port = port
+        self.start()
+        shutil.rmtree(primary)
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return ("--host", str(self.data), "--port", str(self.port), "--username", "postgres")
 
     def answers(self) -> bool:
         with suppress(psycopg.OperationalError):

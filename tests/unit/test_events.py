@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from al_learner.core.events import configure, event
+from al_learner.core.events import configure, event, printable
+
+HOSTILE = {
+    "C0": "\x1b[2J\x1b]0;title\x07\b",
+    "DEL": "\x7f",
+    "C1": "\x9b31m\x85",
+    "bidirectional": "\u202etxt\u202c\u2066\u2069",
+    "lines": "one\r\ntwo\u2028three\tfour",
+}
+PLAIN = 'naïve 日本 \\ "quoted" עברית \u200f 👩\u200d🔬'
 
 
 @pytest.fixture
@@ -67,3 +76,36 @@ def test_events_below_the_level_are_not_written(capsys):
     event("run.started")
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.usefixtures("_a_logger_of_our_own")
+def test_no_value_reaches_the_log_with_a_control_character(capsys, form):
+    configure(form)
+    for value in HOSTILE.values():
+        event("message.ignored", payload=value, length=len(value))
+
+    err = capsys.readouterr().err
+    lines = err.removesuffix("\n").split("\n")
+    assert len(lines) == len(HOSTILE)
+    for line, value in zip(lines, HOSTILE.values(), strict=True):
+        assert line.isprintable()
+        shown = (
+            json.dumps(json.loads(line)["payload"]) if form == "json" else line.split("payload=")[1].rpartition(" ")[0]
+        )
+        assert json.loads(shown) == value
+
+
+def test_text_without_control_characters_is_shown_as_it_is():
+    assert printable(PLAIN) == PLAIN
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_control_characters_are_shown_as_escapes(value):
+    shown = printable(value)
+    assert shown.isprintable()
+    assert json.loads(f'"{shown}"') == value
+
+
+def test_in_a_block_of_lines_newlines_and_tabs_stay():
+    assert printable("one\n\ttwo\r\x1b", multiline=True) == "one\n\ttwo\\u000d\\u001b"

@@ -46,7 +46,7 @@ def export(model: StoredModel, file: Path, *, key: str | None, force: bool = Fal
     packages = {*(model.run.versions or {})} - {"python"}
     blob = pickling.dump(pipeline, packages)
     described = _described(model, file.name, pickling.sha256(blob), classifier.classes_.tolist())
-    signature = signatures.signed(key, canonical(described))
+    signature = None if key is None else signatures.signed(key, canonical(described))
     text = json.dumps(described | {"signature": signature}, indent=2, ensure_ascii=False) + "\n"
     try:
         _replace(file, blob)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from al_learner.core.artifacts import pickling, signatures
 from al_learner.core.errors import UntrustedError
 from al_learner.core.registry import Kind
-from al_learner.core.storage.records import Run, StoredModel, Trained
+from al_learner.core.storage.migrations.upgrade import needing_privileges
+from al_learner.core.storage.records import Run, Sign, StoredModel
 from al_learner.core.storage.storage import Storage
 
 
@@ -24,9 +26,33 @@ class TrustedModels:
     def __init__(self, storage: Storage, *, key: str | None) -> None:
         self._tables, self._runs, self._key = storage.tables, storage.runs, key
 
-    def signature(self, trained: Trained) -> str | None:
-        """Return the signature of a new model; None without a key."""
-        return signatures.signature(self._key, trained.clf_sha256, trained.countvec_sha256)
+    @property
+    def sign(self) -> Sign | None:
+        """The function that signs new models; None without a key."""
+        return None if self._key is None else partial(signatures.signature, self._key)
+
+    def sign_anew(self) -> int:
+        """Give every model with a valid signature of version 1 one of version 2. Return how many there were.
+
+        Only signatures that were there when the table al_project was created are valid, with the ids that they had.
+
+        Raises
+        ------
+        MigrationError
+            This user may not read al_project, or not write to al_runs.
+        """
+        key = self._key
+        if key is None:
+            return 0
+        with needing_privileges("models must be signed"):
+            project_id = self._runs.project_id()
+            anew = {}
+            for run in self._runs.signed_v1():
+                former = signatures.signature_v1(key, run.clf_sha256 or "", run.countvec_sha256 or "")
+                if signatures.is_same(former, run.signature):
+                    anew[run.run_id] = self._signature(key, project_id, run)
+            self._runs.sign(anew)
+        return len(anew)
 
     def stored(self, clf_id: int) -> StoredModel:
         """Return a stored model, checked but not unpickled; raises like `load`."""
@@ -84,19 +110,26 @@ class TrustedModels:
         """Return id and digest of a run's classifier if a new one of this strategy and vectorizer may start from it."""
         if run is None or run.clf_id is None or run.origin == "init" or countvec is None:
             return None
-        same = self._matches(run, "classifier", spec) and run.countvec_sha256 == countvec[1] and self._is_signed(run)
+        same = self._matches(run, "classifier", spec) and run.countvec_sha256 == countvec[1] and self.is_signed(run)
         return (run.clf_id, run.clf_sha256 or "") if same else None
+
+    def is_signed(self, run: Run) -> bool:
+        """Whether a run has a valid signature; without a key every run counts as signed."""
+        if self._key is None:
+            return True
+        return signatures.is_same(self._signature(self._key, self._runs.project_id(), run), run.signature)
 
     def _trusted(self, run: Run | None, what: str) -> Run:
         if run is None:
             raise UntrustedError(f"{what} is not loaded: al_learner did not store it (al_runs does not know it)")
-        if not self._is_signed(run):
+        if not self.is_signed(run):
             raise UntrustedError(f"{what} is not loaded: it is not signed with the configured key")
         return run
 
-    def _is_signed(self, run: Run) -> bool:
-        expected = signatures.signature(self._key, run.clf_sha256 or "", run.countvec_sha256 or "")
-        return signatures.is_same(expected, run.signature)
+    @staticmethod
+    def _signature(key: str, project_id: str, run: Run) -> str:
+        clf, countvec = (run.clf_id or 0, run.clf_sha256 or ""), (run.countvec_id or 0, run.countvec_sha256 or "")
+        return signatures.signature(key, project_id, *clf, *countvec)
 
     @staticmethod
     def _matches(run: Run, kind: Kind, spec: Any) -> bool:

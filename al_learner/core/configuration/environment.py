@@ -1,61 +1,65 @@
-"""Where settings come from: the environment, a TOML file, and arguments."""
+"""Where settings come from: the environment, the settings file, and arguments."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from al_learner.core.errors import SettingsError
+from al_learner.core.configuration.settings_file import config_file
+from al_learner.core.events import event
 from al_learner.core.registry import INTERFACES, allowed
 
 PREFIX = "AL_LEARNER_"
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-DEFAULT_CONFIG = "al_learner.toml"
 ARGUMENTS = "arguments!"
 
+_OF_SERVICE = re.compile(
+    r"AL_LEARNER(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S*")
 
-def config_file() -> Path | None:
-    """Return the settings file; None if there is none.
 
-    Raises
-    ------
-    SettingsError
-        It was named but does not exist, or it is not TOML.
+def is_of_kubernetes(name: str, value: str) -> bool:
+    """Whether Kubernetes sets a variable for a Service such as `al-learner` or `al-learner-http`.
+
+    A variable like AL_LEARNER_HTTP_PORT, whose name may also be a setting's, is told by its value, such as
+    ``tcp://10.0.0.7:8000``.
     """
-    named = os.environ.get(CONFIG_VARIABLE)
-    path = Path(named or DEFAULT_CONFIG)
-    if not path.is_file():
-        if named:
-            raise SettingsError([f"{CONFIG_VARIABLE} = {named}: there is no such file"])
-        return None
-    try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise SettingsError([f"{path}: not a readable TOML file: {exc}"]) from exc
-    return path
+    name = name.upper()
+    is_port = name.startswith(PREFIX) and name.endswith("_PORT") and _SERVICE_ADDRESS.fullmatch(value)
+    return bool(_OF_SERVICE.fullmatch(name) or is_port)
+
+
+def variables_in_effect() -> dict[str, str]:
+    """Return the environment without the variables that Kubernetes sets for Services with our name."""
+    return {name: value for name, value in os.environ.items() if not is_of_kubernetes(name, value)}
+
+
+def warn_of_ignored_variables() -> None:
+    """Log which variables are ignored, if there are any."""
+    if ignored := sorted(os.environ.keys() - variables_in_effect().keys()):
+        event(
+            "settings.ignored",
+            level=logging.WARNING,
+            variables=", ".join(ignored),
+            reason="Kubernetes sets them for a Service whose name begins with al-learner",
+            then="to end this warning, set enableServiceLinks: false in the pod, or rename the Service",
+        )
 
 
 def unknown_variables(known: Sequence[str]) -> list[str]:
     """Return a message for each variable that looks like a setting but is none of `known`."""
     problems = []
-    for name in sorted(os.environ):
+    for name in sorted(variables_in_effect()):
         bare = name.upper().removeprefix(PREFIX)
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             hint = f"did you mean {bare!r}? It has no prefix" if bare in known else allowed(name, known)
             problems.append(f"{name} is not a setting; {hint}")
     return problems
-
-
-def without_password(url: str) -> str:
-    """Mask the password of a URL."""
-    url = re.sub(r"(?<=://)([^:/?#@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
 
 
 class ArgumentNames(PydanticBaseSettingsSource):
@@ -78,14 +82,14 @@ def origins(
     settings: BaseSettings, values: Mapping[str, Any], arguments: set[str], variable: Callable[[str], str]
 ) -> dict[str, str]:
     """Return in words where the value of each field came from; `variable` returns a field's environment variable."""
-    path = config_file()
+    path, environment = config_file(), variables_in_effect()
     found = {}
     for name in type(settings).model_fields:
         if name in arguments:
             found[name] = "argument"
         elif name not in values:
             found[name] = "default"
-        elif os.environ.get(variable(name)):
+        elif environment.get(variable(name)):
             found[name] = f"environment {variable(name)}"
         else:
             found[name] = str(path)

@@ -13,7 +13,6 @@ from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
-    FilePath,
     InstanceOf,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -23,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -30,21 +30,45 @@ from pydantic_settings import (
 
 from al_learner.core.configuration.environment import (
     ARGUMENTS,
-    CONFIG_VARIABLE,
     PREFIX,
     ArgumentNames,
-    config_file,
+    is_of_kubernetes,
     origins,
     unknown_variables,
-    without_password,
 )
+from al_learner.core.configuration.secrets import MASK, masked
+from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, config_file
 from al_learner.core.configuration.strategies import Strategies, make_strategies
-from al_learner.core.configuration.values import Names, Params, Port, SecretFile, Tables
+from al_learner.core.configuration.values import (
+    DatabaseUrl,
+    ExistingFile,
+    Host,
+    Names,
+    Params,
+    Port,
+    RedisUrl,
+    SecretFile,
+    Tables,
+)
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
 from al_learner.core.registry import INTERFACES, allowed
 
 LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+
+HIDDEN = frozenset(
+    {
+        "database_url",
+        "redis_url",
+        "redis_host",
+        "redis_password",
+        "redis_password_file",
+        "redis_ca_file",
+        "signing_key",
+        "signing_key_file",
+    }
+)
+"""Settings whose wrong value no error shows: it is a secret, or one that was put there by mistake."""
 
 
 class Settings(BaseSettings):
@@ -60,18 +84,18 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
-    database_url: str | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None,
         repr=False,
         description="postgresql://… or sqlite:///FILE. Unset: libpq's own variables (PGHOST …) are used.",
     )
-    redis_url: str | None = Field(
+    redis_url: RedisUrl | None = Field(
         default=None,
         repr=False,
         validation_alias="redis_url",
         description="redis://… or rediss://…; instead of REDIS_HOST.",
     )
-    redis_host: str | None = Field(
+    redis_host: Host | None = Field(
         default=None, validation_alias="redis_host", description="Unset, and no REDIS_URL: the worker only polls."
     )
     redis_port: Port = Field(default=6379, validation_alias="redis_port", description="Port of REDIS_HOST.")
@@ -87,7 +111,7 @@ class Settings(BaseSettings):
     redis_tls: bool = Field(
         default=False, validation_alias="redis_tls", description="Whether the connection to REDIS_HOST uses TLS."
     )
-    redis_ca_file: FilePath | None = Field(
+    redis_ca_file: ExistingFile | None = Field(
         default=None,
         validation_alias="redis_ca_file",
         description="Certificates for checking a TLS connection to Redis; default: the system's.",
@@ -146,9 +170,13 @@ class Settings(BaseSettings):
     grace_s: float = Field(
         default=8, ge=0, description="Seconds that a run may go on after SIGTERM; Docker kills after 10."
     )
-    train_timeout_s: float = Field(default=3600, gt=0, description="Seconds after which a training is ended.")
+    train_timeout_s: float = Field(
+        default=3600, gt=0, description="Seconds after which a training, score or aggregation is ended."
+    )
     train_memory_mib: int | None = Field(
-        default=None, ge=384, description="MiB of data that the training process may hold, 300 of them at rest."
+        default=None,
+        ge=384,
+        description="MiB of data that each child process may hold. One that trains or scores holds 300 at rest.",
     )
     max_artifact_mib: int = Field(
         default=256,
@@ -165,12 +193,16 @@ class Settings(BaseSettings):
     reannounce_s: float = Field(
         default=120, gt=0, description="Seconds until an announcement is repeated: not received, or the app is locked."
     )
+    http_host: str = Field(
+        default="127.0.0.1", description="Address on which HTTP_PORT is answered; 0.0.0.0 is every one of the machine."
+    )
     http_port: int | None = Field(
         default=None, ge=1, le=65535, description="Port of /metrics and /healthz; needs the extra `metrics`."
     )
-    heartbeat_file: Path = Field(
-        default=Path("/tmp/al-learner.heartbeat"),  # noqa: S108 - it is empty; only its age is read
-        description="File whose age tells `al-learner health` that the worker is alive.",
+    heartbeat_file: Path | None = Field(
+        default=None,
+        description="File whose age tells `al-learner health` that the worker is alive. Unset: /tmp/al-learner-UID/"
+        "heartbeat, with the number of the user.",
     )
     log: Literal["text", "json"] = Field(default="text", description="Format of the worker's log.")
     classifiers: Tables = Field(default={}, description="Parameters of classifiers, by name.")
@@ -248,7 +280,7 @@ class Settings(BaseSettings):
             values[f"{kind}_params"] = getattr(self._strategies, kind).model_dump(mode="json")
         for name in ("database_url", "redis_url"):
             if values[name]:
-                values[name] = without_password(values[name])
+                values[name] = masked(values[name])
         return {name: values[name] for name in type(self).model_fields if name in values}
 
     @classmethod
@@ -260,6 +292,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class has it; .env is not read
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class has it; *_FILE settings do this
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        if isinstance(env_settings, EnvSettingsSource):
+            given = env_settings.env_vars.items()
+            env_settings.env_vars = {name: value for name, value in given if not is_of_kubernetes(name, value or "")}
         file = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
         return init_settings, env_settings, file, ArgumentNames(settings_cls, init_settings)
 
@@ -308,8 +343,7 @@ def _problem(error: Any, arguments: set[str]) -> str:
     field = str(error["loc"][0])
     if field in INTERFACES:
         return f"{field} = {value!r}: must be the name of a plug-in"
-    if "SecretStr" in str(Settings.model_fields[field].annotation):
-        value = "***"
     from_environment = field not in arguments and os.environ.get(variable(field))
-    shown = f"{variable(field)} = {value}" if from_environment else f"{name} = {value!r}"
-    return f"{shown}: {error['msg'].removeprefix('Value error, ')}"
+    shown = MASK if field in HIDDEN else str(value) if from_environment else repr(value)
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{variable(field) if from_environment else name} = {shown}: {message}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
+import reprlib
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -38,6 +41,12 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 GZIP_MAGIC = b"\x1f\x8b"
 
+MAX_UNZIPPED_BYTES = 2**30
+"""A gzipped file may not expand to more. A few kilobytes can expand to gigabytes, and a line is held in memory."""
+
+MAX_DIGITS = 18
+"""Of a number in a file: so it fits into 64 bits, and Python converts it."""
+
 
 def read(
     path: Path,
@@ -53,7 +62,7 @@ def read(
     ----------
     path : Path
         ``.csv`` with a header, or JSON: an object per line, a list of objects, or an object of columns as pandas writes
-        it. Either gzipped. UTF-8.
+        it. Either gzipped, of at most 1 GiB when it is unpacked. UTF-8.
     fields : iterable of str
         ``text``, ``label``, ``user``, ``text_id``; a missing user is "".
     columns : mapping of str to str, optional
@@ -69,9 +78,6 @@ def read(
         Names the file, the line and the reason.
     """
     wanted = tuple(fields)
-    named = dict(columns or {})
-    if unknown := set(named) - set(wanted):
-        raise DataError(f"unknown field {', '.join(sorted(unknown))}; allowed: {', '.join(wanted)}")
     try:
         with path.open("rb") as raw:
             lines = _lines(path, raw, progress)
@@ -81,7 +87,7 @@ def read(
             found: dict[Field, str | None] | None = None
             for where, row in rows:
                 if found is None:
-                    found = _find(path, row, wanted, named)
+                    found = find_columns(path, row, wanted, columns or {})
                 yield _row(
                     where, {field: column and row.get(column) for field, column in found.items()}, max_label_length
                 )
@@ -95,16 +101,63 @@ def check(rows: Iterable[Mapping[Field, Any]], *, max_label_length: int | None =
         yield _row(f"item {number}", row, max_label_length)
 
 
+def find_columns(
+    where: object, names: Iterable[str], fields: Iterable[Field], columns: Mapping[str, str]
+) -> dict[Field, str | None]:
+    """Return the column of each field; None for a user that is missing.
+
+    Parameters
+    ----------
+    where : object
+        The file, or what else has the columns, for errors.
+    names : iterable of str
+        The columns that there are.
+    fields : iterable of str
+    columns : mapping of str to str
+        As for `read`.
+
+    Raises
+    ------
+    DataError
+        There is no column for a field, or `columns` has an unknown field.
+    """
+    names, fields = list(names), list(fields)
+    if unknown := set(columns) - set(fields):
+        raise DataError(f"unknown field {', '.join(sorted(unknown))}; allowed: {', '.join(fields)}")
+    found: dict[Field, str | None] = {}
+    for field in fields:
+        candidates = (columns[field],) if field in columns else COLUMNS[field]
+        found[field] = next((name for name in candidates if name in names), None)
+        if found[field] is None and (field in columns or field not in OPTIONAL):
+            raise DataError(
+                f"{where}: no column for the {field}: expected {' or '.join(map(repr, candidates))}, found "
+                f"{', '.join(map(repr, names))}; say which one it is with --column {field}=NAME, in Python with "
+                f"columns={{'{field}': NAME}}"
+            )
+    return found
+
+
 def _lines(path: Path, raw: BinaryIO, progress: Callable[[int], object]) -> Iterator[tuple[int, str]]:
     is_zipped = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     raw.seek(0)
-    stream: Iterable[bytes] = gzip.GzipFile(fileobj=raw) if is_zipped else raw
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(_unzipped(path, raw) if is_zipped else raw, 1):
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as exc:
             raise DataError(f"{path}, line {number}: not UTF-8: {exc.reason}") from exc
         progress(raw.tell())
+
+
+def _unzipped(path: Path, raw: BinaryIO) -> Iterator[bytes]:
+    left = MAX_UNZIPPED_BYTES
+    with gzip.GzipFile(fileobj=raw) as stream:
+        while line := stream.readline(left + 1):
+            left -= len(line)
+            if left < 0:
+                raise DataError(
+                    f"{path}: gzipped, it expands to more than {MAX_UNZIPPED_BYTES:,} bytes; unpack it, or split it"
+                )
+            yield line
 
 
 def _csv_rows(path: Path, lines: Iterator[tuple[int, str]], delimiter: str) -> Rows:
@@ -178,25 +231,6 @@ def _parsed(where: str, document: str) -> Any:
         raise DataError(f"{where}: not JSON: {exc}") from exc
 
 
-def _find(
-    path: Path, row: Mapping[str, Any], fields: Iterable[Field], named: Mapping[str, str]
-) -> dict[Field, str | None]:
-    found: dict[Field, str | None] = {}
-    for field in fields:
-        candidates = (named[field],) if field in named else COLUMNS[field]
-        column = next((name for name in candidates if name in row), None)
-        if column is not None:
-            found[field] = column
-        elif field in named or field not in OPTIONAL:
-            raise DataError(
-                f"{path}: no column for the {field}: expected {' or '.join(map(repr, candidates))}, found "
-                f"{', '.join(map(repr, row))}; say which one it is with --column {field}=NAME"
-            )
-        else:
-            found[field] = None
-    return found
-
-
 def _row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> Row:
     checked = Row((field, _checked(where, field, value)) for field, value in row.items())
     checked.where = where
@@ -208,12 +242,16 @@ def _row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> 
 
 
 def _checked(where: str, field: Field, value: Any) -> str:
-    if field == "user" and value is None:
+    is_missing = _is_missing(value)
+    if field == "user" and is_missing:
         return ""
-    if field != "text" and isinstance(value, int) and not isinstance(value, bool):
+    if field != "text" and isinstance(value, Integral) and not isinstance(value, bool):
+        if abs(int(value)) >= 10**MAX_DIGITS:
+            raise DataError(f"{where}: the {field} has more than {MAX_DIGITS} digits")
         value = str(value)
     if not isinstance(value, str):
-        raise DataError(f"{where}: the {field} is {'missing' if value is None else f'{value!r}, not a string'}")
+        shown = "missing" if is_missing else f"{reprlib.repr(value)}, not a string"
+        raise DataError(f"{where}: the {field} is {shown}")
     if "\0" in value:
         raise DataError(f"{where}: the {field} contains a NUL byte, which PostgreSQL cannot store")
     try:
@@ -223,5 +261,12 @@ def _checked(where: str, field: Field, value: Any) -> str:
     if field == "label" and not value:
         raise DataError(f"{where}: the label is empty")
     if field == "text_id" and not value.isdecimal():
-        raise DataError(f"{where}: the text_id is {value!r}, not a number")
+        raise DataError(f"{where}: the text_id is {reprlib.repr(value)}, not a number")
+    if field == "text_id" and len(value) > MAX_DIGITS:
+        raise DataError(f"{where}: the text_id has {len(value):,} digits; at most {MAX_DIGITS} are allowed")
     return value
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, or what pandas has for a missing one: NaN or NA."""
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
-from al_learner.core.exchange.file_formats import Field, Row, check, read
+from al_learner.core.errors import DataError
+from al_learner.core.exchange.file_formats import OPTIONAL, Field, Row, check, find_columns, read
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 from al_learner.core.storage.storage import Storage
 
@@ -15,6 +18,9 @@ BYTES_PER_CHARACTER = 4
 """Bytes per character in the predictor's fixed-width array of all texts."""
 
 DENSE_LIMIT_BYTES = 10**9
+
+NAME_LENGTH = 100
+"""An error shows so many characters of a text that was given as the name of a file."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,16 @@ class LoadingMethods:
 
         Parameters
         ----------
-        source : path, or iterable of str
+        source : path, iterable of str, or DataFrame
+            A str is the name of a file. Of a DataFrame, the columns with the names that are found in files.
         **options
-            Of `file_formats.read`, for a file: ``columns``, ``progress``.
+            Of `file_formats.read`: ``columns`` for a file or a DataFrame, ``progress`` for a file.
 
         Raises
         ------
         DataError
-            Names the file, the first wrong line and the reason.
+            Names the file, the first wrong line and the reason. A file without rows, and what is none of the above,
+            such as a dict, is an error too.
         """
         longest = 0
 
@@ -70,15 +78,65 @@ class LoadingMethods:
         rows = _rows(source, ("text", "label"), **options)
         return Loaded(self._storage.tables.load_init_data((row["text"], row["label"]) for row in rows))
 
-    def load_votes(self, source: Path | str | Iterable[tuple[int, str, str]], **options: Any) -> Loaded:
-        """Append votes, in memory triples of text_id, label and annotator; like `load_texts`."""
+    def load_votes(
+        self, source: Path | str | Iterable[tuple[int, str] | tuple[int, str, str | None]], **options: Any
+    ) -> Loaded:
+        """Append votes, in memory tuples of text_id, label and, if known, annotator; like `load_texts`."""
         rows = _rows(source, ("text_id", "label", "user"), max_label_length=MAX_LABEL_LENGTH, **options)
         votes = ((int(row["text_id"]), row["label"], row["user"], row.where) for row in rows)
         return Loaded(self._storage.tables.load_votes(votes))
 
 
-def _rows(source: Any, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:
+def _rows(
+    source: Any, fields: tuple[Field, ...], *, max_label_length: int | None = None, **options: Any
+) -> Iterator[Row]:
     if isinstance(source, str | Path):
-        return read(Path(source), fields, **options)
-    rows = (row if isinstance(row, tuple | list) else (row,) for row in source)
-    return check((dict(zip(fields, row, strict=True)) for row in rows), **options)
+        return _file_rows(source, fields, max_label_length=max_label_length, **options)
+    if hasattr(source, "columns"):  # a DataFrame; the library that it is of is never imported here
+        return check(_frame_rows(source, fields, **options), max_label_length=max_label_length)
+    if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
+        what = "texts" if fields == ("text",) else "labels" if fields == ("label",) else f"({', '.join(fields)})"
+        columns = " and ".join(f"`{field}`" for field in fields if field not in OPTIONAL)
+        raise DataError(
+            f"a {type(source).__name__} cannot be loaded: give a file, a list of {what}, or a DataFrame with "
+            f"{columns} among its columns"
+        )
+    return check(_tuple_rows(source, fields), max_label_length=max_label_length, **options)
+
+
+def _file_rows(source: Path | str, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:
+    if isinstance(source, str) and not os.path.exists(source):  # noqa: PTH110 - False for what no file can be named
+        raise DataError(f"{source[:NAME_LENGTH]}: No such file; a text itself goes into a list")
+    rows = read(Path(source), fields, **options)
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{source}: the file has no rows, so there is nothing to load")
+    yield first
+    yield from rows
+
+
+def _frame_rows(
+    frame: Any, fields: tuple[Field, ...], *, columns: Mapping[str, str] | None = None
+) -> Iterator[dict[Field, Any]]:
+    names = [name for name in frame.columns if isinstance(name, str)]
+    found = find_columns("the DataFrame", names, fields, columns or {})
+    for name in found.values():
+        if name is not None and names.count(name) > 1:
+            raise DataError(f"the DataFrame has two columns with the name {name!r}")
+    values = (repeat(None) if name is None else frame[name] for name in found.values())
+    for row in zip(*values, strict=False):  # without strict, because `repeat` has no end
+        yield dict(zip(found, row, strict=True))
+
+
+def _tuple_rows(rows: Iterable[Any], fields: tuple[Field, ...]) -> Iterator[dict[Field, Any]]:
+    """Yield rows from tuples, lists or arrays; a row of one field may be its value."""
+    n_required = sum(field not in OPTIONAL for field in fields)
+    for number, row in enumerate(rows):
+        if isinstance(row, Mapping):
+            raise DataError(f"item {number}: a dict; expected {', '.join(fields)} as a tuple")
+        is_value = isinstance(row, str | bytes) or not (hasattr(row, "__len__") and hasattr(row, "__getitem__"))
+        values = (row,) if is_value else tuple(row)
+        if not n_required <= len(values) <= len(fields):
+            count = f"{n_required}" if n_required == len(fields) else f"{n_required} or {len(fields)}"
+            raise DataError(f"item {number}: {len(values)} values; expected {count}: {', '.join(fields)}")
+        yield dict(zip_longest(fields, values))

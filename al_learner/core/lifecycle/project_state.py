@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
 from al_learner.core.labels.new_samples import AggregatedLabels, aggregate
@@ -91,8 +92,9 @@ class StateReader:
         announcements: Announcements,
         workers: Workers,
         compute: Compute,
+        models: TrustedModels,
     ) -> None:
-        self._settings, self._workers, self._compute = settings, workers, compute
+        self._settings, self._workers, self._compute, self._models = settings, workers, compute, models
         self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
         self._selector, self._gate, self._announcements = selector, gate, announcements
         self._votes = VoteCache(max_label_length=MAX_LABEL_LENGTH)
@@ -169,6 +171,7 @@ class StateReader:
     def _lacks_votes(self, aggregated: AggregatedLabels, newest_clf: int) -> bool:
         """Whether votes were trained on, but the newest classifier comes neither from that training nor from a person.
 
+        With a signing key, one without a valid signature comes from neither.
         A former classifier that was promoted or restored after that training counts, and so does a first classifier
         that a person asked for by hand: both stay until there are enough new samples.
         """
@@ -176,7 +179,7 @@ class StateReader:
         if update is None and not aggregated.any_taught:
             return False
         run = self._runs.last(clf_id=newest_clf, status=RunStatus.SUCCEEDED)
-        if run is None or (run.kind == "init" and not run.forced):
+        if run is None or not self._models.is_signed(run) or (run.kind == "init" and not run.forced):
             return True
         return update is not None and run.run_id < update.run_id
 

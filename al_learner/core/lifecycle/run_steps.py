@@ -130,7 +130,7 @@ class Lifecycle:
             if clf_id == self._tables.newest_clf_id():
                 return Result("promote", f"classifier {clf_id} is the newest already")
             reason = "it was asked for"
-            run = lock.promote(self._models.stored(clf_id), because=reason)
+            run = lock.promote(self._models.stored(clf_id), sign=self._models.sign, because=reason)
             event("model.promoted", run_id=run.run_id, clf_id=run.clf_id, of=clf_id)
             self._announcements.announce()
             return Result("promote", reason, self._runs.last(clf_id=run.clf_id))
@@ -190,14 +190,17 @@ class Lifecycle:
             store(run, work(self._compute.trainer), lock)
 
     def _store_evaluation(self, lock: RunTransactions) -> None:
-        """Store what the background trainer has computed, if it is ready."""
+        """Store what the background trainer has computed, if it is ready. Raise what it raised."""
         evaluation = self._evaluation
         if evaluation is None or not evaluation.outcome.done():
             return
-        if evaluation.outcome.exception() is None:
-            evaluation.store(evaluation.run, evaluation.outcome.result(), lock)  # if it fails, it is tried again
-        self._evaluation = None
-        evaluation.outcome.result()
+        self._evaluation = None  # after an error it is due again, but not before what is more urgent
+        outcome = evaluation.outcome.result()
+        try:
+            evaluation.store(evaluation.run, outcome, lock)
+        except DatabaseUnavailable:
+            self._evaluation = evaluation
+            raise
 
     def _announce(self, newest: Run | None) -> None:
         """Announce. If that is repeated in vain, the stored predictions may tell that it is not needed."""
@@ -242,8 +245,7 @@ class Lifecycle:
                 event("run.note", level=logging.WARNING, run_id=run_id, note=note)
             text_ids = aggregated.text_ids.tolist() if kind == "update" else []
             seconds = time.monotonic() - started
-            signature = self._models.signature(trained)
-            run = lock.finish(run_id, trained, text_ids, signature=signature, seconds=seconds)
+            run = lock.finish(run_id, trained, text_ids, sign=self._models.sign, seconds=seconds)
         except DatabaseUnavailable:
             raise  # nothing can be recorded; the next holder of the lock marks the run as died
         except Exception as exc:
@@ -285,7 +287,13 @@ class Lifecycle:
         metrics = {**score.metrics, **({"gate": judgement.record} if judgement.record else {})}
         restored = judgement.restored
         restoration = lock.score(
-            run.run_id, run.clf_id or 0, score.precision, metrics, restored=restored, because=judgement.because
+            run.run_id,
+            run.clf_id or 0,
+            score.precision,
+            metrics,
+            restored=restored,
+            because=judgement.because,
+            sign=self._models.sign,
         )
         event("run.scored", run_id=run.run_id, clf_id=run.clf_id, precision=score.precision)
         if restoration is not None and restored is not None:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
-from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.deprecated import warn
-from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.stopping_advice import StoppingAdvice
@@ -17,10 +13,6 @@ from al_learner.core.service.http import Vitals
 from al_learner.core.storage.records import RowLocks, Run, RunStatus
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import Choice, title
-from al_learner.core.training.evaluation import unknown_tokens
-
-N_SEARCHED = 2_000
-"""Number of texts that are searched for unknown tokens."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +21,8 @@ class Status:
 
     Attributes
     ----------
+    database : str
+        The URL of the database that was read, without password.
     votes, countable_texts, new_samples : int
         As the glossary defines them.
     missing : int
@@ -38,7 +32,8 @@ class Status:
     choice : Choice or None
         The last choice, if the classifier is a model selector.
     unknown_tokens : float or None
-        Share of the tokens of up to 2,000 texts that the vectorizer does not know; None if unknown.
+        Share of the tokens of up to 2,000 texts that the newest classifier's vectorizer did not know when the
+        classifier was scored; None if that is not known.
     row_locks : RowLocks or None
         New samples that other sessions keep a run from writing, and these sessions.
     due : str or None
@@ -51,6 +46,7 @@ class Status:
         What the last batches gained, and whether predictions still change.
     """
 
+    database: str
     texts: int
     votes: int
     countable_texts: int
@@ -72,7 +68,7 @@ class Status:
     def __str__(self) -> str:
         unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
         return (
-            f"{self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
+            f"{self.database}: {self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
             f"{self.new_samples} of {self.batch_size} new samples; "
             f"{f'classifier {self.clf_id}' if self.clf_id else 'no classifier'}{unknown}; due: {self.due or 'nothing'} "
             f"({self.reason})"
@@ -87,12 +83,11 @@ class Status:
         return self.stopping_advice
 
 
-def read_status(
-    state: ProjectState, storage: Storage, models: TrustedModels, stopping_advice: StoppingAdvice
-) -> Status:
-    """Read the status; trains nothing."""
+def read_status(state: ProjectState, storage: Storage, stopping_advice: StoppingAdvice) -> Status:
+    """Read the status. Trains nothing, and unpickles nothing."""
     facts = state.facts
     return Status(
+        database=storage.url(),
         texts=storage.tables.n_texts(),
         votes=state.aggregated.n_votes,
         countable_texts=state.aggregated.n_countable,
@@ -104,7 +99,7 @@ def read_status(
         choice=state.choice,
         clf_id=storage.tables.newest_clf_id() or None,
         row_locks=storage.tables.row_locks(state.aggregated.text_ids[state.aggregated.is_new]),
-        unknown_tokens=_unknown_tokens(state.newest, storage, models),
+        unknown_tokens=((state.newest.metrics or {}) if state.newest else {}).get("unknown_tokens"),
         last_run=storage.runs.last(),
         due=state.due,
         reason=state.reason,
@@ -113,7 +108,7 @@ def read_status(
     )
 
 
-def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed: bool | None) -> Vitals:
+def read_vitals(storage: Storage, announcements: Announcements) -> Vitals:
     """Read the figures for monitoring.
 
     Raises
@@ -129,18 +124,5 @@ def read_vitals(storage: Storage, announcements: Announcements, *, is_subscribed
         last_run_s=newest.seconds if newest else None,
         last_success=finished,
         unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_unreceived(newest) else 0.0,
-        is_subscribed=is_subscribed,
         rows_locked_s=0.0 if waiting_since is None else time.monotonic() - waiting_since,
     )
-
-
-def _unknown_tokens(run: Run | None, storage: Storage, models: TrustedModels) -> float | None:
-    if run is None or run.countvec_id is None:
-        return None
-    try:
-        transformer = models.transformer(run)
-    except (UntrustedError, DataError):
-        return None
-    newest = max(1, storage.tables.newest_text_id())
-    ids = np.random.default_rng(0).integers(1, newest + 1, size=N_SEARCHED)
-    return unknown_tokens(transformer, storage.tables.texts("text_data", sorted({*ids.tolist()})).values())

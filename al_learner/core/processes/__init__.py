@@ -1,4 +1,5 @@
-"""Child processes: how they are started, supervised and killed.
+"""Child processes.
 
-What they compute belongs to `training`, `labels` and `simulation`.
+Here live: how they are started, given tasks, limited, and killed. What a process computes belongs to `training`,
+`labels` or `simulation`. Nothing here knows texts, labels or models.
 """

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from al_learner.core.errors import AlLearnerError, SettingsError
+from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 LOCKED_S = 60
 """A run that has waited so long for rows that other sessions lock makes the worker unhealthy."""
 
+ANSWER_S = 3
+"""A database that has not answered for so long counts as lost. `al-learner health` waits 5 s for all."""
+
 
 @dataclass(frozen=True)
 class Vitals:
-    """Figures for monitoring.
+    """Figures for monitoring, from the database.
 
     Attributes
     ----------
@@ -31,8 +35,6 @@ class Vitals:
     last_success : datetime or None
     unacknowledged_s : float
         For how many seconds the announcement of the newest classifier has been pending.
-    is_subscribed : bool or None
-        None without Redis.
     rows_locked_s : float
         For how many seconds a run of this worker has waited for rows that other sessions lock; 0 below 10 s.
     """
@@ -41,103 +43,175 @@ class Vitals:
     last_run_s: float | None
     last_success: datetime | None
     unacknowledged_s: float
-    is_subscribed: bool | None
     rows_locked_s: float
 
 
 @dataclass(frozen=True)
 class Health:
-    """The answer of /healthz. The worker is healthy if nothing in it is false."""
+    """The answer of /healthz. The worker is healthy if it has no problem.
+
+    Attributes
+    ----------
+    database : bool
+        It answers.
+    subscribed : bool or None
+        Messages are received; None without Redis.
+    reconciled : bool
+        The worker's loop is running.
+    rows_free : bool or None
+        No run waits for locked rows; None if the database does not say.
+    problems : tuple of str
+        In words, everything that is wrong.
+    """
 
     database: bool
     subscribed: bool | None
     reconciled: bool
-    rows_free: bool = True
-
-    @property
-    def is_well(self) -> bool:
-        """Whether the worker is healthy."""
-        return self.database and self.subscribed is not False and self.reconciled and self.rows_free
+    rows_free: bool | None
+    problems: tuple[str, ...]
 
 
 def serve(
+    host: str,
     port: int,
     *,
     vitals: Callable[[], Vitals],
+    is_subscribed: Callable[[], bool | None],
     new_samples: Callable[[], int],
     is_alive: Callable[[], bool],
     is_superseded: Callable[[], bool],
+    problem: Callable[[], str | None],
 ) -> threading.Thread:
-    """Answer on a port, in a daemon thread.
+    """Answer on a port, in daemon threads. No client keeps another one waiting.
 
     Parameters
     ----------
+    host : str
+        The address to answer on; ``0.0.0.0`` is every one of this machine.
+    port : int
     vitals : callable
-        Reads the figures from the database; may raise AlLearnerError.
+        Reads the figures from the database; may raise AlLearnerError. Never called by two threads at a time.
+    is_subscribed : callable
+        Whether messages are received now; None without Redis.
     new_samples : callable
         Number of new samples at the last reconciliation.
     is_alive : callable
         Whether the worker's loop has run a short time ago.
     is_superseded : callable
         Whether a worker that started later has other settings, so that this one does nothing.
+    problem : callable
+        In words, the unexpected error with which the worker's last reconciliation or its listener ended; None if there
+        is none. Anybody who can reach the port can read it.
 
     Raises
     ------
     SettingsError
-        The extra ``metrics`` is not installed, or the port is in use.
+        The extra ``metrics`` is not installed, the port is in use, or the address is not this machine's.
     """
-    from wsgiref.simple_server import WSGIRequestHandler, make_server  # imported only where HTTP is configured
-
-    class Silent(WSGIRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Leave probes out of the log."""
+    from al_learner.core.service.http_server import Server  # imported only where HTTP is configured
 
     try:
         from prometheus_client import CollectorRegistry, make_wsgi_app  # an extra
     except ImportError as exc:
         raise SettingsError(["AL_LEARNER_HTTP_PORT needs the extra: pip install 'al-learner[metrics]'"]) from exc
+    vitals = _Shared(vitals)
     registry = CollectorRegistry()
-    registry.register(_Collector(vitals, new_samples, is_superseded))
+    registry.register(_Collector(vitals, is_subscribed, new_samples, is_superseded))
     metrics = make_wsgi_app(registry)
 
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/metrics":
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
             return metrics(environ, start_response)  # type: ignore[no-any-return]  # prometheus-client says Any
-        if environ["PATH_INFO"] not in ("/healthz", "/livez"):
+        if path == "/livez":
+            is_well = is_alive()
+            found: dict[str, Any] = {"reconciled": is_well}
+        elif path == "/healthz":
+            health = _health(vitals, is_subscribed(), is_alive(), problem())
+            is_well = not health.problems
+            found = asdict(health) | {"superseded": is_superseded()}
+        else:
             start_response("404 Not Found", [])
             return [b"see /metrics, /healthz and /livez\n"]
-        health = _health(vitals, is_alive)
-        is_well = health.is_well if environ["PATH_INFO"] == "/healthz" else health.reconciled
-        status = "200 OK" if is_well else "503 Service Unavailable"
-        start_response(status, [("Content-Type", "application/json")])
-        looked = {"looked": health.reconciled}  # its name until version 0.2
-        return [json.dumps(asdict(health) | looked | {"superseded": is_superseded()}).encode()]
+        start_response("200 OK" if is_well else "503 Service Unavailable", [("Content-Type", "application/json")])
+        looked = {"looked": found["reconciled"]}  # its name until version 0.2
+        return [json.dumps(found | looked, ensure_ascii=False).encode()]
 
     try:
-        server = make_server("", port, answer, handler_class=Silent)
+        server = Server(host, port)
     except OSError as exc:
-        raise SettingsError([f"AL_LEARNER_HTTP_PORT = {port}: {exc.strerror}"]) from exc
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    return thread
+        raise SettingsError([f"AL_LEARNER_HTTP_PORT = {port}: {exc.strerror} (AL_LEARNER_HTTP_HOST = {host})"]) from exc
+    server.set_app(answer)
+    return server.start()
 
 
-def _health(vitals: Callable[[], Vitals], is_alive: Callable[[], bool]) -> Health:
+def _health(vitals: Callable[[], Vitals], subscribed: bool | None, is_alive: bool, problem: str | None) -> Health:  # noqa: FBT001 - facts in the order of Health
+    problems = []
+    database, rows_free = True, None
     try:
-        found = vitals()
-        rows_free = found.rows_locked_s < LOCKED_S
-        return Health(database=True, subscribed=found.is_subscribed, reconciled=is_alive(), rows_free=rows_free)
-    except AlLearnerError:
-        return Health(database=False, subscribed=None, reconciled=is_alive())
+        rows_free = vitals().rows_locked_s < LOCKED_S
+    except _NoAnswer as exc:
+        database = False
+        problems.append(str(exc))
+    except DatabaseUnavailable:  # its text names host and user; the log has it
+        database = False
+        problems.append("the database cannot be reached")
+    except AlLearnerError as exc:
+        problems.append(f"the database is not ready: {exc}")
+    if rows_free is False:
+        problems.append(f"a run has waited for more than {LOCKED_S} s for rows that other sessions lock")
+    if subscribed is False:
+        problems.append("the worker receives no messages from Redis")
+    if not is_alive:
+        problems.append("the worker's loop has not run for too long")
+    if problem is not None:
+        problems.append(problem)
+    return Health(database, subscribed, is_alive, rows_free, tuple(problems))
+
+
+class _NoAnswer(DatabaseUnavailable):
+    """The database is silent."""
+
+
+class _Shared:
+    """Reads the vitals in one thread at a time, so that no number of probes takes the worker's connections."""
+
+    def __init__(self, vitals: Callable[[], Vitals]) -> None:
+        self._vitals, self._lock = vitals, threading.Lock()
+        self._reading: Future[Vitals] | None = None
+
+    def __call__(self) -> Vitals:
+        """Return the vitals. Raises AlLearnerError, also if the database has not answered for `ANSWER_S`."""
+        with self._lock:
+            if self._reading is None or self._reading.done():
+                self._reading = Future()
+                # An executor would make the process wait for the database at its end.
+                threading.Thread(target=self._read, args=(self._reading,), daemon=True).start()
+            reading = self._reading
+        try:
+            return reading.result(ANSWER_S)
+        except TimeoutError as exc:
+            raise _NoAnswer(f"the database has not answered for {ANSWER_S} s") from exc
+
+    def _read(self, reading: Future[Vitals]) -> None:
+        try:
+            reading.set_result(self._vitals())
+        except BaseException as exc:  # noqa: BLE001 - raised again where the result is awaited
+            reading.set_exception(exc)
 
 
 class _Collector:
     """Reads the figures at each scrape, so that they survive a restart and are the same for several workers."""
 
     def __init__(
-        self, vitals: Callable[[], Vitals], new_samples: Callable[[], int], is_superseded: Callable[[], bool]
+        self,
+        vitals: Callable[[], Vitals],
+        is_subscribed: Callable[[], bool | None],
+        new_samples: Callable[[], int],
+        is_superseded: Callable[[], bool],
     ) -> None:
-        self._vitals, self._new_samples, self._is_superseded = vitals, new_samples, is_superseded
+        self._vitals, self._is_subscribed = vitals, is_subscribed
+        self._new_samples, self._is_superseded = new_samples, is_superseded
 
     def describe(self) -> list[Metric]:
         """Return nothing in advance: the database may not be available yet."""
@@ -147,21 +221,18 @@ class _Collector:
         """Yield every metric."""
         from prometheus_client.core import GaugeMetricFamily  # an extra
 
-        connected = GaugeMetricFamily("al_learner_connected", "Whether a connection is open.", labels=["to"])
+        vitals, is_connected = None, True
         try:
             vitals = self._vitals()
-        except AlLearnerError:
-            connected.add_metric(["database"], 0)
-            yield connected
-            return
-        connected.add_metric(["database"], 1)
-        if vitals.is_subscribed is not None:
-            connected.add_metric(["redis"], float(vitals.is_subscribed))
+        except DatabaseUnavailable:
+            is_connected = False
+        except AlLearnerError:  # it answers, but tables are missing; /healthz says so
+            pass
+        connected = GaugeMetricFamily("al_learner_connected", "Whether a connection is open.", labels=["to"])
+        connected.add_metric(["database"], float(is_connected))
+        if (is_subscribed := self._is_subscribed()) is not None:
+            connected.add_metric(["redis"], float(is_subscribed))
         yield connected
-        runs = GaugeMetricFamily("al_learner_runs", "Runs in al_runs.", labels=["status"])
-        for status, number in vitals.runs.items():
-            runs.add_metric([status], number)
-        yield runs
         yield GaugeMetricFamily(
             "al_learner_new_samples", "New samples at the last reconciliation.", self._new_samples()
         )
@@ -170,6 +241,12 @@ class _Collector:
             "Whether a worker that started later has other settings, so that this one does nothing.",
             float(self._is_superseded()),
         )
+        if vitals is None:
+            return
+        runs = GaugeMetricFamily("al_learner_runs", "Runs in al_runs.", labels=["status"])
+        for status, number in vitals.runs.items():
+            runs.add_metric([status], number)
+        yield runs
         yield GaugeMetricFamily(
             "al_learner_announcement_lag_seconds",
             "For how long the newest announcement has been pending.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from al_learner.core.configuration.secrets import masked
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import ChannelError, SettingsError
 from al_learner.core.events import event
@@ -52,13 +52,19 @@ class Channels:
         if is_tls and settings.redis_ca_file:
             options["ssl_ca_certs"] = str(settings.redis_ca_file)
         if settings.redis_url:
-            self._client = _client_of(settings.redis_url, options)
+            try:
+                self._client = redis.Redis.from_url(settings.redis_url, **options)
+                self._client.connection_pool.connection_kwargs["decode_responses"] = False  # payloads are bytes here
+                self._client.connection_pool.make_connection()  # it refuses unknown options; nothing is connected
+            except (TypeError, ValueError):  # their text may show a part of the URL
+                problem = "one of the options after the ? is unknown, or has a wrong value"
+                raise SettingsError([f"REDIS_URL = ***: {problem}"]) from None
         else:
+            has_credentials = settings.redis_secret or settings.redis_username
             self._client = redis.Redis(
                 host=settings.redis_host or "localhost",
                 port=settings.redis_port,
-                username=settings.redis_username,
-                password=settings.redis_secret,
+                credential_provider=_Credentials(settings) if has_credentials else None,
                 ssl=settings.redis_tls,
                 **options,
             )
@@ -120,24 +126,19 @@ class Channels:
         self._client.close()
 
 
-def _client_of(url: str, options: dict[str, Any]) -> redis.Redis:
-    """Return a client; the options of the URL go over `options`.
+class _Credentials(redis.CredentialProvider):
+    """User and password of REDIS_HOST. Every connection reads the password's file again."""
 
-    Raises
-    ------
-    SettingsError
-        The URL or one of its options is wrong. The message does not show the URL, which may contain a password.
-    """
-    try:
-        pool = redis.ConnectionPool.from_url(url, **options)
-        pool.connection_kwargs["decode_responses"] = False  # payloads are bytes here
-        pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but an unknown option is an error
-    except (TypeError, ValueError, redis.RedisError) as exc:
-        named = re.search(r"Invalid value for '\w+'|unexpected keyword argument '\w+'", str(exc))
-        reason = f"{named[0]} among its options" if named else "it cannot be read"
-        allowed = "redis://USER:PASSWORD@HOST:PORT/DB, or rediss:// for TLS, with options that redis-py knows"
-        raise SettingsError([f"REDIS_URL (not shown, it may contain a password): {reason}; write {allowed}"]) from exc
-    return redis.Redis.from_pool(pool)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        user, file = self._settings.redis_username, self._settings.redis_password_file
+        try:
+            password = self._settings.redis_secret or ""
+        except (OSError, UnicodeDecodeError) as exc:
+            raise redis.AuthenticationError(f"REDIS_PASSWORD_FILE = {file}: cannot be read: {exc}") from exc
+        return (user, password) if user else (password,)
 
 
 def _payloads(subscription: redis.client.PubSub, stop: threading.Event) -> Iterator[str]:
@@ -165,4 +166,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as exc:
-        raise ChannelError(f"Redis: {type(exc).__name__}: {exc}") from exc
+        raise ChannelError(f"Redis: {type(exc).__name__}: {masked(str(exc))}") from exc

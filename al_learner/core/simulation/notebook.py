@@ -55,6 +55,8 @@ def simulate(
         It lists everything that is wrong with strategies and numbers. No project was simulated.
     DataError
         The corpus cannot be used as it is.
+    TrainerError
+        A script called this without the guard above, or its processes cannot start for another reason.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self, cast
 
 from al_learner.core.artifacts import pickling
-from al_learner.core.errors import AlLearnerError, DataError
+from al_learner.core.errors import AlLearnerError, DataError, TrainerError
 from al_learner.core.exchange.corpus import checked
 from al_learner.core.processes.child_process import ChildProcess, how_it_ended
 from al_learner.core.simulation.grid import Trial, TrialResult
@@ -58,6 +58,13 @@ def sweep(
     -------
     list of TrialResult
         In the order of `trials`.
+
+    Raises
+    ------
+    DataError
+        The corpus or the folder cannot be used.
+    TrainerError
+        A process ended while it was starting, because it could not import the script that calls this.
     """
     corpus = checked(texts, labels)
     store = _Store(folder, corpus) if folder is not None else None
@@ -80,12 +87,19 @@ def sweep(
 Corpus = tuple[list[str], list[str]]
 
 
+class _Ready:
+    """What a process sends first: it has started."""
+
+
 class _WorkerPool:
     """Processes, each of which runs one trial after the other. All are killed at the end, also after an error."""
 
     def __init__(self, corpus: Corpus, scratch: str) -> None:
-        self._corpus, self._scratch = corpus, scratch
+        self._scratch = scratch
         self._processes: dict[Connection, ChildProcess] = {}
+        self._starting: set[Connection] = set()
+        # In a file: the start of a process waits for ever if its arguments fill the pipe and it ends before it reads.
+        _corpus_file(scratch).write_text(json.dumps(corpus), encoding="utf-8")
         self.busy: dict[Connection, TrialResult] = {}
 
     def __enter__(self) -> Self:
@@ -100,17 +114,26 @@ class _WorkerPool:
         idle = next((pipe for pipe in self._processes if pipe not in self.busy), None)
         pipe = idle or self._spawned()
         self.busy[pipe] = result
-        pipe.send(result.trial)
+        with suppress(BrokenPipeError):  # it has ended, which `receive` notices
+            pipe.send(result.trial)
 
     def receive(self) -> list[TrialResult]:
-        """Wait a short time for rounds and ends of trials. Return the trials that have ended."""
+        """Wait a short time for rounds and ends of trials. Return the trials that have ended.
+
+        Raises
+        ------
+        TrainerError
+            A process ended by itself while it was starting. The others would end too.
+        """
         ended = []
         for pipe in cast("list[Connection]", wait(list(self.busy), TICK_S)):
             try:
                 said = pipe.recv()
             except (EOFError, OSError):
                 said = self._end_of(pipe)
-            if isinstance(said, Round):
+            if isinstance(said, _Ready):
+                self._starting.remove(pipe)
+            elif isinstance(said, Round):
                 self.busy[pipe].rounds.append(said)
             else:
                 ended.append(self.busy.pop(pipe))
@@ -118,27 +141,38 @@ class _WorkerPool:
         return ended
 
     def _spawned(self) -> Connection:
-        process = ChildProcess(_serve, self._corpus, self._scratch, name="simulation")
+        process = ChildProcess(_serve, self._scratch, name="simulation")
         self._processes[process.pipe] = process
+        self._starting.add(process.pipe)
         return process.pipe
 
     def _end_of(self, pipe: Connection) -> str:
         process = self._processes.pop(pipe)
         exitcode = process.join()
         process.kill()
-        hint = "; in a script, call it under `if __name__ == '__main__':`" if exitcode == 1 else ""
-        return f"its process {how_it_ended(exitcode)}{hint}"
+        if pipe in self._starting and exitcode is not None and exitcode >= 0:
+            raise TrainerError(
+                f"a simulation process ended while it was starting, with exit code {exitcode}. Each process imports "
+                "the script that calls `simulate`. So the script must call it under `if __name__ == '__main__':`"
+            )
+        return f"its process {how_it_ended(exitcode)}"
 
 
-def _serve(pipe: Connection, corpus: Corpus, scratch: str) -> None:
-    """Run trials. Send the rounds of each, then its error or None."""
+def _corpus_file(scratch: str) -> Path:
+    return Path(scratch) / "corpus.json"
+
+
+def _serve(pipe: Connection, scratch: str) -> None:
+    """Run trials. Send `_Ready`, then the rounds of each trial, and its error or None."""
     from threadpoolctl import threadpool_limits
 
     import al_learner.core.training.fitting  # noqa: F401 - heavy; it loads libraries whose threads are limited below
 
     threadpool_limits(limits=1)  # because the trials run in parallel
     logging.getLogger("al_learner").addHandler(logging.NullHandler())  # errors are reported at the end, once
+    corpus = json.loads(_corpus_file(scratch).read_text(encoding="utf-8"))
     with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        pipe.send(_Ready())
         while True:
             pipe.send(_play(pipe, corpus, pipe.recv(), scratch))
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from al_learner.core.configuration.secrets import masked
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
 from al_learner.core.events import event
 from al_learner.core.storage.engines import postgresql, sqlite
@@ -63,6 +64,8 @@ class Database:
 
     Attributes
     ----------
+    may_create : bool
+        Whether the file of a SQLite database is created if it is missing. Only loading data does that.
     waiting_since : float or None
         When the write began that has waited for longer than `LONG_WAIT_S`, by `time.monotonic`; None if there is none.
     """
@@ -76,21 +79,23 @@ class Database:
     ) -> None:
         try:
             parsed = sa.make_url(url)
-        except SQLAlchemyError as exc:
-            raise SettingsError(["the database URL cannot be read; write postgresql://… or sqlite:///FILE"]) from exc
+        except (SQLAlchemyError, ValueError):  # the text of a ValueError shows a part of the URL
+            message = "the database URL cannot be read; write postgresql://… or sqlite:///FILE"
+            raise SettingsError([message]) from None
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
         self._pause, self._tick = pause, tick
+        self.may_create = False
         self.waiting_since: float | None = None
         self._n_lost = 0
         if self.is_postgresql:
             self.engine = postgresql.engine(parsed, owner=OWNER, tick=tick)
             sa.event.listen(self.engine, "invalidate", self._lost)
         elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            self.path = Path(str(parsed.database))
-            self.engine = sqlite.engine(parsed)
+            self.path = Path(str(parsed.database)).resolve()  # locks are files beside it: one for all of its names
+            self.engine = sqlite.engine(parsed.set(database=str(self.path)))
+            sa.event.listen(self.engine, "do_connect", self._check_file)
         else:
-            shown = parsed.render_as_string(hide_password=True)
-            raise SettingsError([f"database {shown!r}: only postgresql://… and sqlite:///FILE are supported"])
+            raise SettingsError([f"database {masked(url)!r}: only postgresql://… and sqlite:///FILE are supported"])
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -279,6 +284,12 @@ class Database:
     def _lost(self, *_: object) -> None:
         self._n_lost += 1
 
+    def _check_file(self, *_: object) -> None:
+        if not (self.may_create or self.path.exists()):
+            raise DatabaseUnavailable(
+                f"{self.path}: there is no such file: correct the name, or create it with `al-learner load`"
+            )
+
 
 def _locks_of_others() -> tuple[sa.TableClause, sa.Select[Any]]:
     """Return the table of locks, and a query of the other sessions that have or want one."""
@@ -312,6 +323,7 @@ def translated() -> Iterator[None]:
 def _translation(exc: DBAPIError) -> DatabaseError | SchemaError:
     state = _sqlstate(exc)
     said = str(exc.orig).strip().splitlines()[0] if str(exc.orig).strip() else type(exc.orig).__name__
+    said = masked(said)  # libpq repeats a host or a database that is a URL by mistake
     if state in {"55P03", "40P01", "40001"} or "database is locked" in said:
         return RowsLocked(said)
     if state in {"42P01", "42703"} or "no such table" in said or "no such column" in said:

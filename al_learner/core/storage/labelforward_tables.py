@@ -278,6 +278,7 @@ class LabelForwardTables:
                 n += len(chunk)
             return n
 
+        self._database.may_create = True
         return self._database.write_once(insert)  # rows can be read only once
 
     def _streamed(self, query: Any) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +35,12 @@ N_SHOWN = 5
 
 METRIC_DETAILS = ("labels", "per_class", "confusion", "predictions", "sample")
 """The large parts of a score. They are read only where they are needed."""
+
+SIGNATURE_V2 = "v2:"
+"""How signatures begin that cover the project and the ids of a model. Those of version 1 are bare hexadecimal."""
+
+Sign = Callable[[str, int, str, int, str], str]
+"""Signs a stored model: project_id, clf_id, clf_sha256, countvec_id, countvec_sha256."""
 
 
 @dataclass(frozen=True)

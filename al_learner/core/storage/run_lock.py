@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from al_learner.core.errors import BusyError, DatabaseError
+from al_learner.core.errors import BusyError, DatabaseError, DatabaseUnavailable
 from al_learner.core.storage.database import Database, translated
 from al_learner.core.storage.records import RunStatus
-from al_learner.core.storage.run_transactions import RunTransactions
+from al_learner.core.storage.run_transactions import TRANSACTION_POOLING, RunTransactions
 from al_learner.core.storage.runs import Runs
 
 LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
+
+HOLDER_SETTING = "al_learner.run_lock"
+"""A setting of the session that holds the lock: a random token of the process that took it last in this session."""
 
 POLL_S = 0.1
 """Pause between two attempts to take a lock that another process holds."""
@@ -37,25 +41,31 @@ def hold_run_lock(database: Database, *, wait_s: float = 0) -> Iterator[RunTrans
     ------
     BusyError
         Another process held it for `wait_s` seconds. The error names that process.
+    DatabaseUnavailable
+        A pooler shares the session with others.
     """
     hold = _hold_on_postgresql if database.is_postgresql else _hold_on_sqlite
-    with hold(database, wait_s) as connection:
-        transactions = RunTransactions(database, connection)
+    with hold(database, wait_s) as transactions:
         transactions.mark_stale_runs_died()
         yield transactions
 
 
 @contextmanager
-def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[sa.Connection]:
+def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[RunTransactions]:
+    token = secrets.token_hex()
+    locked, marked = sa.func.pg_try_advisory_lock(LOCK_KEY), sa.func.set_config(HOLDER_SETTING, token, False)
     with translated(), detached(database) as connection:
 
-        def take() -> bool | None:
+        def take() -> str | None:
             with connection.begin():
-                return connection.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY))) or None
+                return connection.scalar(sa.select(sa.case((locked, marked))))
 
         _wait(take, database, wait_s)
+        # Where a pooler shares the session, a second process can take the lock there again, and leaves its token.
+        is_marked = sa.func.current_setting(HOLDER_SETTING, True) == token
+        is_locked = advisory_lock(LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, pid=sa.func.pg_backend_pid())
         try:
-            yield connection
+            yield RunTransactions(database, connection, is_held=sa.select(sa.and_(is_marked, is_locked)))
         finally:  # closing frees the lock too, but later
             if not connection.invalidated:
                 with suppress(DBAPIError), connection.begin():  # a lost connection has lost the lock
@@ -63,20 +73,58 @@ def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[sa.Connec
 
 
 @contextmanager
-def _hold_on_sqlite(database: Database, wait_s: float) -> Iterator[sa.Connection]:
+def _hold_on_sqlite(database: Database, wait_s: float) -> Iterator[RunTransactions]:
     found = _wait(lambda: file_lock(Path(f"{database.path}.lock")), database, wait_s)
     with closing(found), translated(), database.engine.connect() as connection:
-        yield connection
+        yield RunTransactions(database, connection)
 
 
 def detached(database: Database) -> sa.Connection:
-    """Return a connection outside of the pool, in which it would keep its lock; the server never ends it as idle."""
+    """Return a connection outside of the pool, in which it would keep its lock; the server never ends it as idle.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        A pooler shares its session with others.
+    """
     connection = database.engine.connect()
     connection.detach()
-    with connection.begin():  # the setting is new in PostgreSQL 14
-        never = sa.func.set_config("idle_session_timeout", "0", False)
-        connection.execute(sa.select(never).where(_has_setting("idle_session_timeout")))
+    try:
+        if _is_shared(connection, database):
+            raise DatabaseUnavailable(f"this session cannot hold a lock: {TRANSACTION_POOLING}")
+        with connection.begin():  # the setting is new in PostgreSQL 14
+            never = sa.func.set_config("idle_session_timeout", "0", False)
+            connection.execute(sa.select(never).where(_has_setting("idle_session_timeout")))
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def advisory_lock(
+    classid: int, objid: int | sa.ColumnElement[int], *, pid: sa.ColumnElement[int] | None = None
+) -> sa.ColumnElement[bool]:
+    """Return whether a session of this database, or the one with this pid, holds an advisory lock."""
+    columns = ("locktype", "database", "classid", "objid", "granted", "pid")
+    locks: Any = sa.table("pg_locks", *map(sa.column, columns)).c
+    here = sa.text("database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+    held = sa.exists().where(locks.locktype == "advisory", locks.granted, here)
+    held = held.where(locks.classid == classid, locks.objid == objid)
+    return held if pid is None else held.where(locks.pid == pid)
+
+
+def _is_shared(connection: sa.Connection, database: Database) -> bool:
+    """Whether a pooler gives the session of a connection to another one as soon as its transaction ends.
+
+    Of an idle pooler the other connection then gets the same session. Of a busy one this connection gets another.
+    """
+    pid = sa.select(sa.func.pg_backend_pid())
+    with connection.begin():
+        first = connection.scalar(pid)
+    with database.reading() as other:
+        of_other = other.scalar(pid)
+    with connection.begin():
+        return bool(first == of_other or first != connection.scalar(pid))
 
 
 def file_lock(path: Path) -> sqlite3.Connection | None:

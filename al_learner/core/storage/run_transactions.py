@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from al_learner.core.errors import DatabaseUnavailable
 from al_learner.core.storage.database import OWNER, Database
-from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, StoredModel, Trained
-from al_learner.core.storage.runs import without_details
+from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, Sign, StoredModel, Trained
+from al_learner.core.storage.runs import project_id, without_details
 from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
 
 SMALL_METRICS_BYTES = 600
 """Metrics have about 450 bytes without the large parts. Only in larger ones these parts are searched for."""
 
 
-class RunTransactions:
-    """The transactions that only the holder of the run's lock makes, over the connection that holds it."""
+TRANSACTION_POOLING = (
+    "a connection pooler gives it to others after every transaction (transaction pooling). Use session pooling "
+    "(PgBouncer: pool_mode = session), or connect to PostgreSQL directly"
+)
 
-    def __init__(self, database: Database, connection: sa.Connection) -> None:
+T = TypeVar("T")
+
+
+class RunTransactions:
+    """The transactions that only the holder of the run's lock makes, over the connection that holds it.
+
+    Parameters
+    ----------
+    database : Database
+    connection : Connection
+    is_held : Select, optional
+        Asks inside every transaction whether its session holds the lock. Where it does not, the transaction is rolled
+        back with a DatabaseUnavailable, and the run is over.
+    """
+
+    def __init__(
+        self, database: Database, connection: sa.Connection, *, is_held: sa.Select[tuple[bool]] | None = None
+    ) -> None:
         self._database = database
         self._connection = connection
+        self._is_held = is_held
 
     def mark_stale_runs_died(self) -> None:
         """Mark runs that are still `running` as `died`. Their process has lost the lock."""
@@ -60,32 +82,34 @@ class RunTransactions:
             self._write_labels(samples)
             return int(connection.execute(al_runs.insert().returning(al_runs.c.run_id), run).scalar_one())
 
-        with self._database.writing(connection):
+        with self._writing():
             return self._database.when_free(connection, write, column=text_data.c.text_id, ids=ids)
 
     def finish(
-        self, run_id: int, trained: Trained, text_ids: Sequence[int], *, signature: str | None, seconds: float
+        self, run_id: int, trained: Trained, text_ids: Sequence[int], *, sign: Sign | None, seconds: float
     ) -> Run:
         """Second commit: store the model and the run's success, and mark `text_ids` as taught. Return the run.
 
-        The model is sent before rows are locked, and once. So annotators never wait for it.
+        The model is sent before rows are locked, and once. So annotators never wait for it. `sign` gets the ids that
+        the database gave.
         """
         connection = self._connection
-        with self._database.writing(connection):
+        with self._writing():
             countvec_id = trained.countvec_id
             if trained.countvec is not None:
                 countvec_id = _insert(connection, countvecs, countvec=trained.countvec)
+            clf_id = _insert(connection, classifiers, clf=trained.clf, download=0)
             values = {
                 "status": RunStatus.SUCCEEDED,
                 "finished": sa.func.now(),
-                "clf_id": _insert(connection, classifiers, clf=trained.clf, download=0),
+                "clf_id": clf_id,
                 "countvec_id": countvec_id,
                 "texts": trained.texts,
                 "classes": trained.classes,
                 "versions": trained.versions,
                 "clf_sha256": trained.clf_sha256,
                 "countvec_sha256": trained.countvec_sha256,
-                "signature": signature,
+                "signature": _signature(connection, sign, clf_id, countvec_id, trained),
                 "seconds": seconds,
             }
             update = al_runs.update().where(al_runs.c.run_id == run_id).values(values).returning(al_runs)
@@ -109,6 +133,7 @@ class RunTransactions:
         *,
         restored: StoredModel | None = None,
         because: str = "",
+        sign: Sign | None = None,
     ) -> Run | None:
         """Third commit: store the score. With `restored`, store that model as the newest too, and return its run."""
         connection = self._connection
@@ -118,15 +143,15 @@ class RunTransactions:
             connection.execute(clf.values(precision_score=precision))
             connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
 
-        with self._database.writing(connection):
-            run = None if restored is None else _promote(connection, restored, forced=False, because=because)
+        with self._writing():
+            run = None if restored is None else _promote(connection, restored, sign, because, forced=False)
             self._database.when_free(connection, write, column=classifiers.c.clf_id, ids=[clf_id])
             return run
 
-    def promote(self, model: StoredModel, *, because: str) -> Run:
+    def promote(self, model: StoredModel, *, sign: Sign | None, because: str) -> Run:
         """Store a copy of a model as the newest, with a run of its own. Return that run."""
-        with self._database.writing(self._connection):
-            return _promote(self._connection, model, forced=True, because=because)
+        with self._writing():
+            return _promote(self._connection, model, sign, because, forced=True)
 
     def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
         """Delete all but the newest `keep` of our classifiers, and the vectorizers that no other classifier needs.
@@ -147,11 +172,11 @@ class RunTransactions:
                     savepoint.rollback()
             return Pruned(clf_ids, tuple(sorted(countvec_ids)))
 
-        return self._database.write_on(self._connection, write)
+        return self._write(write)
 
     def delete_classifiers(self, clf_ids: Sequence[int]) -> tuple[int, ...]:
         """Delete those of these classifiers that nobody asked to download and nobody locks. Return their ids."""
-        with self._database.writing(self._connection):
+        with self._writing():
             return self._delete_unasked(clf_ids, skip_locked=True)
 
     def delete_countvecs(self, *, before: datetime) -> tuple[int, ...]:
@@ -159,7 +184,7 @@ class RunTransactions:
         ended, countvec_id = al_runs.c.finished, al_runs.c.countvec_id
         recent = sa.select(countvec_id).where(countvec_id.is_not(None), sa.or_(ended.is_(None), ended >= before))
         delete = sa.delete(countvecs).where(*_unneeded_countvecs(), countvecs.c.countvec_id.not_in(recent))
-        with self._database.writing(self._connection):
+        with self._writing():
             return tuple(sorted(self._connection.scalars(delete.returning(countvecs.c.countvec_id))))
 
     def drop_details(self, *, newest: int, at_most: int) -> int:
@@ -178,17 +203,30 @@ class RunTransactions:
         update = (
             al_runs.update().where(run_id.in_(which.limit(at_most))).values(metrics=without_details(self._database))
         )
-        with self._database.writing(self._connection):
+        with self._writing():
             return self._connection.execute(update).rowcount
 
     def choose(self, run_id: int, choice: Mapping[str, Any]) -> None:
         """Record the choice that was made with a run's texts, in a commit of its own."""
         update = al_runs.update().where(al_runs.c.run_id == run_id).values(choice=choice)
-        self._database.write_on(self._connection, lambda connection: connection.execute(update))
+        self._write(lambda connection: connection.execute(update))
 
     def end(self, run_id: int, status: RunStatus, error: str) -> None:
         """Record that a run ended without a classifier, and the reason."""
         self._close(al_runs.c.run_id == run_id, status, error)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._database.writing(self._connection):
+            if self._is_held is not None and not self._connection.scalar(self._is_held):
+                raise DatabaseUnavailable(
+                    f"the run has ended, because its session lost the run lock: {TRANSACTION_POOLING}"
+                )
+            yield
+
+    def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._writing():
+            return self._database.when_free(self._connection, lambda: work(self._connection))
 
     def _delete_unasked(self, clf_ids: Sequence[int], *, skip_locked: bool = False) -> tuple[int, ...]:
         connection, clf_id = self._connection, classifiers.c.clf_id
@@ -200,7 +238,7 @@ class RunTransactions:
 
     def _close(self, which: sa.ColumnElement[bool], status: RunStatus, error: str) -> None:
         values = {"status": status, "finished": sa.func.now(), "error": error}
-        self._database.write_on(self._connection, lambda c: c.execute(al_runs.update().where(which).values(values)))
+        self._write(lambda c: c.execute(al_runs.update().where(which).values(values)))
 
     def _take_rows(self, ids: Sequence[int]) -> None:
         # Rows are locked in the order of their ids, so that two writers never deadlock.
@@ -244,12 +282,25 @@ def _insert(connection: sa.Connection, table: sa.Table, **values: Any) -> int:
     return int(connection.execute(table.insert().returning(key), values).scalar_one())
 
 
-def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, because: str) -> Run:
+def _signature(
+    connection: sa.Connection, sign: Sign | None, clf_id: int, countvec_id: int | None, model: Trained | Run
+) -> str | None:
+    if sign is None:
+        return None
+    digests = model.clf_sha256 or "", model.countvec_sha256 or ""
+    return sign(project_id(connection), clf_id, digests[0], countvec_id or 0, digests[1])
+
+
+def _promote(connection: sa.Connection, model: StoredModel, sign: Sign | None, because: str, *, forced: bool) -> Run:
     run = model.run
     score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
     if not score:
         score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
     clf = {"clf": model.clf, "download": 0, "precision_score": score.get("precision")}
+    clf_id, countvec_id = (
+        _insert(connection, classifiers, **clf),
+        _insert(connection, countvecs, countvec=model.countvec),
+    )
     values = {
         "kind": "promote",
         "status": RunStatus.SUCCEEDED,
@@ -257,8 +308,8 @@ def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, bec
         "owner": OWNER,
         "state": run.state,
         "finished": sa.func.now(),
-        "clf_id": _insert(connection, classifiers, **clf),
-        "countvec_id": _insert(connection, countvecs, countvec=model.countvec),
+        "clf_id": clf_id,
+        "countvec_id": countvec_id,
         "new_samples": 0,
         "texts": run.texts,
         "classes": run.classes,
@@ -266,7 +317,7 @@ def _promote(connection: sa.Connection, model: StoredModel, *, forced: bool, bec
         "versions": run.versions,
         "clf_sha256": run.clf_sha256,
         "countvec_sha256": run.countvec_sha256,
-        "signature": run.signature,
+        "signature": _signature(connection, sign, clf_id, countvec_id, run),
         "metrics": {**score, "promoted": {"clf_id": run.clf_id, "kind": run.origin, "because": because}},
     }
     return Run(**connection.execute(al_runs.insert().values(values).returning(al_runs)).mappings().one())

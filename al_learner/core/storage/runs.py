@@ -1,4 +1,4 @@
-"""al_runs: every query on it, except a run's own transactions."""
+"""al_runs and al_project: every query on them, except a run's own transactions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from al_learner.core.errors import SchemaError
 from al_learner.core.storage.database import Database
-from al_learner.core.storage.records import METRIC_DETAILS, DeletableClassifier, Run, RunKind, RunStatus
-from al_learner.core.storage.schema import al_runs, classifiers, countvecs
+from al_learner.core.storage.records import (
+    METRIC_DETAILS,
+    SIGNATURE_V2,
+    DeletableClassifier,
+    Run,
+    RunKind,
+    RunStatus,
+)
+from al_learner.core.storage.schema import al_project, al_runs, classifiers, countvecs
 
 
 class Runs:
-    """The table al_runs."""
+    """The tables al_runs and al_project."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -106,6 +114,26 @@ class Runs:
             choice: Mapping[str, Any] | None = connection.scalar(query.limit(1))
         return choice
 
+    def project_id(self) -> str:
+        """Return the project's id; raises like the function `project_id`."""
+        with self._database.reading() as connection:
+            return project_id(connection)
+
+    def signed_v1(self) -> list[Run]:
+        """Return the runs with a signature of version 1 that had it when al_project was created, with the same ids."""
+        query = sa.select(al_runs).where(al_runs.c.signature.not_like(f"{SIGNATURE_V2}%"))
+        with self._database.reading() as connection:
+            if not (runs := [Run(**row) for row in connection.execute(query).mappings()]):
+                return []
+            recorded = {tuple(row) for row in connection.scalar(sa.select(al_project.c.signed_v1)) or ()}
+        return [run for run in runs if (run.clf_id, run.countvec_id, run.signature) in recorded]
+
+    def sign(self, signatures: Mapping[int, str]) -> None:
+        """Record the signatures of runs, by run_id."""
+        update = al_runs.update().where(al_runs.c.run_id == sa.bindparam("run")).values(signature=sa.bindparam("new"))
+        if rows := [{"run": run_id, "new": signature} for run_id, signature in signatures.items()]:
+            self._database.write(lambda connection: connection.execute(update, rows))
+
     def mark_announced(self, run_id: int) -> None:
         """Record that a subscriber received the announcement of all runs up to this one."""
         waiting = sa.and_(
@@ -115,6 +143,23 @@ class Runs:
         served = sa.func.coalesce(verdict, "") != "held"  # a classifier that was held back was never announced
         update = al_runs.update().where(waiting, served).values(announced=sa.func.now())
         self._database.write(lambda connection: connection.execute(update))
+
+
+def project_id(connection: sa.Connection) -> str:
+    """Return the random id of the project that a database belongs to.
+
+    Raises
+    ------
+    SchemaError
+        al_project does not have one row.
+    """
+    found = connection.scalars(sa.select(al_project.c.project_id)).all()
+    if len(found) != 1:
+        raise SchemaError(
+            f"al_project has {len(found)} rows, but must have one. Restore it from a backup. Or drop the table: the "
+            "worker or `al-learner db upgrade` creates it with a new id, under which no signature is valid"
+        )
+    return str(found[0])
 
 
 def without_details(database: Database) -> sa.ColumnElement[Any]:

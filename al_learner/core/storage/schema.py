@@ -1,4 +1,4 @@
-"""The tables, for SQLAlchemy Core: LabelForward's, and al_runs and al_workers, which are ours.
+"""The tables, for SQLAlchemy Core: LabelForward's, and al_project, al_runs and al_workers, which are ours.
 
 LabelForward's tables belong to its services; their names and types are fixed. al_learner creates them only when it
 loads data into an empty database, and never changes their columns. SQLite has no arrays, so it stores JSON.
@@ -98,6 +98,15 @@ countvecs = sa.Table(
     ),  # a pickled vectorizer; every service reads the newest, also for older classifiers
 )
 
+al_project = sa.Table(
+    "al_project",
+    ours,
+    sa.Column("project_id", sa.Text, primary_key=True),  # a random UUID; every signature covers it
+    sa.Column(
+        "signed_v1", Json, nullable=False
+    ),  # [clf_id, countvec_id, signature] of each run that had a signature of version 1 when this table was created
+)
+
 al_workers = sa.Table(
     "al_workers",
     ours,
@@ -131,7 +140,7 @@ al_runs = sa.Table(
     sa.Column("versions", Json),  # distribution -> version, of those that wrote the artifacts
     sa.Column("clf_sha256", sa.Text),  # digests of the stored model
     sa.Column("countvec_sha256", sa.Text),
-    sa.Column("signature", sa.Text),  # HMAC-SHA256 over both digests; NULL without a signing key
+    sa.Column("signature", sa.Text),  # HMAC-SHA256 over project_id, both ids and both digests; NULL without a key
     sa.Column("seconds", sa.Float),  # from the start until the classifier was committed; NULL for a promotion
     sa.Column("metrics", Json),  # the score; NULL until scored
     sa.Column("choice", Json),  # which candidate the next run trains, and why; NULL: no choice was made

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from al_learner.core.storage.database import OWNER, Database
 from al_learner.core.storage.records import LiveWorker
-from al_learner.core.storage.run_lock import detached, file_lock
+from al_learner.core.storage.run_lock import advisory_lock, detached, file_lock
 from al_learner.core.storage.schema import al_workers
 
 LIVENESS_KEY = 0x616C5F77  # "al_w"
@@ -108,13 +108,7 @@ class Workers:
     def _live(self) -> list[LiveWorker]:
         query = sa.select(al_workers)
         if self._database.is_postgresql:
-            locks = sa.table("pg_locks", *map(sa.column, ("locktype", "database", "classid", "objid", "granted")))
-            here = sa.text("database = (SELECT oid FROM pg_database WHERE datname = current_database())")
-            held = sa.exists().where(
-                locks.c.locktype == "advisory", locks.c.granted, here,
-                locks.c.classid == LIVENESS_KEY, locks.c.objid == al_workers.c.worker_id,
-            )  # fmt: skip
-            query = query.where(held)
+            query = query.where(advisory_lock(LIVENESS_KEY, al_workers.c.worker_id))
         with self._database.reading() as connection:
             workers = [LiveWorker(**row) for row in connection.execute(query).mappings()]
         if self._database.is_postgresql:

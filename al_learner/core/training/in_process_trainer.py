@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from al_learner.core.storage.labelforward_tables import LabelForwardTables, Text
 from al_learner.core.storage.records import Ids, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
 from al_learner.core.training.cold_start import pick
-from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure
+from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure, unknown_tokens
 from al_learner.core.training.feature_cache import Features
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 N_COMPARED = 20
 """Texts whose stored predictions are compared with those of a model."""
+
+N_SEARCHED = 2_000
+"""Texts that are searched for unknown tokens."""
 
 SAME_PROBABILITY = 1e-5
 """Largest difference between probabilities that count as equal.
@@ -47,6 +51,7 @@ class InProcessTrainer:
         self._trained: tuple[str, Pipeline] | None = None
         self._hold_out_model: tuple[str, Pipeline] | None = None
         self._sample: tuple[int, Ids] | None = None
+        self._searched: tuple[int, str | None, float | None] | None = None
 
     def train(self, job: Job) -> Trained:
         """Do a job. Raises AlLearnerError; nothing is written. What the classifier warns of becomes notes."""
@@ -80,11 +85,15 @@ class InProcessTrainer:
 
     def score(self, job: Job) -> Score:
         """Train a hold-out model without the hold-out set, and measure it there. Raises AlLearnerError."""
+        self._vectorize_with(job)
+        score = self._measured(job)
+        return replace(score, metrics={**score.metrics, "unknown_tokens": self._unknown_tokens()})
+
+    def _measured(self, job: Job) -> Score:
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
         if job.cold_start is not None:
             return Score(None, {"reason": "the labels were drawn at random"})
-        self._vectorize_with(job)
         X, y, kept = self._rows(job)
         is_vote = (np.arange(len(kept)) < len(job.text_ids))[kept]
         held_out = [in_hold_out_set(job.text_ids, "votes"), in_hold_out_set(job.init_ids, "init-data")]
@@ -131,6 +140,15 @@ class InProcessTrainer:
         highest = pipeline.predict_proba(X).max(axis=1)
         is_same = np.abs(highest - np.array(probabilities)) <= SAME_PROBABILITY
         return bool(is_same.all()) and pipeline.predict(X).astype(str).tolist() == [*labels]
+
+    def _unknown_tokens(self) -> float | None:
+        """Return the share of unknown tokens in texts drawn at random; computed again if there are newer texts."""
+        newest = self._tables.newest_text_id()
+        if self._searched is None or self._searched[:2] != (newest, self._digest):
+            ids = np.random.default_rng(0).integers(1, newest + 1, size=N_SEARCHED) if newest else np.array([], int)
+            texts = self._tables.texts("text_data", np.unique(ids).tolist())
+            self._searched = newest, self._digest, unknown_tokens(self._transformer, texts.values())
+        return self._searched[2]
 
     def _sampled(self) -> tuple[Ids, csr_matrix]:
         """Return ids and features of the texts of the fixed sample that are not blank."""

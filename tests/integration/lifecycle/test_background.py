@@ -10,8 +10,9 @@ import pytest
 
 from al_learner import Project
 from al_learner.core.configuration.settings import Settings
-from al_learner.core.errors import DatabaseUnavailable
+from al_learner.core.errors import DatabaseError, DatabaseUnavailable
 from al_learner.core.labels.aggregation import winners
+from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.training.compute import Compute
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from tests.support.corpora import add_weather
@@ -180,6 +181,41 @@ def test_with_hold_the_score_comes_before_anything_else(sqlite, open_worker):
 
     assert dues(project) == ["update"]
     assert scores(sqlite) == [True, True]
+
+
+def test_a_score_that_cannot_be_stored_does_not_delay_the_next_batch(sqlite, open_worker, monkeypatch):
+    def fail(*_, **__):
+        raise DatabaseError("the disk is full")
+
+    add_weather(sqlite, 40)
+    project, background = open_worker(classifier="complement-nb")
+    dues(project)
+    background.work()
+    add_weather(sqlite, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunTransactions, "score", fail)
+        with pytest.raises(DatabaseError):
+            project.reconcile()
+        assert project.reconcile().due == "update"
+
+    assert dues(project) == ["score"]
+
+
+def test_a_score_is_kept_while_the_database_cannot_be_reached(sqlite, open_worker, monkeypatch):
+    def fail(*_, **__):
+        raise DatabaseUnavailable("gone")
+
+    add_weather(sqlite, 40)
+    project, background = open_worker(classifier="complement-nb")
+    dues(project)
+    background.work()
+    with monkeypatch.context() as patch:
+        patch.setattr(RunTransactions, "score", fail)
+        with pytest.raises(DatabaseUnavailable):
+            project.reconcile()
+
+    assert dues(project) == []
+    assert scores(sqlite) == [True]
 
 
 def test_without_a_database_it_is_tried_again(sqlite, open_worker, monkeypatch):

@@ -53,9 +53,12 @@ def ids(database):
 
 
 def test_the_second_commit_stores_the_model_and_teaches_exactly_the_texts_it_was_given(runs, database, ids):
+    def sign(project_id, *model):
+        return f"{project_id} {model}"
+
     with hold_run_lock(runs._database) as lock:
         run_id = lock.begin("update", **BEGIN, samples=[(text_id, "a") for text_id in ids[:3]])
-        returned = lock.finish(run_id, trained(), ids[:2], signature="s", seconds=0.5)
+        returned = lock.finish(run_id, trained(), ids[:2], sign=sign, seconds=0.5)
 
     assert database.query("SELECT clf_id, clf, download FROM classifiers") == [(1, b"classifier", 0)]
     assert database.query("SELECT countvec FROM countvecs") == [(b"vectorizer",)]
@@ -65,7 +68,9 @@ def test_the_second_commit_stores_the_model_and_teaches_exactly_the_texts_it_was
     assert run is not None
     assert (run.status, run.countvec_id, run.texts, run.classes, run.seconds) == ("succeeded", 1, 3, 2, 0.5)
     assert (run.clf_sha256, run.countvec_sha256) == (sha256(b"classifier"), sha256(b"vectorizer"))
-    assert (run.signature, run.versions, run.announced) == ("s", {"numpy": "2.4.6"}, None)
+    assert (run.signature, run.versions, run.announced) == (
+        sign(runs.project_id(), 1, sha256(b"classifier"), 1, sha256(b"vectorizer")), {"numpy": "2.4.6"}, None
+    )  # fmt: skip
     assert run.finished is not None
 
 

@@ -262,7 +262,6 @@ def test_what_was_not_signed_with_the_key_is_not_loaded(voted, open_project, bef
 
     with pytest.raises(UntrustedError):
         list(project.predict())
-    assert project.status().unknown_tokens is None
     project.update(force=True)
     assert vectorizers(voted) == [(1, 1), (2, 2)]
     assert len(list(project.predict())) == 8
@@ -283,6 +282,30 @@ def test_without_a_key_what_was_signed_is_still_ours(voted, open_project):
     assert vectorizers(voted) == [(1, 1), (2, 1)]
 
 
+@ON_BOTH
+def test_the_share_of_unknown_words_is_measured_with_each_score(voted, open_project):
+    project = open_project(voted, batch_size=1)
+    project.update()
+    assert project.status().unknown_tokens == 0
+
+    text_id = voted.add_text("nobody knows these", labels=[])
+    assert project.status().unknown_tokens == 0  # not scored since
+    voted.vote(text_id, "a")
+    run = project.update().run
+
+    assert project.status().unknown_tokens == run.metrics["unknown_tokens"]
+    assert 0 < run.metrics["unknown_tokens"] < 0.2
+    assert project.promote(1).run.metrics["unknown_tokens"] == project.status().unknown_tokens == 0
+
+
+def test_a_project_that_is_not_scored_yet_knows_no_share_of_unknown_words(voted, open_project):
+    project = open_project(voted)
+    assert project.status().unknown_tokens is None
+    project.update(force=True)
+    voted.query("UPDATE al_runs SET metrics = NULL")
+    assert project.status().unknown_tokens is None
+
+
 @pytest.fixture
 def forged(voted, open_project, trap):
     """Someone who may write to the database, but has no key, put a pair and a fitting run there."""
@@ -299,7 +322,7 @@ def forged(voted, open_project, trap):
 def test_a_forged_model_does_not_predict(forged):
     with pytest.raises(UntrustedError):
         list(forged.predict())
-    assert forged.status().unknown_tokens is None
+    forged.status()
 
 
 @pytest.mark.usefixtures("assert_not_sprung")
@@ -309,7 +332,15 @@ def test_a_forged_vectorizer_is_replaced(forged, voted):
 
 
 @pytest.mark.usefixtures("assert_not_sprung")
-def test_a_forged_model_is_not_scored(forged):
+def test_a_forged_model_is_replaced_at_once(forged, voted):
+    assert forged.reconcile().due == "update"  # without any new sample
+    assert vectorizers(voted) == [(1, 1), (2, 2)]
+
+
+@pytest.mark.usefixtures("assert_not_sprung")
+def test_a_forged_model_is_not_scored(forged, voted):
     """Scoring loads the vectorizer as well."""
+    voted.query("DELETE FROM text_data")  # so no update can replace it
+
     assert forged.reconcile().due == "score"
     assert forged.reconcile().due is None

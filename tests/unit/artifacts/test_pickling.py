@@ -141,35 +141,36 @@ def test_code_of_the_standard_library_is_every_readers():
     assert pickling.dump(Path("p"), ())
 
 
-@given(st.text(), st.binary(), st.binary())
-def test_a_signature_holds_for_one_key_and_one_model(key, clf, countvec):
+@given(st.text(), st.text(), st.binary(), st.binary())
+def test_a_signature_holds_for_one_key_one_project_and_one_model(key, project, clf, countvec):
     clf, countvec = pickling.sha256(clf), pickling.sha256(countvec + b"!")
-    signature = signatures.signature(key, clf, countvec)
+    signature = signatures.signature(key, project, 1, clf, 2, countvec)
 
-    assert signature == signatures.signature(key, clf, countvec)
+    assert signature == signatures.signature(key, project, 1, clf, 2, countvec)
     others = {
-        signatures.signature(key + "!", clf, countvec),
-        signatures.signature(key, countvec, clf),
-        signatures.signature(key, clf, clf),
-        signatures.signature(key, countvec, countvec),
+        signatures.signature(key + "!", project, 1, clf, 2, countvec),
+        signatures.signature(key, project + "!", 1, clf, 2, countvec),
+        signatures.signature(key, project, 2, clf, 2, countvec),
+        signatures.signature(key, project, 1, clf, 1, countvec),
+        signatures.signature(key, project, 1, countvec, 2, clf),
+        signatures.signature(key, project, 1, clf, 2, clf),
+        signatures.signature(key, project, 1, countvec, 2, countvec),
     }
     assert signature not in others
+    assert signature != signatures.signature_v1(key, clf, countvec)
 
 
 def test_signatures_that_were_stored_stay_valid():
-    signature = "9bb95eb4745d9b984a346cbd1669e8e57fcdb1292e3598b2bba61361022cd31e"
+    digests = pickling.sha256(b"clf"), pickling.sha256(b"countvec")
+    v1 = "9bb95eb4745d9b984a346cbd1669e8e57fcdb1292e3598b2bba61361022cd31e"
+    v2 = "v2:a68fb06e29e8777b2d360b74177648ec4718b0e511db192ef08f4bcabc359441"
 
-    assert signatures.signature("key", pickling.sha256(b"clf"), pickling.sha256(b"countvec")) == signature
-
-
-def test_without_a_key_nothing_is_signed_and_anything_goes():
-    assert signatures.signature(None, "a", "b") is None
-    assert signatures.is_same(None, None)
-    assert signatures.is_same(None, "whatever")
+    assert signatures.signature_v1("key", *digests) == v1
+    assert signatures.signature("key", "project", 7, digests[0], 3, digests[1]) == v2
 
 
 @given(st.text(), st.none() | st.text())
-def test_with_a_key_only_the_same_signature_goes_whatever_was_stored(expected, found):
+def test_only_the_same_signature_goes_whatever_was_stored(expected, found):
     assert signatures.is_same(expected, expected)
     assert signatures.is_same(expected, found) == (expected == (found or ""))
 

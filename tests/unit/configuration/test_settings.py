@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from al_learner.core.configuration.environment import without_password
 from al_learner.core.configuration.settings import Settings, variable, variables
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import Classifier
@@ -94,6 +93,7 @@ ELSEWHERE = {
     "AL_LEARNER_MAX_ARTIFACT_MIB": ("100", 100),
     "AL_LEARNER_KEEP_GIB": ("0.5", 0.5),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
+    "AL_LEARNER_HTTP_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only a value
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),
     "AL_LEARNER_HEARTBEAT_FILE": ("beat", "beat"),
     "AL_LEARNER_LOG": ("json", "json"),
@@ -287,7 +287,8 @@ def test_a_params_variable_that_is_not_json_shows_how_to_write_it(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["redis_password", "signing_key"])
-def test_a_secret_of_the_wrong_type_is_not_shown(name):
+def test_a_secret_of_the_wrong_type_is_not_shown(monkeypatch, name):
+    monkeypatch.setenv("AL_LEARNER_CONFIG", "al_learner.toml")
     configured(f"{name} = 31415926")
 
     [problem] = refused()
@@ -326,7 +327,8 @@ def test_a_file_that_is_not_toml_is_named(content):
     assert problem.startswith("al_learner.toml: not a readable TOML file: ")
 
 
-def test_every_kind_of_value_can_stand_in_the_file():
+def test_every_kind_of_value_can_stand_in_a_named_file(monkeypatch):
+    monkeypatch.setenv("AL_LEARNER_CONFIG", "al_learner.toml")
     configured(
         'database_url = "sqlite:///p.db"\nredis_tls = true\nreconcile_s = 5\nexclude_labels = ["spam"]\n'
         'predictor_packages = ["scikit-learn", "numpy", "scipy", "lightgbm"]\n'
@@ -511,32 +513,6 @@ def test_without_a_named_database_pghost_is_asked_for(monkeypatch, name):
 # -- secrets ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"postgresql://user:{SECRET}@host/db",
-        f"postgresql+psycopg://user:{SECRET}@host:5432/db?sslmode=require",
-        f"redis://:{SECRET}@host:6379/0",
-        f"rediss://user:{SECRET}@host",
-        f"postgresql://user:with@sign@{SECRET}@host/db",
-        f"postgresql://user:with/slash{SECRET}@host/db",
-        f"postgresql://host/db?user=me&password={SECRET}&sslmode=require",
-        f"redis://host/0?password={SECRET}",
-    ],
-)
-def test_the_password_of_a_url_is_masked_and_nothing_else(url):
-    masked = without_password(url)
-
-    assert SECRET not in masked
-    assert "host" in masked
-    assert masked.partition("://")[0] == url.partition("://")[0]
-
-
-@pytest.mark.parametrize("url", ["sqlite:///odd:na@me.db", "postgresql://user@host/db", "redis://host:6379/0"])
-def test_a_url_without_a_password_is_shown_as_it_is(url):
-    assert without_password(url) == url
-
-
 @pytest.mark.parametrize("shown", [Settings.shown, repr, str], ids=["shown", "repr", "str"])
 def test_no_secret_is_shown(monkeypatch, shown):
     monkeypatch.setenv("AL_LEARNER_DATABASE_URL", f"postgresql://user:{SECRET}@host/db")
@@ -563,7 +539,7 @@ def test_a_secret_comes_from_a_variable_or_a_file(name, secret):
 def test_a_secrets_file_must_exist(name, _secret):
     [problem] = refused(**{f"{name}_file": "missing"})
 
-    assert problem.startswith(f"{name}_file = 'missing': ")
+    assert problem.startswith(f"{name}_file = ***: there is no such file")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\x00"], ids=["empty", "blank", "not text"])
@@ -575,7 +551,9 @@ def test_a_secrets_file_must_hold_a_secret(name, secret, content):
         getattr(Settings(**{f"{name}_file": "secret"}), secret)
 
 
-@pytest.mark.parametrize(("arguments", "named"), [({}, False), ({"redis_host": "h"}, True), ({"redis_url": "u"}, True)])
+@pytest.mark.parametrize(
+    ("arguments", "named"), [({}, False), ({"redis_host": "h"}, True), ({"redis_url": "redis://u"}, True)]
+)
 def test_redis_is_used_only_when_it_is_named(monkeypatch, arguments, named):
     monkeypatch.setenv("REDIS_PORT", "6379")
 

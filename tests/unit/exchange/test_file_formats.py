@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_learner.core.errors import DataError
+from al_learner.core.exchange import file_formats
 from al_learner.core.exchange.file_formats import check, read
 
 FIELDS = ("text", "label", "user", "text_id")
@@ -201,6 +203,9 @@ def test_columns_of_different_lengths_lose_no_row_silently(content):
         pytest.param({"text_id": "-1"}, "'-1', not a number", id="negative id"),
         pytest.param({"text_id": ""}, "not a number", id="empty id"),
         pytest.param({"text_id": 1.0}, "1.0, not a string", id="fraction as id"),
+        pytest.param({"text_id": "1" * 5_000}, "the text_id has 5,000 digits; at most 18", id="long text as id"),
+        pytest.param({"text_id": 10**5_000}, "the text_id has more than 18 digits", id="long number as id"),
+        pytest.param({"label": -(10**5_000)}, "the label has more than 18 digits", id="long number as label"),
         pytest.param({"text_id": None}, "missing", id="no id"),
         pytest.param({"user": 1.5}, "the user is 1.5", id="user of another type"),
     ],
@@ -213,6 +218,23 @@ def test_a_row_from_memory_is_checked_like_one_of_a_file(value, says):
     assert next(rows) == {"text_id": "1", "label": "a", "user": ""}
     with pytest.raises(DataError, match=f"item 1: .*{says}"):
         next(rows)
+
+
+def test_a_text_id_may_have_18_digits():
+    assert list(check([{"text_id": "9" * 18}, {"text_id": 10**18 - 1}])) == [{"text_id": "9" * 18}] * 2
+
+
+def test_an_error_shows_the_beginning_of_a_long_value():
+    with pytest.raises(DataError) as caught:
+        list(check([{"text_id": "x" * 10_000}]))
+    assert len(str(caught.value)) < 100
+
+
+def test_a_number_of_5000_digits_in_json_is_an_error():
+    path = written("votes.jsonl", f'{{"text_id": {"1" * 5_000}, "label": "a"}}\n')
+
+    with pytest.raises(DataError, match=r"votes\.jsonl: not JSON: .*digits"):
+        list(read(path, ("text_id", "label")))
 
 
 def test_labels_and_users_may_be_numbers():
@@ -259,3 +281,27 @@ def test_a_gzipped_file_with_a_changed_byte_is_refused(position, flip):
 
     with pytest.raises(DataError, match=r"damaged\.jsonl\.gz"):
         list(read(path, ("text",)))
+
+
+@pytest.mark.parametrize("content", ["x" * 1001, "x\n" * 501], ids=["one line", "many lines"])
+def test_a_gzipped_file_that_expands_beyond_the_limit_is_refused(monkeypatch, content):
+    monkeypatch.setattr(file_formats, "MAX_UNZIPPED_BYTES", 1005)
+
+    assert len(list(read(written("rows.csv.gz", gzip.compress(f"text\n{content[:1000]}".encode())), ("text",)))) >= 1
+    path = written("rows.csv.gz", gzip.compress(f"text\n{content}".encode()))
+    with pytest.raises(DataError, match=r"rows\.csv\.gz: .* more than 1,005 bytes.*unpack it"):
+        list(read(path, ("text",)))
+    assert read(written("rows.csv", f"text\n{content}"), ("text",))
+
+
+def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr(file_formats, "MAX_UNZIPPED_BYTES", 2**20)
+    zeros = gzip.compress(bytes(2**24), mtime=0)
+    path = written("bomb.csv.gz", gzip.compress(b"text\n", mtime=0) + zeros * 512)  # 8 GiB, as one line
+
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.csv\.gz: .*unpack it"):
+        list(read(path, ("text",)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24

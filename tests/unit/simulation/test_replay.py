@@ -180,7 +180,7 @@ def test_a_database_with_texts_is_refused(play, tmp_path):
         (["a", "b"], ["x", "y" * 51], "item 1: the label has 51 characters; at most 50 are allowed"),
         (["a", None], ["x", "y"], "item 1: the text is missing"),
         (["a", "b"], ["x", ""], "item 1: the label is empty"),
-        (["a", "b"], ["x", float("nan")], "item 1: the label is nan, not a string"),
+        (["a", "b"], ["x", float("nan")], "item 1: the label is missing"),
     ],
 )
 def test_a_corpus_that_cannot_be_used_is_refused_with_the_reason(texts, labels, said):

@@ -1,8 +1,9 @@
-"""Creates and migrates al_learner's own tables: al_runs and al_workers."""
+"""Creates and migrates al_learner's own tables: al_runs, al_workers and al_project."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
@@ -10,10 +11,10 @@ from al_learner.core.errors import DatabaseError, MigrationError
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.run_lock import LOCK_KEY
 
-VERSION = "0003"
+VERSION = "0004"
 """The newest migration."""
 
-REPEATED_FROM = {"al_runs": "base", "al_workers": "0002"}
+REPEATED_FROM = {"al_runs": "base", "al_workers": "0002", "al_project": "0003"}
 """The migrations after this one are repeated if a table was dropped."""
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -36,16 +37,23 @@ def upgrade_runs(database: Database) -> bool:
         return False
     if found is not None and found > VERSION:
         raise MigrationError(f"al_runs has version {found}; this al_learner knows {VERSION}: install a newer one")
-    try:
+    with needing_privileges("al_runs must be created or migrated"):
         database.write(lambda connection: _migrate(database, connection, _repeated_from(found, missing)))
+    return True
+
+
+@contextmanager
+def needing_privileges(what: str) -> Iterator[None]:
+    """Raise the database's refusal of something necessary as MigrationError, with what to do."""
+    try:
+        yield
     except DatabaseError as exc:
         if exc.sqlstate == INSUFFICIENT_PRIVILEGE:
             raise MigrationError(
-                f"al_runs must be created or migrated, but this user may not: run `al-learner db upgrade` as the "
-                f"owner of the database ({exc})"
+                f"{what}, but this user may not ({exc}): run `al-learner db upgrade` as the owner of the database, and "
+                "grant what the worker needs (docs: how-to/limit-privileges)"
             ) from exc
         raise
-    return True
 
 
 def _version(database: Database) -> tuple[str | None, list[str]]:

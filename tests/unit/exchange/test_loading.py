@@ -1,0 +1,156 @@
+"""What `Project` loads from memory and from files: what is clear is loaded, and the rest is refused by name."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from al_learner import Project
+from al_learner.core.errors import DataError
+
+TEXTS = ["a good day", "a bad day"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    project = Project(f"sqlite:///{tmp_path / 'project.db'}", classifier="complement-nb")
+    project.load_texts(TEXTS)
+    project.load_labels(["+", "-"])
+    yield project
+    project.close()
+
+
+@pytest.fixture
+def stored(project):
+    """Return the rows of a table."""
+
+    def read(columns, table="text_data"):
+        with project._storage.database.engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(f"SELECT {columns} FROM {table}")]
+
+    return read
+
+
+def votes(stored):
+    return [(json.loads(labels), json.loads(users)) for labels, users in stored("labels, users")]
+
+
+@pytest.mark.parametrize("column", ["text", "data", "text_data"])
+def test_the_texts_of_a_dataframe_are_those_of_its_column(project, stored, column):
+    frame = pd.DataFrame({"id": [7, 8], column: ["c", "d"]})
+
+    assert project.load_texts(frame).rows == 2
+    assert [text for (text,) in stored("text_data")] == [*TEXTS, "c", "d"]
+
+
+def test_a_column_of_another_name_is_named(project, stored):
+    frame = pd.DataFrame({"body": ["c"], "title": ["x"]})
+
+    with pytest.raises(DataError, match=r"no column for the text: expected 'text' .*found 'body', 'title'.*columns="):
+        project.load_texts(frame)
+    assert project.load_texts(frame, columns={"text": "body"}).rows == 1
+    assert stored("text_data")[-1] == ("c",)
+
+
+def test_prelabelled_texts_and_labels_come_from_a_dataframe(project, stored):
+    frame = pd.DataFrame({"label": ["sun", "rain"], "text": ["c", "d"]})
+
+    assert project.load_init_data(frame).rows == 2
+    assert stored("text_data, label", "init_data") == [("c", "sun"), ("d", "rain")]
+    assert project.load_labels(frame["label"]).rows == 2
+    assert [label for (label,) in stored("label", "labels")] == ["+", "-", "sun", "rain"]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_the_votes_of_a_dataframe_may_lack_users(project, stored, missing):
+    frame = pd.DataFrame({"label": ["+", "-", "+"], "text_id": [1, 1, 2], "user": ["ada", missing, "ben"]})
+
+    assert project.load_votes(frame).rows == 3
+    assert project.load_votes(frame[["text_id", "label"]]).rows == 3
+    assert votes(stored) == [(["+", "-"] * 2, ["ada", "", "", ""]), (["+", "+"], ["ben", ""])]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([(1, "+"), (2, "-")], id="pairs"),
+        pytest.param([[1, "+"], [2, "-", None]], id="lists"),
+        pytest.param(list(zip(np.array([1, 2]), np.array(["+", "-"]), strict=True)), id="numpy scalars"),
+        pytest.param(np.array([[1, "+"], [2, "-"]]), id="an array of text"),
+        pytest.param(np.array([[1, "+", ""], [2, "-", ""]], dtype=object), id="an array of objects"),
+        pytest.param(iter([(np.int32(1), "+"), (np.uint8(2), "-")]), id="an iterator"),
+    ],
+)
+def test_votes_are_loaded_from_rows_of_any_kind(project, stored, rows):
+    assert project.load_votes(rows).rows == 2
+    assert votes(stored) == [(["+"], [""]), (["-"], [""])]
+
+
+def test_labels_of_numpy_integers_are_numbers_like_those_of_python(project, stored):
+    assert project.load_labels(np.array([3, 4])).rows == 2
+    assert [label for (label,) in stored("label", "labels")] == ["+", "-", "3", "4"]
+
+
+NAMES = pd.DataFrame([["a", "b"]], columns=["text", "text"])
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        pytest.param({"text": ["a", "b"]}, "a dict .*: give a file, a list of texts, or a DataFrame", id="a dict"),
+        pytest.param("no such text", "no such text: No such file.*a text itself goes into a list", id="a text"),
+        pytest.param("a\0b", "No such file", id="a text with NUL"),
+        pytest.param("x" * 5_000, "x: .*goes into a list", id="a long text"),
+        pytest.param(b"bytes", "bytes .*: give", id="bytes"),
+        pytest.param(3, "int .*: give", id="a number"),
+        pytest.param(None, "NoneType .*: give", id="nothing"),
+        pytest.param([{"text": "a"}], "item 0: a dict", id="a list of dicts"),
+        pytest.param([("a", "b")], r"item 0: 2 values; expected 1: text", id="pairs"),
+        pytest.param(["fine", float("nan")], "item 1: the text is missing", id="a missing text"),
+        pytest.param(NAMES, "two columns .*'text'", id="a frame with two columns of a name"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused_by_name(project, stored, source, says):
+    with pytest.raises(DataError, match=f"(?s){says}"):
+        project.load_texts(source)
+    assert len(stored("text_data")) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        pytest.param([1, 2], r"item 0: 1 values; expected 2 or 3: text_id, label, user", id="numbers"),
+        pytest.param(["ab"], "item 0: 1 values; expected 2 or 3", id="texts"),
+        pytest.param([(1, "+", "ada", 5)], "item 0: 4 values; expected 2 or 3", id="four values"),
+        pytest.param([(1, "+"), {"text_id": 1}], "item 1: a dict", id="a dict among pairs"),
+        pytest.param([(1.5, "+")], "item 0: the text_id is 1.5", id="a fraction"),
+        pytest.param([(np.True_, "+")], "item 0: the text_id is .*True", id="a truth value"),
+        pytest.param(pd.DataFrame({"text_id": [1]}), "no column for the label", id="a frame without labels"),
+    ],
+)
+def test_what_is_no_vote_is_refused_by_name(project, stored, rows, says):
+    with pytest.raises(DataError, match=says):
+        project.load_votes(rows)
+    assert votes(stored) == [([], []), ([], [])]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.csv", ""),
+        ("header.csv", "text,label,text_id\n"),
+        ("list.json", "[]"),
+        ("columns.json", '{"text": {}}'),
+    ],
+)
+@pytest.mark.parametrize("method", ["load_texts", "load_labels", "load_init_data", "load_votes"])
+def test_a_file_without_rows_is_refused(project, tmp_path, method, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+
+    with pytest.raises(DataError, match=rf"{name}: .*no rows"):
+        getattr(project, method)(tmp_path / name)
+
+
+def test_nothing_in_memory_is_nothing_to_load(project):
+    assert project.load_votes([]).rows == 0
