@@ -13,9 +13,13 @@ import signal
 import sys
 import threading
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from al_learner.core.configuration.settings import Settings
@@ -35,18 +39,29 @@ FULL_READ_S = 600
 """The project state is read at least so often, even if nothing seems to have been written."""
 
 RETRY_S = (0.5, 30.0)
-"""Shortest and longest pause before a database that cannot be reached is tried again."""
+"""Shortest and longest pause after an error that may pass."""
+
+Part = Literal["loop", "listener"]
+"""A part of the worker that survives unexpected errors."""
 
 
-class Stopped(BaseException):
-    """The grace period after the first signal is over; what is in progress is abandoned."""
+END_S = 1.5
+"""So long after the grace period the process ends, whatever it waits for. Docker kills 10 s after SIGTERM."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The grace period after the first signal is over; what is in progress is abandoned.
+
+    Like any KeyboardInterrupt it makes psycopg cancel the statement that waits.
+    """
 
 
 class Signals:
     """The first SIGTERM or SIGINT asks to stop; the second ends the process at once."""
 
     def __init__(self) -> None:
-        self.wake = threading.Event()
+        self._wakes: SimpleQueue[None] = SimpleQueue()  # its put, unlike Event.set, may be interrupted by itself
+        self._first: SimpleQueue[None] = SimpleQueue()
         self.stopping_since: float | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._received)
@@ -56,11 +71,27 @@ class Signals:
         """Whether the first signal has come."""
         return self.stopping_since is not None
 
+    def wake(self) -> None:
+        """End the wait of the main thread."""
+        self._wakes.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until `wake`, or until the time is over. Called by the main thread."""
+        with suppress(Empty):
+            self._wakes.get(timeout=seconds)
+            while True:
+                self._wakes.get_nowait()
+
+    def wait_for_first(self) -> None:
+        """Wait for the first signal. Called by one thread."""
+        self._first.get()
+
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping:
             os._exit(EXIT_SIGNAL + number)
         self.stopping_since = time.monotonic()
-        self.wake.set()
+        self._first.put(None)
+        self.wake()
 
 
 class Worker:
@@ -78,7 +109,7 @@ class Worker:
 
         self._settings, self._signals = settings, signals
         self._compute = Compute.in_subprocesses(settings, tick=self._tick, on_done=lambda: self._on_message(""))
-        self._project = Project.of(settings, compute=self._compute, pause=self._pause)
+        self._project = Project.of(settings, compute=self._compute, tick=self._tick)
         self._notifications: set[str] = set()
         self._init_received = False
         self._idle_token: str | None = None
@@ -88,6 +119,14 @@ class Worker:
         self._beat_at = time.monotonic()
         self._new_samples = 0
         self._is_superseded = False
+        self._is_aborted = False
+        self._problems: dict[Part, str] = {}
+        self._n_unexpected: Counter[Part] = Counter()
+
+    @property
+    def unexpected_errors(self) -> int:
+        """How many unexpected errors there were in this process."""
+        return self._n_unexpected.total()
 
     def run(self) -> int:
         """Work until a signal comes. Return the exit code."""
@@ -105,19 +144,18 @@ class Worker:
                 new_samples=lambda: self._new_samples,
                 is_alive=self._is_alive,
                 is_superseded=lambda: self._is_superseded,
-                problem=lambda: None,
+                problem=self._problem,
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._compute.trainer_pid)
         ended = threading.Event()
-        listener = threading.Thread(target=self._project.listen, args=(self._on_message, ended), daemon=True)
+        listener = threading.Thread(target=self._listen, args=(ended,), daemon=True)
         listener.start()
+        threading.Thread(target=self._end_in_time, daemon=True).start()
         try:
-            self._until_available(self._project.register_worker)
+            self._until_done(self._project.register_worker)
             while not self._signals.stopping:
-                self._until_available(self._work)
-                if not self._is_superseded:
-                    self._until_available(self._project.repeat_announcement)
-                self._sleep()
+                self._until_done(self._work)
+                self._wait(min(self._settings.reconcile_s, self._settings.reannounce_s), for_message=True)
         except Stopped:
             event("worker.aborted", level=logging.WARNING, grace_s=self._settings.grace_s)
         except MigrationError as exc:
@@ -132,8 +170,14 @@ class Worker:
         return EXIT_OK
 
     def _work(self) -> None:
+        """Do what is due until nothing is, and repeat an announcement if that is necessary."""
+        self._reconcile()
+        if not (self._is_superseded or self._signals.stopping):
+            self._project.repeat_announcement()
+
+    def _reconcile(self) -> None:
         """Do what is due until nothing is. Without a notification, and if nothing was written, do nothing."""
-        from al_learner.core.errors import AlLearnerError, BusyError, DatabaseUnavailable
+        from al_learner.core.errors import AlLearnerError, BusyError, DatabaseError
         from al_learner.core.events import event
 
         is_idle = self._idle_token is not None and not self._notifications
@@ -150,7 +194,7 @@ class Worker:
             self._read_at = time.monotonic()
             try:
                 state = self._project.reconcile(init_received=self._init_received, may_announce=may_announce)
-            except DatabaseUnavailable:
+            except DatabaseError:
                 raise
             except BusyError as exc:
                 return self._idle(str(exc))
@@ -179,13 +223,31 @@ class Worker:
             event("reconcile.idle", reason=reason)
         self._idle_reason = reason
 
-    def _sleep(self) -> None:
-        """Wait for a notification, a signal, or the time of the next reconciliation."""
-        deadline = time.monotonic() + min(self._settings.reconcile_s, self._settings.reannounce_s)
-        while not (self._notifications or self._signals.stopping) and (left := deadline - time.monotonic()) > 0:
+    def _wait(self, seconds: float, *, for_message: bool) -> None:
+        """Wait for a signal, the time, or a message."""
+        deadline = time.monotonic() + seconds
+        while not self._signals.stopping and (left := deadline - time.monotonic()) > 0:
+            if for_message and self._notifications:
+                return
             self._beat()
-            self._signals.wake.wait(min(BEAT_S, left))
-            self._signals.wake.clear()
+            self._signals.wait(min(BEAT_S, left))
+
+    def _listen(self, ended: threading.Event) -> None:
+        """Receive messages until `ended` is set. Runs in the listener's thread."""
+
+        def on_message(payload: str) -> None:
+            self._problems.pop("listener", None)
+            self._on_message(payload)
+
+        pause = RETRY_S[0]
+        while not ended.is_set():
+            try:
+                return self._project.listen(on_message, ended)
+            except Exception as exc:  # noqa: BLE001 - the worker survives whatever nobody expected
+                pause = RETRY_S[0] if "listener" not in self._problems else min(2 * pause, RETRY_S[1])
+                self._unexpected("listener", exc)
+            ended.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
+        return None
 
     def _on_message(self, payload: str) -> None:
         """Keep a message as a notification. Runs in the listener's thread."""
@@ -195,42 +257,67 @@ class Worker:
             event("message.ignored", level=logging.WARNING, payload=payload[:40], length=len(payload))
             return
         self._notifications.add(payload)
-        self._signals.wake.set()
+        self._signals.wake()
 
-    def _until_available(self, task: Callable[[], object]) -> None:
-        """Do a task. Repeat it with growing pauses while the database or its tables are not available."""
-        from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError
+    def _until_done(self, task: Callable[[], object]) -> None:
+        """Do a task. Repeat it with growing pauses after an error that may pass."""
+        from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError, SettingsError
         from al_learner.core.events import event
 
-        pause, said = RETRY_S[0], ""
+        pause = RETRY_S[0]
         while not self._signals.stopping:
             try:
                 task()
-                return
-            except MigrationError:
+            except (MigrationError, SettingsError):
                 raise
             except (DatabaseUnavailable, SchemaError) as exc:
-                if str(exc) != said:
+                if str(exc) != self._problems.get("loop"):
                     event("database.waiting", level=logging.WARNING, error=str(exc))
-                said = str(exc)
-            self._beat()
-            self._signals.wake.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
-            self._signals.wake.clear()
+                self._problems["loop"] = str(exc)
+            except Exception as exc:  # noqa: BLE001 - the worker survives whatever nobody expected
+                self._unexpected("loop", exc)
+            else:
+                self._problems.pop("loop", None)
+                return
+            self._wait(random.uniform(pause / 2, pause), for_message=False)  # noqa: S311 - jitter, not a secret
             pause = min(2 * pause, RETRY_S[1])
+
+    def _unexpected(self, part: Part, exc: Exception) -> None:
+        """Count an unexpected error; log it, unless it is the same as the last one of this part of the worker."""
+        from al_learner.core.events import event
+
+        self._n_unexpected[part] += 1
+        error = f"{type(exc).__name__}: {exc}"
+        if error != self._problems.get(part):
+            where = "".join(traceback.format_tb(exc.__traceback__))  # without causes: their messages may hold texts
+            event("worker.unexpected_error", level=logging.ERROR, part=part, error=error, traceback=where)
+        self._problems[part] = error
+
+    def _problem(self) -> str | None:
+        """Return the errors that keep the worker from its work now; None if there are none."""
+        return "; ".join(self._problems.values()) or None
+
+    def _end_in_time(self) -> None:
+        """End the process soon after the grace period, even if a library waits. Runs in a thread of its own."""
+        from al_learner.core.events import event
+
+        self._signals.wait_for_first()
+        time.sleep(self._settings.grace_s + END_S)
+        event("worker.stuck", level=logging.WARNING, grace_s=self._settings.grace_s)
+        os._exit(EXIT_OK)
 
     def _is_alive(self) -> bool:
         """Whether the loop has run a short time ago. It also renews the heartbeat while a run waits for its child."""
         return time.monotonic() - self._beat_at < 2 * BEAT_S + self._settings.reconcile_s
 
-    def _pause(self, seconds: float) -> None:
-        time.sleep(seconds)
-        self._tick()
-
     def _tick(self) -> None:
-        """Renew the heartbeat; raise Stopped when the grace period is over. Called while a run waits."""
+        """Renew the heartbeat; raise Stopped, once, when the grace period is over. Called while something waits."""
+        if threading.current_thread() is not threading.main_thread():  # /healthz may wait too
+            return
         self._beat()
         since = self._signals.stopping_since
-        if since is not None and time.monotonic() - since > self._settings.grace_s:
+        if not self._is_aborted and since is not None and time.monotonic() - since > self._settings.grace_s:
+            self._is_aborted = True
             raise Stopped
 
     def _beat(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -59,20 +58,16 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._open(Settings(**settings))
 
     @classmethod
-    def of(
-        cls, settings: Settings, *, compute: Compute | None = None, pause: Callable[[float], object] = time.sleep
-    ) -> Self:
-        """Open a project with settings that were read already, and with a worker's own processes and pause."""
+    def of(cls, settings: Settings, *, compute: Compute | None = None, **waits: Callable[..., object]) -> Self:
+        """Open a project with settings that were read, and a worker's own processes; `waits` as in `Database`."""
         project = cls.__new__(cls)
-        project._open(settings, compute, pause)  # noqa: SLF001 - its own
+        project._open(settings, compute, **waits)  # noqa: SLF001 - its own
         return project
 
-    def _open(
-        self, settings: Settings, compute: Compute | None = None, pause: Callable[[float], object] = time.sleep
-    ) -> None:
+    def _open(self, settings: Settings, compute: Compute | None = None, **waits: Callable[..., object]) -> None:
         """Create and connect all parts. No part opens a connection of its own."""
         self.settings = settings
-        self._storage = storage = Storage.at(settings.database, pause=pause)
+        self._storage = storage = Storage.at(settings.database, **waits)
         self._channels = Channels(settings) if settings.has_redis else None
         self._compute = compute or Compute.in_process(settings, storage.tables)
         self._models = TrustedModels(storage, key=settings.signing_secret)

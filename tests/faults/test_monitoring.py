@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 import socket
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
 from al_learner.worker import EXIT_ERROR
+from tests.support.probe import Probe
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
@@ -28,37 +21,6 @@ WELL = {
 }
 WELL["looked"] = True  # the name of reconciled until 0.2
 NO_MESSAGES = "the worker receives no messages from Redis"
-
-
-class Probe:
-    """Asks a worker on its port."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except HTTPError as exc:
-            return exc.code, exc.read().decode()
-
-    def health(self) -> tuple[int, dict[str, Any]]:
-        status, body = self.get("/healthz")
-        return status, json.loads(body)
-
-    def metrics(self) -> dict[str, float]:
-        samples = re.findall(r"^(al_learner_\S+) (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        return {name: float(value) for name, value in samples}
-
-    def command(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [Path(sys.executable).with_name("al-learner"), "health"],
-            env={"AL_LEARNER_HTTP_PORT": str(self.port), "PGDATABASE": "any"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
 
 
 @pytest.fixture

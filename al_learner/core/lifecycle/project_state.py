@@ -210,7 +210,7 @@ class StateReader:
     def last_choice(self) -> Choice | None:
         """Return the last choice; None if there is none, or if the classifier is not a model selector."""
         found = self._runs.newest_choice() if self._selector.chooses else None
-        return None if found is None else Choice(**found)
+        return None if found is None else Choice.of(found)
 
     def _warn_of_long_labels(self, aggregated: AggregatedLabels) -> None:
         for label in set(aggregated.too_long) - self._warned:

@@ -54,6 +54,7 @@ class Channels:
         if settings.redis_url:
             try:
                 self._client = redis.Redis.from_url(settings.redis_url, **options)
+                self._client.connection_pool.connection_kwargs["decode_responses"] = False  # payloads are bytes here
                 self._client.connection_pool.make_connection()  # it refuses unknown options; nothing is connected
             except (TypeError, ValueError):  # their text may show a part of the URL
                 problem = "one of the options after the ? is unknown, or has a wrong value"
@@ -95,22 +96,29 @@ class Channels:
         pause = RECONNECT_S[0]
         while not (stop.is_set() or self._is_closed):
             try:
-                with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis leaves it untyped
-                    subscription.subscribe(LEARNER)
-                    for payload in _payloads(subscription, stop):
-                        pause = RECONNECT_S[0]
-                        if not payload:
-                            self.is_subscribed = True
-                            event("redis.subscribed", channel=LEARNER)
-                        on_message(payload)
+                for payload in self._received(stop):
+                    pause = RECONNECT_S[0]
+                    on_message(payload)
             except ChannelError as exc:
-                self.is_subscribed = False
                 event("redis.lost", level=logging.WARNING, error=str(exc))
                 stop.wait(random.uniform(pause / 2, pause))  # noqa: S311 - jitter, not a secret
                 pause = min(2 * pause, RECONNECT_S[1])
             except ValueError:  # redis goes on reading in a connection that was closed meanwhile
                 if not self._is_closed:
                     raise
+
+    def _received(self, stop: threading.Event) -> Iterator[str]:
+        """Subscribe, and yield an empty payload; then yield each payload until the subscription breaks."""
+        try:
+            with _translated(), self._client.pubsub() as subscription:  # type: ignore[no-untyped-call]  # redis leaves it untyped
+                subscription.subscribe(LEARNER)
+                for payload in _payloads(subscription, stop):
+                    if not payload:
+                        self.is_subscribed = True
+                        event("redis.subscribed", channel=LEARNER)
+                    yield payload
+        finally:
+            self.is_subscribed = False
 
     def close(self) -> None:
         """Close every connection; `listen` returns."""

@@ -21,8 +21,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from al_learner.core.configuration.secrets import masked
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
 from al_learner.core.events import event
-from al_learner.core.storage.records import RowLocks
-from al_learner.core.storage.schema import Timestamp, ours
+from al_learner.core.storage.engines import postgresql, sqlite
+from al_learner.core.storage.records import RowLocks, described
+from al_learner.core.storage.schema import Timestamp, labelforward, ours
 
 LOCK_TIMEOUT_MS = 200
 """How long a write waits for a row. It is below PostgreSQL's deadlock_timeout, so that the other side never fails."""
@@ -35,9 +36,6 @@ LONG_WAIT_S = 10
 
 TABLE_LOCKS = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 """Locks on a table that keep others from writing to it."""
-
-CONNECT_TIMEOUT_S = 5
-BUSY_TIMEOUT_S = 10
 
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -60,6 +58,9 @@ class Database:
         ``postgresql+psycopg://…`` (empty parts: libpq's own variables say) or ``sqlite:///FILE``.
     pause : callable, default=time.sleep
         Called with seconds before a write is tried again. When it raises, no more attempts are made.
+    tick : callable
+        Called several times a second while PostgreSQL or a lock keeps a statement waiting, in the thread that waits.
+        When it raises KeyboardInterrupt, the statement is cancelled.
 
     Attributes
     ----------
@@ -69,23 +70,29 @@ class Database:
         When the write began that has waited for longer than `LONG_WAIT_S`, by `time.monotonic`; None if there is none.
     """
 
-    def __init__(self, url: str, *, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pause: Callable[[float], object] = time.sleep,
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
         try:
             parsed = sa.make_url(url)
         except (SQLAlchemyError, ValueError):  # the text of a ValueError shows a part of the URL
             message = "the database URL cannot be read; write postgresql://… or sqlite:///FILE"
             raise SettingsError([message]) from None
         self.is_postgresql = parsed.get_backend_name() == "postgresql"
-        self._pause = pause
+        self._pause, self._tick = pause, tick
         self.may_create = False
         self.waiting_since: float | None = None
         self._n_lost = 0
         if self.is_postgresql:
-            self.engine = _postgresql(parsed)
+            self.engine = postgresql.engine(parsed, owner=OWNER, tick=tick)
             sa.event.listen(self.engine, "invalidate", self._lost)
         elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             self.path = Path(str(parsed.database)).resolve()  # locks are files beside it: one for all of its names
-            self.engine = _sqlite(parsed.set(database=str(self.path)))
+            self.engine = sqlite.engine(parsed.set(database=str(self.path)))
             sa.event.listen(self.engine, "do_connect", self._check_file)
         else:
             raise SettingsError([f"database {masked(url)!r}: only postgresql://… and sqlite:///FILE are supported"])
@@ -96,14 +103,23 @@ class Database:
 
     @contextmanager
     def reading(self, *, chunk: int | None = None) -> Iterator[sa.Connection]:
-        """Open a read-only transaction; with `chunk`, so many rows at a time come through a server-side cursor."""
+        """Open a read-only transaction; with `chunk`, so many rows at a time come through a server-side cursor.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            Also if another session keeps a table locked. The message names table and session.
+        """
         options: dict[str, Any] = {} if chunk is None else {"yield_per": chunk}
         if self.is_postgresql:
             options["postgresql_readonly"] = True
-        with translated(), self.engine.connect() as connection:
-            connection.execution_options(**options)
-            with connection.begin():
-                yield connection
+        try:
+            with translated(), self.engine.connect() as connection:
+                connection.execution_options(**options)
+                with connection.begin():
+                    yield connection
+        except RowsLocked as exc:
+            raise DatabaseUnavailable(self._table_locks() or str(exc)) from exc
 
     def write_once(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` once, in a transaction of its own, without a lock timeout. For work that cannot be repeated."""
@@ -130,8 +146,12 @@ class Database:
         connection.execution_options(al_learner_writes=True)
         with translated(), self._until_free(connection.begin, lambda: None):  # SQLite locks the file as it begins
             if self.is_postgresql:
-                timeouts = ("lock_timeout", f"{LOCK_TIMEOUT_MS}ms"), ("idle_in_transaction_session_timeout", "0")
-                connection.execute(sa.select(*(sa.func.set_config(name, value, True) for name, value in timeouts)))
+                timeouts = {
+                    "lock_timeout": f"{LOCK_TIMEOUT_MS}ms",
+                    "statement_timeout": f"{postgresql.WRITE_TIMEOUT_S}s",
+                    "idle_in_transaction_session_timeout": "0",
+                }
+                connection.execute(sa.select(*(sa.func.set_config(*each, True) for each in timeouts.items())))
             yield
 
     def when_free(
@@ -163,12 +183,8 @@ class Database:
         """
         if not self.is_postgresql or not ids:
             return None
-        locks, sessions = (
-            sa.table("pg_locks", *map(sa.column, _LOCKS)),
-            sa.table("pg_stat_activity", *map(sa.column, _ACTIVITY)),
-        )
-        of_others = sa.select(*sessions.c).join_from(sessions, locks, sessions.c.pid == locks.c.pid)
-        of_others = of_others.where(locks.c.granted, locks.c.pid != sa.func.pg_backend_pid())
+        locks, of_others = _locks_of_others()
+        of_others = of_others.where(locks.c.granted)
         on_table = of_others.where(
             locks.c.relation == sa.literal_column(f"'{column.table.name}'::regclass"), locks.c.mode.in_(TABLE_LOCKS)
         )
@@ -180,6 +196,25 @@ class Database:
         on_rows = on_rows.where(self.among(column, ids))
         rows = connection.execute(on_rows).all()
         return RowLocks.of(column.table.name, sorted({row[-1] for row in rows}), rows) if rows else None
+
+    def _table_locks(self) -> str:
+        """Return in words which of our tables other sessions keep us from reading; empty if none, or if that fails.
+
+        A session that only waits for such a lock counts: PostgreSQL lets nobody overtake it.
+        """
+        if not self.is_postgresql:
+            return ""
+        locks, of_others = _locks_of_others()
+        name: sa.ColumnElement[str] = sa.literal_column("relation::regclass::text")
+        names = [*labelforward.tables, *ours.tables]
+        query = of_others.add_columns(name).where(locks.c.mode == "AccessExclusiveLock", name.in_(names))
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.execute(query).all()
+        except DBAPIError:
+            return ""
+        locked = {row[-1]: [other for other in rows if other[-1] == row[-1]] for row in rows}
+        return "; ".join(f"table {table} is locked by {'; '.join(described(held))}" for table, held in locked.items())
 
     def _until_free(self, attempt: Callable[[], T], locks: Callable[[], RowLocks | None]) -> T:
         """Repeat an attempt to write while others hold locks. After `LONG_WAIT_S` a warning says which."""
@@ -194,6 +229,7 @@ class Database:
                         self.waiting_since = since
                         event("rows.locked", level=logging.WARNING, seconds=LONG_WAIT_S, locks=str(locks() or exc))
                     self._pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter, not a secret
+                    self._tick()
                     pause_s = min(2 * pause_s, LOCK_PAUSE_S[1])
         finally:
             if self.waiting_since is not None:
@@ -255,6 +291,14 @@ class Database:
             )
 
 
+def _locks_of_others() -> tuple[sa.TableClause, sa.Select[Any]]:
+    """Return the table of locks, and a query of the other sessions that have or want one."""
+    locks = sa.table("pg_locks", *map(sa.column, _LOCKS))
+    sessions = sa.table("pg_stat_activity", *map(sa.column, _ACTIVITY))
+    query = sa.select(*sessions.c).join_from(sessions, locks, sessions.c.pid == locks.c.pid)
+    return locks, query.where(locks.c.pid != sa.func.pg_backend_pid())
+
+
 def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield lists of at most `size` rows."""
     rest = iter(rows)
@@ -298,40 +342,3 @@ def _sqlstate(exc: DBAPIError) -> str:
 
 def _is_psycopg(exc: DBAPIError) -> bool:
     return type(exc.orig).__module__.startswith("psycopg")
-
-
-def _postgresql(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(
-        url,
-        isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
-        pool_size=2,
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT") or CONNECT_TIMEOUT_S,
-            "application_name": f"al-learner {OWNER}",
-            # Both ends notice within 30 s that the other is gone; the server then frees our lock.
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 30_000,
-            "options": os.environ.get("PGOPTIONS", "")
-            + " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-        },
-    )
-
-
-def _sqlite(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions by itself
-        connection.execute("PRAGMA journal_mode=WAL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("al_learner_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine

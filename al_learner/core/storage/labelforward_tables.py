@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -94,7 +94,8 @@ class LabelForwardTables:
         if ranges is not None:
             query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in _intervals(ranges))))
         with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
-            yield from (VotedText(*row) for row in connection.execute(query))
+            for text_id, names, voters, *rest in connection.execute(query):
+                yield VotedText(text_id, _flat(names), _flat(voters), *rest)
 
     def _is_voted(self) -> sa.ColumnElement[bool]:
         if self._database.is_postgresql:
@@ -299,6 +300,13 @@ class LabelForwardTables:
         if blob is None:
             raise DataError(f"there is no {_NAMES[key.name]} {value}: `al-learner models` lists what is stored")
         return bytes(blob)
+
+
+def _flat(entries: Any) -> Any:
+    """Return the elements of an array of any dimension, in the order of PostgreSQL's ``unnest``."""
+    while entries and isinstance(entries[0], list):
+        entries = [*chain.from_iterable(entries)]
+    return entries
 
 
 def _intervals(ranges: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -160,18 +160,23 @@ class RowLocks:
 
     @classmethod
     def of(cls, table: str, ids: Sequence[int], holders: Iterable[Sequence[Any]]) -> Self:
-        """Describe `holders`: rows that begin with pid, application, user, and start of the transaction."""
-        sessions = {
-            f"session {pid} ({application or 'no name'}, user {user})"
-            + (f", in a transaction since {since:%Y-%m-%d %H:%M:%S %Z}" if since else "")
-            for pid, application, user, since, *_ in holders
-        }
-        return cls(table, tuple(ids), tuple(sorted(sessions)))
+        """Describe the locks of `holders`, rows as for `described`."""
+        return cls(table, tuple(ids), described(holders))
 
     def __str__(self) -> str:
         first = ", ".join(map(str, self.ids[:N_SHOWN]))
         more = f" and {len(self.ids) - N_SHOWN:,} more" if len(self.ids) > N_SHOWN else ""
         return f"{self.table} {first}{more}: {'; '.join(self.sessions)}"
+
+
+def described(sessions: Iterable[Sequence[Any]]) -> tuple[str, ...]:
+    """Describe sessions: rows that begin with pid, application, user, and start of the transaction."""
+    found = {
+        f"session {pid} ({application or 'no name'}, user {user})"
+        + (f", in a transaction since {since:%Y-%m-%d %H:%M:%S %Z}" if since else "")
+        for pid, application, user, since, *_ in sessions
+    }
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,15 @@ class Storage:
     runs: Runs
 
     @classmethod
-    def at(cls, url: str, *, pause: Callable[[float], object] = time.sleep) -> Self:
+    def at(
+        cls,
+        url: str,
+        *,
+        pause: Callable[[float], object] = time.sleep,
+        tick: Callable[[], object] = lambda: None,
+    ) -> Self:
         """Open a database; parameters as for `Database`."""
-        database = Database(url, pause=pause)
+        database = Database(url, pause=pause, tick=tick)
         return cls(database, LabelForwardTables(database), Runs(database))
 
     def url(self) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class Choice:
     losses: Mapping[str, float]
     failed: Mapping[str, str]
     candidates: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """Return a choice that al_runs recorded. What only a newer version records is ignored."""
+        return cls(**{field.name: record[field.name] for field in fields(cls)})
 
     def __str__(self) -> str:
         compared = ", ".join(f"{name} {loss:.3f}" for name, loss in sorted(self.losses.items(), key=lambda i: i[1]))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from al_learner.core.storage import database as database_module
+from al_learner.core.storage.engines import sqlite as sqlite_engine
 from tests.support.predictor import write
 from tests.support.strategies import Gate, Gated, Meeting
 from tests.support.waiting import DEADLINE_S
@@ -152,7 +152,7 @@ def test_a_run_that_stops_waiting_leaves_nothing(voted, open_project):
 
 
 def test_on_sqlite_a_run_waits_for_another_writer(sqlite, open_project, monkeypatch):
-    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite_engine, "BUSY_TIMEOUT_S", 0.05)
     for number in range(10):
         sqlite.add_text(f"text {number}", labels=["a" if number % 2 else "b"])
     meeting = Meeting()

@@ -1,0 +1,1 @@
+"""How connections are made, and how long they wait. No queries."""
