@@ -264,16 +264,17 @@ class Worker:
         from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError, SettingsError
         from al_learner.core.events import event
 
-        pause = RETRY_S[0]
+        pause, said = RETRY_S[0], ""
         while not self._signals.stopping:
             try:
                 task()
             except (MigrationError, SettingsError):
                 raise
             except (DatabaseUnavailable, SchemaError) as exc:
-                if str(exc) != self._problems.get("loop"):
+                self._problems.pop("loop", None)
+                if str(exc) != said:
                     event("database.waiting", level=logging.WARNING, error=str(exc))
-                self._problems["loop"] = str(exc)
+                said = str(exc)
             except Exception as exc:  # noqa: BLE001 - the worker survives whatever nobody expected
                 self._unexpected("loop", exc)
             else:
@@ -294,7 +295,7 @@ class Worker:
         self._problems[part] = error
 
     def _problem(self) -> str | None:
-        """Return the errors that keep the worker from its work now; None if there are none."""
+        """Return the unexpected errors with which the loop or the listener ended last; None if there are none."""
         return "; ".join(self._problems.values()) or None
 
     def _end_in_time(self) -> None:

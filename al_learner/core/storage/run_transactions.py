@@ -94,7 +94,16 @@ class RunTransactions:
         the database gave.
         """
         connection = self._connection
+        untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
+
+        def reserve() -> list[int]:
+            # Until the commit these tables can be locked by nobody who would refuse the model that is sent now.
+            for table in (classifiers, countvecs):
+                connection.execute(sa.select(sa.literal(1)).select_from(table).limit(0))
+            return list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
+
         with self._writing():
+            ids = self._database.when_free(connection, reserve, column=text_data.c.text_id, ids=text_ids)
             countvec_id = trained.countvec_id
             if trained.countvec is not None:
                 countvec_id = _insert(connection, countvecs, countvec=trained.countvec)
@@ -113,8 +122,6 @@ class RunTransactions:
                 "seconds": seconds,
             }
             update = al_runs.update().where(al_runs.c.run_id == run_id).values(values).returning(al_runs)
-            untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
-            ids = list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
 
             def write() -> Run:
                 self._take_rows(ids)

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,3 +107,9 @@ def test_candidates_that_the_predictor_cannot_read_are_left_out():
     assert [*candidates(auto, packages=["Scikit_Learn", "NumPy", "scipy"])] == ["complement-nb", "logreg(C=10)", "sgd"]
     with pytest.raises(SettingsError, match="can read none of the candidates"):
         candidates(auto, packages=["numpy"])
+
+
+def test_what_only_a_newer_version_records_of_a_choice_is_ignored():
+    recorded = last()
+
+    assert Choice.of({**asdict(recorded), "seconds": 1.0}) == recorded
