@@ -177,7 +177,7 @@ class Worker:
 
     def _reconcile(self) -> None:
         """Do what is due until nothing is. Without a notification, and if nothing was written, do nothing."""
-        from al_learner.core.errors import AlLearnerError, BusyError, DatabaseError
+        from al_learner.core.errors import BusyError
         from al_learner.core.events import event
 
         is_idle = self._idle_token is not None and not self._notifications
@@ -194,13 +194,8 @@ class Worker:
             self._read_at = time.monotonic()
             try:
                 state = self._project.reconcile(init_received=self._init_received, may_announce=may_announce)
-            except DatabaseError:
-                raise
             except BusyError as exc:
                 return self._idle(str(exc))
-            except AlLearnerError as exc:
-                event("reconcile.failed", level=logging.ERROR, error=str(exc))
-                return None
             self._new_samples = state.facts.new_samples
             if state.facts.superseded and not self._is_superseded:
                 event("worker.superseded", level=logging.WARNING, reason=state.facts.superseded)
@@ -261,20 +256,25 @@ class Worker:
 
     def _until_done(self, task: Callable[[], object]) -> None:
         """Do a task. Repeat it with growing pauses after an error that may pass."""
-        from al_learner.core.errors import DatabaseUnavailable, MigrationError, SchemaError, SettingsError
+        from al_learner.core import errors
         from al_learner.core.events import event
 
         pause, said = RETRY_S[0], ""
         while not self._signals.stopping:
             try:
                 task()
-            except (MigrationError, SettingsError):
+            except errors.MigrationError:
                 raise
-            except (DatabaseUnavailable, SchemaError) as exc:
+            except (errors.DatabaseUnavailable, errors.SchemaError) as exc:
                 self._problems.pop("loop", None)
                 if str(exc) != said:
                     event("database.waiting", level=logging.WARNING, error=str(exc))
                 said = str(exc)
+            except errors.DatabaseError as exc:
+                self._unexpected("loop", exc)
+            except errors.AlLearnerError as exc:
+                if self._is_new("loop", str(exc)):
+                    event("reconcile.failed", level=logging.ERROR, error=str(exc))
             except Exception as exc:  # noqa: BLE001 - the worker survives whatever nobody expected
                 self._unexpected("loop", exc)
             else:
@@ -289,14 +289,19 @@ class Worker:
 
         self._n_unexpected[part] += 1
         error = f"{type(exc).__name__}: {exc}"
-        if error != self._problems.get(part):
+        if self._is_new(part, error):
             where = "".join(traceback.format_tb(exc.__traceback__))  # without causes: their messages may hold texts
             event("worker.unexpected_error", level=logging.ERROR, part=part, error=error, traceback=where)
-        self._problems[part] = error
+
+    def _is_new(self, part: Part, error: str) -> bool:
+        """Keep an error as the last one of a part. Return whether it is another one than before."""
+        former, self._problems[part] = self._problems.get(part), error
+        return former != error
 
     def _problem(self) -> str | None:
-        """Return the unexpected errors with which the loop or the listener ended last; None if there are none."""
-        return "; ".join(self._problems.values()) or None
+        """Return which parts of the worker failed last; None if none did. Anybody may read it: it quotes no error."""
+        parts = " and ".join(f"the {part}" for part in sorted(self._problems))
+        return f"{parts} failed; the worker's log says why" if parts else None
 
     def _end_in_time(self) -> None:
         """End the process soon after the grace period, even if a library waits. Runs in a thread of its own."""

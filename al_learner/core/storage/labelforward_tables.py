@@ -82,10 +82,8 @@ class LabelForwardTables:
         """Yield every text that has an entry in `labels` or a major label, by id; with `ranges`, only those in them."""
         votes: sa.ColumnElement[Any] = text_data.c.labels
         users: sa.ColumnElement[Any] = text_data.c.users
-        if self._database.is_postgresql:
-            votes, users = (
-                sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users)
-            )  # the driver returns lists
+        if self._database.is_postgresql:  # the driver returns lists
+            votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))
         query = (
             sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
             .where(self._is_voted())
