@@ -24,6 +24,7 @@ from al_learner.commands.shared import (
     Json,
     Wait,
     finish,
+    is_unicode,
     local_time,
     log_warnings,
     open_project,
@@ -255,7 +256,7 @@ def db_upgrade(database: Database = None) -> None:
 
 def main() -> None:
     """Run the command line."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(sys.stdout, io.TextIOWrapper) and not is_unicode(sys.stdout):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: an ASCII terminal gets escapes
     try:
         app()

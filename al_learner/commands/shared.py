@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -90,8 +90,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON; times and other objects as text."""
-    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    say(json.dumps(value, indent=2, ensure_ascii=not is_unicode, default=str))
+    say(json.dumps(value, indent=2, ensure_ascii=not is_unicode(sys.stdout), default=str))
+
+
+def is_unicode(stream: TextIO) -> bool:
+    """Whether every character can be written to a stream."""
+    return (stream.encoding or "utf-8").lower().startswith("utf")
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -14,12 +14,13 @@ from typing import Any, Literal
 _LOGGER = logging.getLogger("al_learner")
 
 _LINES = {0x09: "\\t", 0x0A: "\\n"}
+_C0_DEL_C1 = (*range(0x20), *range(0x7F, 0xA0))
+_SEPARATORS = (0x2028, 0x2029)
+_BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SURROGATES = range(0xD800, 0xE000)  # such as those in the name of a file that is not UTF-8; no encoding has them
 _CONTROLS = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-    if code not in _LINES
+    code: f"\\u{code:04x}" for code in (*_C0_DEL_C1, *_SEPARATORS, *_BIDIRECTIONAL, *_SURROGATES) if code not in _LINES
 }
-"""C0, DEL and C1, which can control a terminal; separators of lines; and what reverses the direction of writing."""
 
 
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:

@@ -11,6 +11,7 @@ HOSTILE = {
     "DEL": "\x7f",
     "C1": "\x9b31m\x85",
     "bidirectional": "\u202etxt\u202c\u2066\u2069",
+    "surrogate": "\udcff",
     "lines": "one\r\ntwo\u2028three\tfour",
 }
 PLAIN = 'naïve 日本 \\ "quoted" עברית \u200f 👩\u200d🔬'

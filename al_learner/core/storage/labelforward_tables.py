@@ -18,8 +18,7 @@ from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.records import Ids, RowLocks, StoredClassifier
 from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
 
-MAX_TEXT_ID = 2**31 - 1
-"""Of a serial. PostgreSQL refuses to look for a larger one."""
+MAX_TEXT_ID = 2**31 - 1  # of a serial; PostgreSQL refuses to look for a larger one
 
 CHUNK = 5_000
 """Rows that are sent at a time."""
