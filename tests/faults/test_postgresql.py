@@ -93,7 +93,7 @@ def test_a_disk_too_full_for_the_record_of_a_run_is_waited_for(stage):
         worker.wait_for("run.scored")
         with full_disk(stage.postgres, stage.database, "al_runs"):
             stage.vote()
-            worker.wait_for("reconcile.failed")
+            worker.wait_for("worker.unexpected_error")
         stage.assert_well()
 
 
