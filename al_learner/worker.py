@@ -123,11 +123,6 @@ class Worker:
         self._problems: dict[Part, str] = {}
         self._n_unexpected: Counter[Part] = Counter()
 
-    @property
-    def unexpected_errors(self) -> int:
-        """How many unexpected errors there were in this process."""
-        return self._n_unexpected.total()
-
     def run(self) -> int:
         """Work until a signal comes. Return the exit code."""
         from al_learner.core.errors import MigrationError
@@ -140,11 +135,14 @@ class Worker:
                 self._settings.http_host,
                 self._settings.http_port,
                 vitals=self._project.vitals,
-                is_subscribed=lambda: self._project.is_subscribed,
-                new_samples=lambda: self._new_samples,
-                is_alive=self._is_alive,
-                is_superseded=lambda: self._is_superseded,
-                problem=self._problem,
+                figures=lambda: http.OwnFigures(
+                    is_alive=self._is_alive(),
+                    is_subscribed=self._project.is_subscribed,
+                    is_superseded=self._is_superseded,
+                    new_samples=self._new_samples,
+                    unexpected_errors=self._n_unexpected.total(),
+                    problem=self._problem(),
+                ),
             )
         event("worker.started", pid=os.getpid(), trainer_pid=self._compute.trainer_pid)
         ended = threading.Event()

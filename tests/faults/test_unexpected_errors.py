@@ -8,6 +8,8 @@ import pytest
 
 from al_learner.worker import EXIT_ERROR
 from tests.support.faults_servers import full_disk
+from tests.support.probe import Probe
+from tests.support.servers import free_port
 from tests.support.tables import WORKER_ROLE
 from tests.support.waiting import wait_until
 
@@ -113,8 +115,12 @@ def test_a_redis_url_that_cannot_be_used_ends_the_start_and_its_password_is_not_
 
 def test_an_option_that_redis_refuses_later_stops_neither_listener_nor_loop(stage):
     url = f"redis://127.0.0.1:{stage.redis.port}/0?socket_timeout=-1"
-    with stage.worker(REDIS_URL=url) as worker:
+    probe = Probe(free_port())
+    with stage.worker(REDIS_URL=url, AL_LEARNER_HTTP_PORT=probe.port) as worker:
         error = worker.wait_for("worker.unexpected_error", part="listener")
+        problems = ["the worker receives no messages from Redis", "the listener failed; the worker's log says why"]
+        wait_until(lambda: probe.health()[1]["problems"] == problems, "the health to say so")
+        assert probe.metrics()["al_learner_unexpected_errors_total"] > 0
         worker.wait_for("run.finished", kind="init")
         stage.vote()
         worker.wait_for("run.finished", kind="update")

@@ -60,6 +60,8 @@ class Health:
         The worker's loop is running.
     rows_free : bool or None
         No run waits for locked rows; None if the database does not say.
+    superseded : bool
+        A worker that started later has other settings. This is not a problem.
     problems : tuple of str
         In words, everything that is wrong.
     """
@@ -68,20 +70,39 @@ class Health:
     subscribed: bool | None
     reconciled: bool
     rows_free: bool | None
+    superseded: bool
     problems: tuple[str, ...]
 
 
-def serve(
-    host: str,
-    port: int,
-    *,
-    vitals: Callable[[], Vitals],
-    is_subscribed: Callable[[], bool | None],
-    new_samples: Callable[[], int],
-    is_alive: Callable[[], bool],
-    is_superseded: Callable[[], bool],
-    problem: Callable[[], str | None],
-) -> threading.Thread:
+@dataclass(frozen=True)
+class OwnFigures:
+    """What the worker knows by itself, without the database.
+
+    Attributes
+    ----------
+    is_alive : bool
+        The loop has run a short time ago.
+    is_subscribed : bool or None
+        Messages are received now; None without Redis.
+    is_superseded : bool
+        A worker that started later has other settings, so this one does nothing.
+    new_samples : int
+        At the last reconciliation.
+    unexpected_errors : int
+        Since the worker started.
+    problem : str or None
+        In words, which part of the worker failed last. Anybody who can reach the port can read it.
+    """
+
+    is_alive: bool
+    is_subscribed: bool | None
+    is_superseded: bool
+    new_samples: int
+    unexpected_errors: int
+    problem: str | None
+
+
+def serve(host: str, port: int, *, vitals: Callable[[], Vitals], figures: Callable[[], OwnFigures]) -> threading.Thread:
     """Answer on a port, in daemon threads. No client keeps another one waiting.
 
     Parameters
@@ -91,17 +112,8 @@ def serve(
     port : int
     vitals : callable
         Reads the figures from the database; may raise AlLearnerError. Never called by two threads at a time.
-    is_subscribed : callable
-        Whether messages are received now; None without Redis.
-    new_samples : callable
-        Number of new samples at the last reconciliation.
-    is_alive : callable
-        Whether the worker's loop has run a short time ago.
-    is_superseded : callable
-        Whether a worker that started later has other settings, so that this one does nothing.
-    problem : callable
-        In words, the unexpected error with which the worker's last reconciliation or its listener ended; None if there
-        is none. Anybody who can reach the port can read it.
+    figures : callable
+        Returns what the worker knows by itself.
 
     Raises
     ------
@@ -116,20 +128,21 @@ def serve(
         raise SettingsError(["AL_LEARNER_HTTP_PORT needs the extra: pip install 'al-learner[metrics]'"]) from exc
     vitals = _Shared(vitals)
     registry = CollectorRegistry()
-    registry.register(_Collector(vitals, is_subscribed, new_samples, is_superseded))
+    registry.register(_Collector(vitals, figures))
     metrics = make_wsgi_app(registry)
 
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
             return metrics(environ, start_response)  # type: ignore[no-any-return]  # prometheus-client says Any
+        own = figures()
         if path == "/livez":
-            is_well = is_alive()
+            is_well = own.is_alive
             found: dict[str, Any] = {"reconciled": is_well}
         elif path == "/healthz":
-            health = _health(vitals, is_subscribed(), is_alive(), problem())
+            health = _health(vitals, own)
             is_well = not health.problems
-            found = asdict(health) | {"superseded": is_superseded()}
+            found = asdict(health)
         else:
             start_response("404 Not Found", [])
             return [b"see /metrics, /healthz and /livez\n"]
@@ -145,7 +158,7 @@ def serve(
     return server.start()
 
 
-def _health(vitals: Callable[[], Vitals], subscribed: bool | None, is_alive: bool, problem: str | None) -> Health:  # noqa: FBT001 - facts in the order of Health
+def _health(vitals: Callable[[], Vitals], own: OwnFigures) -> Health:
     problems = []
     database, rows_free = True, None
     try:
@@ -160,13 +173,13 @@ def _health(vitals: Callable[[], Vitals], subscribed: bool | None, is_alive: boo
         problems.append(f"the database is not ready: {exc}")
     if rows_free is False:
         problems.append(f"a run has waited for more than {LOCKED_S} s for rows that other sessions lock")
-    if subscribed is False:
+    if own.is_subscribed is False:
         problems.append("the worker receives no messages from Redis")
-    if not is_alive:
+    if not own.is_alive:
         problems.append("the worker's loop has not run for too long")
-    if problem is not None:
-        problems.append(problem)
-    return Health(database, subscribed, is_alive, rows_free, tuple(problems))
+    if own.problem is not None:
+        problems.append(own.problem)
+    return Health(database, own.is_subscribed, own.is_alive, rows_free, own.is_superseded, tuple(problems))
 
 
 class _NoAnswer(DatabaseUnavailable):
@@ -203,15 +216,8 @@ class _Shared:
 class _Collector:
     """Reads the figures at each scrape, so that they survive a restart and are the same for several workers."""
 
-    def __init__(
-        self,
-        vitals: Callable[[], Vitals],
-        is_subscribed: Callable[[], bool | None],
-        new_samples: Callable[[], int],
-        is_superseded: Callable[[], bool],
-    ) -> None:
-        self._vitals, self._is_subscribed = vitals, is_subscribed
-        self._new_samples, self._is_superseded = new_samples, is_superseded
+    def __init__(self, vitals: Callable[[], Vitals], figures: Callable[[], OwnFigures]) -> None:
+        self._vitals, self._figures = vitals, figures
 
     def describe(self) -> list[Metric]:
         """Return nothing in advance: the database may not be available yet."""
@@ -219,9 +225,9 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        from prometheus_client.core import GaugeMetricFamily  # an extra
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # an extra
 
-        vitals, is_connected = None, True
+        own, vitals, is_connected = self._figures(), None, True
         try:
             vitals = self._vitals()
         except DatabaseUnavailable:
@@ -230,16 +236,19 @@ class _Collector:
             pass
         connected = GaugeMetricFamily("al_learner_connected", "Whether a connection is open.", labels=["to"])
         connected.add_metric(["database"], float(is_connected))
-        if (is_subscribed := self._is_subscribed()) is not None:
-            connected.add_metric(["redis"], float(is_subscribed))
+        if own.is_subscribed is not None:
+            connected.add_metric(["redis"], float(own.is_subscribed))
         yield connected
-        yield GaugeMetricFamily(
-            "al_learner_new_samples", "New samples at the last reconciliation.", self._new_samples()
+        yield CounterMetricFamily(
+            "al_learner_unexpected_errors_total",
+            "Errors that nobody expected, of the loop and the listener, since the worker started.",
+            own.unexpected_errors,
         )
+        yield GaugeMetricFamily("al_learner_new_samples", "New samples at the last reconciliation.", own.new_samples)
         yield GaugeMetricFamily(
             "al_learner_superseded",
             "Whether a worker that started later has other settings, so that this one does nothing.",
-            float(self._is_superseded()),
+            float(own.is_superseded),
         )
         if vitals is None:
             return
