@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-import time
 
 import psutil
 import pytest
@@ -109,10 +108,9 @@ def test_a_worker_that_waits_for_a_database_ends_on_sigterm(stage, port):
         place = {"PGHOST": "127.0.0.1", "PGPORT": listener.getsockname()[1]}
         with stage.worker(**place) as worker:
             worker.wait_for("database.waiting")
-            asked = time.monotonic()
             worker.terminate()
             assert worker.wait() == 0
-            assert time.monotonic() - asked < 8  # what it has by default; Docker gives it 10 s
+            assert not worker.logged("worker.stuck")
 
     go_on(stage)
 

@@ -90,7 +90,7 @@ def test_a_file_that_is_no_database_is_waited_for(stage, tmp_path):
         path.unlink()
         worker.wait_for("database.waiting")  # a new file has no tables
         assert worker.process.poll() is None
-    assert error["error"] == "DatabaseError: file is not a database"
+    assert error["error"] == f"DatabaseError: {path}: file is not a database"
 
 
 @pytest.mark.parametrize(

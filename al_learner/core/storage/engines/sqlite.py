@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,10 @@ def engine(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(made, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions by itself
-        connection.execute("PRAGMA journal_mode=WAL")
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.DatabaseError as exc:  # such as "file is not a database"
+            raise type(exc)(f"{url.database}: {exc}") from exc
 
     @sa.event.listens_for(made, "begin")
     def _begin(connection: sa.Connection) -> None:
