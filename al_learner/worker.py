@@ -120,6 +120,7 @@ class Worker:
         self._new_samples = 0
         self._is_superseded = False
         self._is_aborted = False
+        self._waiting_since: float | None = None
         self._problems: dict[Part, str] = {}
         self._n_unexpected: Counter[Part] = Counter()
 
@@ -141,6 +142,7 @@ class Worker:
                     is_superseded=self._is_superseded,
                     new_samples=self._new_samples,
                     unexpected_errors=self._n_unexpected.total(),
+                    waiting_s=0 if self._waiting_since is None else time.monotonic() - self._waiting_since,
                     problem=self._problem(),
                 ),
             )
@@ -264,6 +266,7 @@ class Worker:
             except errors.MigrationError:
                 raise
             except (errors.DatabaseUnavailable, errors.SchemaError) as exc:
+                self._waiting_since = self._waiting_since or time.monotonic()
                 self._problems.pop("loop", None)
                 if str(exc) != said:
                     event("database.waiting", level=logging.WARNING, error=str(exc))
@@ -276,6 +279,7 @@ class Worker:
             except Exception as exc:  # noqa: BLE001 - the worker survives whatever nobody expected
                 self._unexpected("loop", exc)
             else:
+                self._waiting_since = None
                 self._problems.pop("loop", None)
                 return
             self._wait(random.uniform(pause / 2, pause), for_message=False)  # noqa: S311 - jitter, not a secret

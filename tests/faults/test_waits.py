@@ -81,6 +81,7 @@ def test_a_worker_that_waits_for_a_locked_table_is_alive_says_so_and_goes_on(sta
             pid = holder.info.backend_pid
             stage.query("INSERT INTO labels (label) VALUES ('new')")
             wait_until(lambda: lives.append(probe.get("/livez")[0]) or worker.logged("database.waiting"), "a warning")
+            wait_until(lambda: probe.metrics()["al_learner_database_waiting_seconds"] > 0, "the metric to say so")
         error = worker.logged("database.waiting")[0]["error"]
         assert set(lives) == {200}
         assert error.startswith(f"table text_data is locked by session {pid} (a migration, user postgres), in a trans")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 LOCKED_S = 60
-"""A run that has waited so long for rows that other sessions lock makes the worker unhealthy."""
+"""A wait of this length, for rows or tables that other sessions lock, makes the worker unhealthy."""
 
 ANSWER_S = 3
 """A database that has not answered for so long counts as lost. `al-learner health` waits 5 s for all."""
@@ -90,6 +90,8 @@ class OwnFigures:
         At the last reconciliation.
     unexpected_errors : int
         Since the worker started.
+    waiting_s : float
+        For how many seconds the loop has been waiting for the database, or for a table that another session locks.
     problem : str or None
         In words, which part of the worker failed last. Anybody who can reach the port can read it.
     """
@@ -99,6 +101,7 @@ class OwnFigures:
     is_superseded: bool
     new_samples: int
     unexpected_errors: int
+    waiting_s: float
     problem: str | None
 
 
@@ -173,6 +176,8 @@ def _health(vitals: Callable[[], Vitals], own: OwnFigures) -> Health:
         problems.append(f"the database is not ready: {exc}")
     if rows_free is False:
         problems.append(f"a run has waited for more than {LOCKED_S} s for rows that other sessions lock")
+    if own.waiting_s > LOCKED_S:
+        problems.append(f"the worker has waited for more than {LOCKED_S} s for the database; its log says why")
     if own.is_subscribed is False:
         problems.append("the worker receives no messages from Redis")
     if not own.is_alive:
@@ -243,6 +248,11 @@ class _Collector:
             "al_learner_unexpected_errors_total",
             "Errors that nobody expected, of the loop and the listener, since the worker started.",
             own.unexpected_errors,
+        )
+        yield GaugeMetricFamily(
+            "al_learner_database_waiting_seconds",
+            "For how long the loop has been waiting for the database or for a locked table.",
+            own.waiting_s,
         )
         yield GaugeMetricFamily("al_learner_new_samples", "New samples at the last reconciliation.", own.new_samples)
         yield GaugeMetricFamily(

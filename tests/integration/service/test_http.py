@@ -32,7 +32,13 @@ VITALS = Vitals(runs={}, last_run_s=None, last_success=None, unacknowledged_s=0,
 
 
 FIGURES = OwnFigures(
-    is_alive=True, is_subscribed=True, is_superseded=False, new_samples=3, unexpected_errors=2, problem=None
+    is_alive=True,
+    is_subscribed=True,
+    is_superseded=False,
+    new_samples=3,
+    unexpected_errors=2,
+    waiting_s=0,
+    problem=None,
 )
 
 
@@ -104,6 +110,12 @@ def test_a_run_that_waits_long_for_locked_rows_makes_the_worker_unhealthy(locked
             {"rows_free": None},
             "the database is not ready: permission denied",
             id="database refuses",
+        ),
+        pytest.param(
+            {"waiting_s": LOCKED_S + 1},
+            {},
+            "the worker has waited for more than 60 s for the database; its log says why",
+            id="table locked",
         ),
         pytest.param(
             {"is_subscribed": False},
