@@ -107,11 +107,11 @@ class Soak:
 
     def _check(self, seconds: float) -> None:
         """Check what must hold at any time, and print a line."""
-        if self.stage.has_runs():
-            found = self.stage.broken_now()
-            self.broken += [one for one in found if one not in self.broken]
+        found = self.stage.broken_now() if self.stage.has_runs() else []
+        new = [one for one in found if one not in self.broken]
+        self.broken += new
         line = f"{seconds / 60:4.1f} min: {self.faults.total()} faults, {len(self.stage.voters.stored)} votes"
-        print(f"{line}, invariants broken: {len(self.broken)}", flush=True)  # noqa: T201 - what it is run for
+        print(f"{line}, invariants broken: {len(self.broken)}", *new, sep="\n", flush=True)  # noqa: T201 - what it is run for
 
     def stop(self) -> None:
         """Stop the workers."""
