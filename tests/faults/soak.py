@@ -45,6 +45,12 @@ TRAIN_TIMEOUT_S = 20
 
 GATES = ("warn", "off")
 
+LOCK_SOME = """
+    SELECT FROM text_data WHERE text_id IN (SELECT text_id FROM text_data ORDER BY random() LIMIT 5)
+    ORDER BY text_id FOR UPDATE
+"""
+"""Locks rows in the order in which everybody locks them, or PostgreSQL would have deadlocks to break."""
+
 
 class Soak:
     """What can be done to a stage on which `N_WORKERS` workers are kept running, as Docker would."""
@@ -72,7 +78,7 @@ class Soak:
             "connection with the lock terminated": (lambda: self._terminate(LOCKED), 4),
             "connection silent": (lambda: self._last(silent_session(stage.postgres)), 2),
             "disk full": (self._fill_disk, 2),
-            "rows locked": (lambda: self._lock("SELECT FROM text_data ORDER BY random() LIMIT 5 FOR UPDATE"), 3),
+            "rows locked": (lambda: self._lock(LOCK_SOME), 3),
             "table locked": (lambda: self._lock("LOCK TABLE text_data"), 2),
             "texts changed": (self._change_texts, 1),
             "newest classifier deleted": (self._delete_classifier, 2),

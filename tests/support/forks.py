@@ -19,8 +19,11 @@ from tests.support.waiting import DEADLINE_S
 
 ROOT = Path(__file__).parents[2]
 
-WORKER = ("alembic.command", "alembic.config", "psycopg", "sqlalchemy.dialects.postgresql.psycopg")
-"""What a worker imports late, beside what every project needs."""
+WORKER = (
+    "al_learner.core.training.fitting", "alembic.command", "alembic.config", "psycopg", "sklearn.metrics",
+    "sklearn.naive_bayes", "sqlalchemy.dialects.postgresql.psycopg",
+)  # fmt: skip
+"""What a worker and its child processes import late, beside what every project needs."""
 
 COMMAND = (
     "alembic.command", "rich.table", "scipy.stats", "sklearn.decomposition", "sklearn.feature_selection",

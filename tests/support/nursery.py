@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import gc
 import json
+import logging
 import os
 import runpy
 import select
@@ -19,9 +20,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
+from multiprocessing import util
 from typing import Any, NoReturn
 
 import al_learner
@@ -92,8 +96,41 @@ def answer(customer: socket.socket, number: int) -> None:
         customer.sendall(f"{number}\n".encode())
 
 
+def fork_children() -> None:
+    """Let this process fork its child processes too, where multiprocessing would start an interpreter.
+
+    A child that was forked then does what one that was started does: it reads from a pipe what it is to run. It keeps
+    no other descriptors, and nothing of this process ends with it.
+    """
+    start = util.spawnv_passfds
+
+    def fork(path: bytes, arguments: Sequence[Any], kept: Sequence[int]) -> int:
+        program = next((word for word in arguments if "spawn_main" in str(word)), None)
+        if program is None:  # the resource tracker
+            return start(path, arguments, kept)
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            atexit._clear()
+            logging.getLogger("al_learner").handlers.clear()
+            for first, last in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
+                os.closerange(first + 1, last)
+            sys.argv[1:] = ["--multiprocessing-fork"]
+            try:
+                exec(program, {})  # noqa: S102 - what the interpreter would be told to run
+            except SystemExit as exc:
+                os._exit(exc.code if isinstance(exc.code, int) else 1)
+            except Exception:  # noqa: BLE001 - ends as an interpreter does
+                traceback.print_exc()
+            os._exit(1)
+        return pid
+
+    util.spawnv_passfds = fork
+
+
 def become(order: dict[str, Any], installed: list[str]) -> None:
     """Run the order's module as ``python -m`` does, or its script, with its environment and in its folder."""
+    fork_children()
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
