@@ -49,7 +49,11 @@ LOCK_SOME = """
     SELECT FROM text_data WHERE text_id IN (SELECT text_id FROM text_data ORDER BY random() LIMIT 5)
     ORDER BY text_id FOR UPDATE
 """
-"""Locks rows in the order in which everybody locks them, or PostgreSQL would have deadlocks to break."""
+CHANGE_SOME = """
+    WITH taken AS (SELECT text_id FROM text_data WHERE text_id % 50 = 0 ORDER BY text_id FOR UPDATE)
+    UPDATE text_data SET text_data = text_data || ' again' WHERE text_id IN (SELECT text_id FROM taken)
+"""
+"""Both lock rows in the order in which everybody locks them, or PostgreSQL would have deadlocks to break."""
 
 
 class Soak:
@@ -209,7 +213,7 @@ class Soak:
             self._last(nullcontext(transaction))
 
     def _change_texts(self) -> None:
-        self.stage.query("UPDATE text_data SET text_data = text_data || ' again' WHERE text_id % 50 = 0")
+        self.stage.query(CHANGE_SOME)
 
     def _delete_classifier(self) -> None:
         newest = "(SELECT max(clf_id) FROM classifiers)"

@@ -8,10 +8,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.acceptance.conftest import AL_LEARNER
 from tests.support import forks
+from tests.support.faults_processes import wait_for_end
 from tests.support.workers import WorkerProcess
 
 
@@ -49,6 +51,14 @@ def test_its_end_by_a_signal_is_reported(forked: WorkerProcess) -> None:
         assert worker.wait_for("worker.started")["pid"] == worker.pid
         worker.kill()
         assert worker.wait() == -signal.SIGKILL
+
+
+def test_its_training_process_is_its_child_and_ends_with_it(forked: WorkerProcess) -> None:
+    with forked as worker:
+        trainer = psutil.Process(worker.trainer_pid)
+        assert trainer.ppid() == worker.pid
+        worker.kill()
+        wait_for_end([trainer])
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("trane",), ("predict", "-", "--database", "sqlite:///none.db")])
