@@ -47,13 +47,13 @@ GATES = ("warn", "off")
 
 LOCK_SOME = """
     SELECT FROM text_data WHERE text_id IN (SELECT text_id FROM text_data ORDER BY random() LIMIT 5)
-    ORDER BY text_id FOR UPDATE
+    FOR UPDATE SKIP LOCKED
 """
 CHANGE_SOME = """
-    WITH taken AS (SELECT text_id FROM text_data WHERE text_id % 50 = 0 ORDER BY text_id FOR UPDATE)
+    WITH taken AS (SELECT text_id FROM text_data WHERE text_id % 50 = 0 FOR UPDATE SKIP LOCKED)
     UPDATE text_data SET text_data = text_data || ' again' WHERE text_id IN (SELECT text_id FROM taken)
 """
-"""Both lock rows in the order in which everybody locks them, or PostgreSQL would have deadlocks to break."""
+"""Both wait for no row while they hold others, or PostgreSQL would have deadlocks to break."""
 
 
 class Soak:
