@@ -38,15 +38,10 @@ def preload(modules: Iterable[str]) -> None:
     for name in modules:
         import_module(name)
     assert al_learner.Project
-    forget()
-    gc.freeze()  # a collection in a forked process would copy all of it
-    assert threading.active_count() == 1, "a fork would lose the other threads"
-
-
-def forget() -> None:
-    """Forget the modules of al_learner, so that they are imported again in the process that uses them."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "al_learner"]:
         del sys.modules[name]
+    gc.freeze()  # a collection in a forked process would copy all of it
+    assert threading.active_count() == 1, "a fork would lose the other threads"
 
 
 def take_orders(listener: socket.socket) -> dict[str, Any]:
@@ -117,8 +112,9 @@ def fork_children() -> None:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             atexit._clear()
-            forget()
             logging.getLogger("al_learner").handlers.clear()
+            if database := sys.modules.get("al_learner.core.storage.database"):
+                database.OWNER = f"{socket.gethostname()}:{os.getpid()}"  # type: ignore[attr-defined]  # as if imported here
             for first, last in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
                 os.closerange(first + 1, last)
             sys.argv[1:] = ["--multiprocessing-fork"]
