@@ -15,10 +15,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 
 from tests.support import interpreters, servers
 from tests.support.faults import Stage, make_template
@@ -176,11 +178,13 @@ class Soak:
         self.stage.predictor.start()
 
     def _kill_backend(self) -> None:
-        """Make PostgreSQL think of a crash: it ends every connection and recovers."""
-        for (pid,) in self.stage.query("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'al-learner %%'"):
-            with suppress(psutil.NoSuchProcess):
-                return psutil.Process(pid).kill()
-        return None
+        """Make PostgreSQL think of a crash: it ends every connection and recovers. Return when it has begun to."""
+        with closing(self.stage.postgres.connect(self.stage.database)) as connection:
+            backends = connection.execute(f"SELECT pid FROM pg_stat_activity WHERE {WORKERS}")
+            for (pid,) in backends.fetchmany(1):
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(pid).kill()
+                    wait_until(lambda: _is_cut(connection), "PostgreSQL to end this connection")
 
     def _restart_postgresql(self) -> None:
         self.stage.postgres.stop(immediate=True)
@@ -223,6 +227,14 @@ class Soak:
     def _empty_redis(self) -> None:
         with self.stage.redis.client() as client:
             client.flushall()
+
+
+def _is_cut(connection: psycopg.Connection[Any]) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 def report(soak: Soak, broken: list[str]) -> str:
