@@ -50,11 +50,6 @@ class SubprocessAggregator:
         self._last: tuple[Votes, Codes | AlLearnerError] | None = None
         self._pause_s, self._retry_at = 0.0, 0.0
 
-    @property
-    def pid(self) -> int | None:
-        """The process's id; None if it was not started, or was killed."""
-        return self._process.pid
-
     def winners(self, votes: Votes) -> Codes:
         """Return one label code for each text, shape (n_texts,).
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,7 @@ class Lifecycle:
         if step == "announce":
             self._announce(run)
         elif run is not None:
-            job_of_run = partial(self._jobs.of, run, state) if job is None else lambda: job
+            job_of_run = cache(partial(self._jobs.of, run, state)) if job is None else lambda: job
             if step == "score":
                 beside = not self._gate.holds
                 self._evaluate(run, partial(self._measure, job_of_run), self._store_score, lock, beside=beside)

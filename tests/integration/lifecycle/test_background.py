@@ -66,6 +66,15 @@ def dues(project):
     return done
 
 
+@pytest.fixture
+def scoring(sqlite, open_worker):
+    """A worker's project with a classifier whose score has not been computed yet, and its background trainer."""
+    add_weather(sqlite, 40)
+    project, background = open_worker(classifier="complement-nb")
+    assert dues(project) == ["update", "score"]
+    return project, background
+
+
 def scores(tables):
     rows = tables.query("SELECT metrics IS NOT NULL FROM al_runs WHERE status = 'succeeded' ORDER BY run_id")
     return [bool(scored) for (scored,) in rows]
@@ -89,10 +98,8 @@ def test_a_batch_does_not_wait_for_the_score_before_it(sqlite, open_worker):
     assert scores(sqlite) == [True, True]
 
 
-def test_a_late_score_is_compared_with_the_classifier_before_its_own(sqlite, open_worker):
-    add_weather(sqlite, 40)
-    project, background = open_worker(classifier="complement-nb")
-    dues(project)
+def test_a_late_score_is_compared_with_the_classifier_before_its_own(sqlite, scoring):
+    project, background = scoring
     background.work()
     dues(project)
     for _ in range(2):
@@ -130,10 +137,8 @@ def test_a_batch_does_not_wait_for_a_choice(sqlite, open_worker):
     assert dues(project) == ["choose"]
 
 
-def test_a_score_that_somebody_else_stored_meanwhile_stays(sqlite, open_worker, open_project):
-    add_weather(sqlite, 40)
-    project, background = open_worker(classifier="complement-nb")
-    dues(project)
+def test_a_score_that_somebody_else_stored_meanwhile_stays(sqlite, scoring, open_project):
+    project, background = scoring
     assert open_project(sqlite, classifier="complement-nb").reconcile().due == "score"
     sqlite.query("UPDATE classifiers SET precision_score = 0.25")
 
@@ -159,10 +164,8 @@ def test_a_choice_that_somebody_else_made_meanwhile_stays(sqlite, open_worker, o
     assert [run.choice and run.choice["labels"] for run in project._storage.runs.recent()] == [45, None]
 
 
-def test_a_score_of_a_deleted_classifier_is_forgotten(sqlite, open_worker):
-    add_weather(sqlite, 40)
-    project, background = open_worker(classifier="complement-nb")
-    dues(project)
+def test_a_score_of_a_deleted_classifier_is_forgotten(sqlite, scoring):
+    project, background = scoring
     sqlite.query("DELETE FROM al_runs")
     sqlite.query("DELETE FROM classifiers")
 
@@ -183,13 +186,11 @@ def test_with_hold_the_score_comes_before_anything_else(sqlite, open_worker):
     assert scores(sqlite) == [True, True]
 
 
-def test_a_score_that_cannot_be_stored_does_not_delay_the_next_batch(sqlite, open_worker, monkeypatch):
+def test_a_score_that_cannot_be_stored_does_not_delay_the_next_batch(sqlite, scoring, monkeypatch):
     def fail(*_, **__):
         raise DatabaseError("the disk is full")
 
-    add_weather(sqlite, 40)
-    project, background = open_worker(classifier="complement-nb")
-    dues(project)
+    project, background = scoring
     background.work()
     add_weather(sqlite, 10)
     with monkeypatch.context() as patch:
@@ -201,13 +202,11 @@ def test_a_score_that_cannot_be_stored_does_not_delay_the_next_batch(sqlite, ope
     assert dues(project) == ["score"]
 
 
-def test_a_score_is_kept_while_the_database_cannot_be_reached(sqlite, open_worker, monkeypatch):
+def test_a_score_is_kept_while_the_database_cannot_be_reached(sqlite, scoring, monkeypatch):
     def fail(*_, **__):
         raise DatabaseUnavailable("gone")
 
-    add_weather(sqlite, 40)
-    project, background = open_worker(classifier="complement-nb")
-    dues(project)
+    project, background = scoring
     background.work()
     with monkeypatch.context() as patch:
         patch.setattr(RunTransactions, "score", fail)
@@ -218,13 +217,11 @@ def test_a_score_is_kept_while_the_database_cannot_be_reached(sqlite, open_worke
     assert scores(sqlite) == [True]
 
 
-def test_without_a_database_it_is_tried_again(sqlite, open_worker, monkeypatch):
+def test_without_a_database_it_is_tried_again(sqlite, scoring, monkeypatch):
     def fail(*_):
         raise DatabaseUnavailable("gone")
 
-    add_weather(sqlite, 40)
-    project, background = open_worker(classifier="complement-nb")
-    dues(project)
+    project, background = scoring
     with monkeypatch.context() as patch:
         patch.setattr(InProcessTrainer, "score", fail)
         background.work()

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
 CONNECT_TIMEOUT_S = 5
@@ -39,6 +38,8 @@ def engine(url: sa.URL, *, owner: str, tick: Callable[[], object]) -> sa.Engine:
         Called every tenth of a second while a statement waits for the server, in the thread that waits. When it raises
         KeyboardInterrupt, the statement is cancelled.
     """
+    import psycopg  # loaded only where the database is a PostgreSQL
+
     made = sa.create_engine(
         url,
         isolation_level="READ COMMITTED",
