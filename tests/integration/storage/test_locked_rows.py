@@ -87,11 +87,12 @@ def test_no_row_is_locked_while_a_model_is_sent(voted, open_project):
 
 
 def test_a_server_that_ends_idle_transactions_does_not_end_a_run_that_waits(voted, holder, open_project, monkeypatch):
-    voted.query(f"ALTER DATABASE {voted.name} SET idle_in_transaction_session_timeout = '50ms'")
+    voted.query(f"ALTER DATABASE {voted.name} SET idle_in_transaction_session_timeout = '2s'")
     monkeypatch.setattr(Gate, "while_it_trains", holder.hold)
-    holder.on_wait = lambda: threading.Event().wait(0.1)
+    holder.on_wait = lambda: voted.query("SELECT pg_sleep(2.2)") if holder.attempts == 1 else None
 
     assert open_project(voted, pause=holder.pause, classifier=Gated()).update().run is not None
+    assert holder.attempts == ATTEMPTS
 
 
 @pytest.mark.usefixtures("at_once")
