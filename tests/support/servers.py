@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import secrets
 import shutil
@@ -138,26 +139,23 @@ class Postgres(Server):
     def fail_over(self) -> None:
         """Stop the server, and let a replica that has everything serve on its port."""
         self._replicas += 1
-        replica = self.folder / f"replica-{self._replicas}"
-        replica.mkdir(mode=0o700)
+        replica = copy.copy(self)
+        replica.data, replica.port = self.folder / f"replica-{self._replicas}", free_port()
+        replica.data.mkdir(mode=0o700)
         if self._user():
-            shutil.chown(replica, self._user())
-        self._run("pg_basebackup", *self._place, "--pgdata", str(replica), "--checkpoint=fast", "--write-recovery-conf")
-        primary, port = self.data, self.port
-        process = self.process
-        self.data, self.port = replica, free_port()
-        self.process = self._launch(())
-        wait_until(self.answers, "the replica to answer")
-        with self.connect(host=str(primary), port=port) as connection:
+            shutil.chown(replica.data, self._user())
+        into = ("--pgdata", str(replica.data))
+        self._run("pg_basebackup", *self._place, *into, "--checkpoint=fast", "--write-recovery-conf")
+        replica.process = replica._launch(())
+        wait_until(replica.answers, "the replica to answer")
+        with self.connect(host=str(self.data)) as connection:
             streams = "SELECT state = 'streaming' FROM pg_stat_replication"
             wait_until(lambda: connection.execute(streams).fetchall() == [(True,)], "the replica to follow")
-        assert process is not None
-        process.send_signal(signal.SIGINT)  # it waits until the replica has everything
-        process.wait(DEADLINE_S)
-        with self.connect() as connection:
+        self.stop()  # it waits until the replica has everything
+        with replica.connect() as connection:
             assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
-        self.stop()
-        self.port = port
+        replica.stop()
+        primary, self.data = self.data, replica.data
         self.start()
         shutil.rmtree(primary)
 
