@@ -26,7 +26,10 @@ from al_learner.core.storage.records import RowLocks, described
 from al_learner.core.storage.schema import Timestamp, labelforward, ours
 
 LOCK_TIMEOUT_MS = 200
-"""How long a write waits for a row. It is below PostgreSQL's deadlock_timeout, so that the other side never fails."""
+"""How long a write waits for a table, and outside text_data for a row.
+
+It is below PostgreSQL's deadlock_timeout, so that the other side never fails.
+"""
 
 LOCK_PAUSE_S = (0.1, 1.0)
 """Shortest and longest pause before a write is tried again that waited for a lock in vain; it doubles each time."""

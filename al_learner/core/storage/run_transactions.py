@@ -248,10 +248,10 @@ class RunTransactions:
         self._write(lambda c: c.execute(al_runs.update().where(which).values(values)))
 
     def _take_rows(self, ids: Sequence[int]) -> None:
-        # Rows are locked in the order of their ids, so that two writers never deadlock.
+        # It never waits for a row while it holds others, so that nobody has a deadlock because of it.
         if self._database.is_postgresql and ids:
             wanted = sa.select(text_data.c.text_id).where(self._database.among(text_data.c.text_id, ids))
-            self._connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True)).all()
+            self._connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True, nowait=True)).all()
 
     def _write_labels(self, samples: Sequence[tuple[int, str]]) -> None:
         if not samples:

@@ -74,6 +74,15 @@ def test_a_model_is_sent_once_however_long_a_row_is_locked(voted, holder, open_p
     assert voted.value("SELECT count(*) FROM text_data WHERE taught") == N_TEXTS
 
 
+def test_a_run_never_waits_for_a_row_while_it_holds_others(voted, holder, open_project, monkeypatch):
+    """However long a single lock may take: the rows that it holds are those that the predictor waits for."""
+    monkeypatch.setattr(database_module, "LOCK_TIMEOUT_MS", 10 * 60 * 1000)
+    holder.hold(f"SELECT FROM text_data WHERE text_id = {N_TEXTS} FOR UPDATE")
+
+    assert open_project(voted, pause=holder.pause).update().run is not None
+    assert holder.attempts == ATTEMPTS
+
+
 def test_no_row_is_locked_while_a_model_is_sent(voted, open_project):
     voted.query(
         "CREATE FUNCTION refuse_locks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
