@@ -251,7 +251,9 @@ class RunTransactions:
         # It never waits for a row while it holds others, so that nobody has a deadlock because of it.
         if self._database.is_postgresql and ids:
             wanted = sa.select(text_data.c.text_id).where(self._database.among(text_data.c.text_id, ids))
-            self._connection.execute(wanted.order_by(text_data.c.text_id).with_for_update(key_share=True, nowait=True)).all()
+            self._connection.execute(
+                wanted.order_by(text_data.c.text_id).with_for_update(key_share=True, nowait=True)
+            ).all()
 
     def _write_labels(self, samples: Sequence[tuple[int, str]]) -> None:
         if not samples:
