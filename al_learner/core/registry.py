@@ -16,9 +16,18 @@ from pydantic import ValidationError
 from stevedore.named import NamedExtensionManager
 
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
+from al_learner.core.interfaces import (
+    Classifier,
+    InitSampler,
+    LabelAggregator,
+    ModelSelector,
+    Strategy,
+    UsesWordVectors,
+    Vectorizer,
+    WordVectors,
+)
 
-Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator"]
+Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator", "word_vector"]
 
 INTERFACES: dict[Kind, type[Strategy]] = {
     "classifier": Classifier,
@@ -26,6 +35,10 @@ INTERFACES: dict[Kind, type[Strategy]] = {
     "init_sampler": InitSampler,
     "label_aggregator": LabelAggregator,
 }
+"""What a project chooses by its settings."""
+
+PLUGINS: dict[Kind, type[Strategy]] = {**INTERFACES, "word_vector": WordVectors}
+"""All kinds of plug-ins."""
 
 _ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
 
@@ -48,6 +61,18 @@ def strategy(kind: Kind, name: str, **params: Any) -> Strategy:
     return _make(kind, name, strategy_class(kind, name), params)
 
 
+def word_vectors(source: str) -> WordVectors:
+    """Make a source of word vectors from ``NAME``, or ``NAME:VALUE`` if it has a parameter; raises like `strategy`."""
+    name, colon, value = source.partition(":")
+    cls = strategy_class("word_vector", name)
+    parameter = next(iter(cls.model_fields), None)
+    if colon and parameter is None:
+        raise SettingsError([f"word vectors {source!r}: {name} has no parameter; write {name}"])
+    if parameter is not None and not value:
+        raise SettingsError([f"word vectors {source!r}: write {name}:{parameter.upper()}"])
+    return cast(WordVectors, _make("word_vector", name, cls, {parameter: value} if parameter else {}))
+
+
 def changed(kind: Kind, obj: Strategy, **params: Any) -> Strategy:
     """Return a copy of a strategy with some parameters changed. Wrong ones raise SettingsError."""
     return _make(kind, type(obj).__name__, type(obj), {**dict(obj), **params})
@@ -67,10 +92,10 @@ def strategy_class(kind: Kind, name: str) -> type[Strategy]:
         reason = f"{type(exc).__name__}: {exc}"
         where = f"{found[0].value}, from {origin(kind, found[0])}"
         raise PluginError(f"{kind} {name!r} ({where}) cannot be loaded: {reason}") from exc
-    if not (isinstance(cls, type) and issubclass(cls, INTERFACES[kind])):
+    if not (isinstance(cls, type) and issubclass(cls, PLUGINS[kind])):
         raise PluginError(
             f"{kind} {name!r} ({found[0].value}, from {origin(kind, found[0])}) is not a subclass of "
-            f"al_learner.{INTERFACES[kind].__name__}"
+            f"al_learner.{PLUGINS[kind].__name__}"
         )
     return cls
 
@@ -233,9 +258,12 @@ def allowed(value: str, choices: Iterable[str]) -> str:
 
 def _make(kind: Kind, name: str, cls: type[Strategy], params: Mapping[str, Any]) -> Strategy:
     try:
-        return cls(**params)
+        made = cls(**params)
     except ValidationError as exc:
         raise SettingsError([_problem(kind, name, cls, error) for error in exc.errors()]) from exc
+    if isinstance(made, UsesWordVectors):
+        _ = made.word_vectors  # raises if there is no such source
+    return made
 
 
 def _problem(kind: Kind, name: str, cls: type[Strategy], error: Any) -> str:

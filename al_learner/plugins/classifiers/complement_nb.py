@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from al_learner.core.interfaces import Classifier, Estimator, Labels
+from al_learner.core.interfaces import Estimator, Labels, WeighsColumns
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-class ComplementNb(Classifier):
+class ComplementNb(WeighsColumns):
     """Complement naive Bayes: the fastest, and often the best below about 200 labelled texts.
 
     References

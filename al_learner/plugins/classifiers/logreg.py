@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from al_learner.core.interfaces import Classifier, Estimator, Labels, LinearStart
+from al_learner.core.interfaces import Estimator, Labels, LinearStart, WeighsColumns
 from al_learner.plugins.classifiers.newton import fit_softmax
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-class LogReg(Classifier):
+class LogReg(WeighsColumns):
     """Multinomial logistic regression with an L2 penalty: accurate and calibrated from some hundreds of texts on."""
 
     C: float = Field(default=1.0, gt=0, description="Inverse strength of the L2 penalty.")
