@@ -249,7 +249,7 @@ def config(database: Database = None, as_json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(database: Database = None) -> None:
-    """Create or migrate al_learner's own tables: al_runs, al_workers and al_project."""
+    """Create or migrate al_learner's own tables."""
     with open_project(database) as project:
         say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
 

@@ -70,6 +70,8 @@ class Run:
     seconds: float | None
     metrics: Mapping[str, Any] | None
     choice: Mapping[str, Any] | None
+    defaults: Mapping[str, Any] | None
+    prior: Mapping[str, Any] | None
 
     @property
     def origin(self) -> RunKind:
