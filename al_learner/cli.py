@@ -183,6 +183,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         *([("gate", warning)] if (warning := describe_gate(found.clf_id, metrics.get("gate"))) else []),
         ("strategy", found.classifier),
         *([("selected candidate", str(found.choice))] if found.choice else []),
+        *([("weight of its prior", f"{found.prior_share:.1%}")] if found.prior_share is not None else []),
         ("unknown words in texts", unknown),
         *([("locked rows", str(found.row_locks))] if found.row_locks else []),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),

@@ -108,7 +108,7 @@ def test_what_cannot_be_compared_is_an_error_that_says_why(cli: Cli, project: st
     compared = cli("models", "compare", "1", "2", "--database", project)
 
     assert compared.returncode == EXIT_ERROR
-    assert compared.stderr == ("error: classifier 1 cannot be compared: the labels were drawn at random\n")
+    assert compared.stderr == ("error: classifier 1 cannot be compared: nobody has labelled a text yet\n")
 
 
 def test_options_of_a_models_command_go_after_it(cli: Cli, project: str) -> None:

@@ -71,7 +71,15 @@ def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
     return csr_matrix(X)[: len(texts)]
 
 
-def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pipeline | None = None) -> Pipeline:
+def fit_classifier(
+    classifier: Classifier,
+    X: csr_matrix,
+    y: Labels,
+    *,
+    last: Pipeline | None = None,
+    groups: Any = None,
+    sample_weight: Any = None,
+) -> Pipeline:
     """Train on the columns that occur, and return selection and estimator as one pipeline.
 
     Parameters
@@ -105,7 +113,14 @@ def fit_classifier(classifier: Classifier, X: csr_matrix, y: Labels, *, last: Pi
     try:
         # On sparse text several BLAS threads are slower than one.
         with threadpool_limits(limits=1, user_api="blas"):
-            estimator = classifier.fit(selected, y) if start is None else classifier.fit_from(selected, y, start)
+            weights: Any = (
+                {"sample_weight": sample_weight} if sample_weight is not None and classifier.weighs_rows() else {}
+            )
+            estimator = (
+                classifier.fit(selected, y, **weights)
+                if start is None
+                else classifier.fit_from(selected, y, start, **weights)
+            )
     except Exception as exc:  # whatever a third party's code raises
         raise failed("classifier", classifier, exc) from exc
     selector = VarianceThreshold()
