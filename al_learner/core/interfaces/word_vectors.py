@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from al_learner.core.errors import AlLearnerError, PluginError
 from al_learner.core.interfaces.strategy import Strategy
 
 
@@ -31,6 +32,49 @@ class WordVectors(Strategy):
     provenance: ClassVar[str]
     """In one sentence: which model the vectors come from."""
 
+    def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Look words up, and check what the source returns. Users of word vectors call this, not ``vectors``.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Words, or short phrases.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n_words, n_dims), float32
+            All numbers are finite. ``n_dims`` is the same in every call, also if there are no words.
+
+        Raises
+        ------
+        SettingsError
+            A package or a file of the source is missing.
+        PluginError
+            The source failed, or its vectors have the wrong type, shape or width, NaN or infinity.
+        """
+        try:
+            none, found = self.vectors([]), self.vectors(words)
+        except AlLearnerError:
+            raise
+        except Exception as exc:  # whatever a third party's code raises
+            raise PluginError(f"word_vector {self!r} failed: {type(exc).__name__}: {exc}") from exc
+        for n_words, array in ((0, none), (len(words), found)):
+            shape: tuple[int, ...] = getattr(array, "shape", ())
+            if getattr(array, "dtype", None) != np.float32 or len(shape) != 2 or shape[0] != n_words or not shape[1]:
+                raise PluginError(
+                    f"word_vector {self!r} must return float32 vectors of shape ({n_words}, n_dims), not "
+                    f"{getattr(array, 'dtype', type(array).__name__)} of shape {shape}"
+                )
+        if found.shape[1] != none.shape[1]:
+            raise PluginError(
+                f"word_vector {self!r} returned vectors of {found.shape[1]} numbers, and of {none.shape[1]} in another "
+                "call; every call must return vectors of one width"
+            )
+        if not np.isfinite(found).all():
+            word = words[int(np.argmin(np.isfinite(found).all(axis=1)))]
+            raise PluginError(f"word_vector {self!r} returned NaN or infinity for {word[:50]!r}")
+        return found
+
     @abstractmethod
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Look words up.
@@ -43,7 +87,8 @@ class WordVectors(Strategy):
         Returns
         -------
         vectors : ndarray of shape (n_words, n_dims), float32
-            Of any length; all zeros for a word that the source does not know.
+            Of any length; all zeros for a word that the source does not know. Of shape (0, n_dims) if there are no
+            words.
 
         Raises
         ------
