@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from al_learner.core.errors import AlLearnerError, PluginError
+from al_learner.core.errors import AlLearnerError, PluginError, SettingsError
 from al_learner.core.interfaces.strategy import Strategy
+
+MAX_CHARACTERS = 1_000
+"""Of a longer word only so many characters are looked up, so that an encoded file in a text costs no memory."""
 
 
 class WordVectors(Strategy):
@@ -24,10 +31,10 @@ class WordVectors(Strategy):
     requires: ClassVar[tuple[str, ...]] = ()
 
     languages: ClassVar[tuple[str, ...]]
-    """ISO 639-1 codes of the languages that it knows."""
+    """ISO 639-1 codes of the languages that it knows; none if the parameter decides that."""
 
     licence: ClassVar[str]
-    """The licence of the vectors, as an SPDX identifier where there is one."""
+    """The licence of the vectors, as an SPDX identifier; NOASSERTION if the parameter decides that."""
 
     provenance: ClassVar[str]
     """In one sentence: which model the vectors come from."""
@@ -38,7 +45,8 @@ class WordVectors(Strategy):
         Parameters
         ----------
         words : sequence of str
-            Words, or short phrases.
+            Words, or short phrases. Of a longer one only the first `MAX_CHARACTERS` characters count. What UTF-8 cannot
+            encode becomes a question mark.
 
         Returns
         -------
@@ -52,6 +60,7 @@ class WordVectors(Strategy):
         PluginError
             The source failed, or its vectors have the wrong type, shape or width, NaN or infinity.
         """
+        words = [word[:MAX_CHARACTERS].encode(errors="replace").decode() for word in words]
         try:
             none, found = self.vectors([]), self.vectors(words)
         except AlLearnerError:
@@ -115,3 +124,27 @@ class UsesWordVectors(Strategy):
         from al_learner.core.registry import word_vectors  # it imports this module
 
         return word_vectors(self.source)
+
+
+def package_folder(module: str, extra: str) -> Path:
+    """Return the folder of an installed package, without importing it.
+
+    Raises
+    ------
+    SettingsError
+        The package is missing. The message names the extra of al-learner that brings it.
+    """
+    found = find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise SettingsError([f"the package of these word vectors is missing: pip install 'al-learner[{extra}]'"])
+    return Path(found.submodule_search_locations[0])
+
+
+@cache
+def sha256(*files: Path) -> str:
+    """Return the SHA-256 of files, one after the other, in hexadecimal. A process reads them only once."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
