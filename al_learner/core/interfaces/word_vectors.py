@@ -51,6 +51,10 @@ class WordVectors(Strategy):
             A package or a file is missing. The message says how to get it.
         """
 
+    def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Return ``vectors(words)``."""
+        return self.vectors(words)
+
     @abstractmethod
     def digest(self) -> str:
         """Return the SHA-256 of the source's files, in hexadecimal. Raises like ``vectors``."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_learner.core.errors import PluginWarning
 from al_learner.core.interfaces import Classifier, Labels, LinearStart
 from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, as_read, expect, seeded
 
@@ -102,6 +104,76 @@ def check_start_does_not_change_the_result(strategy: Classifier) -> None:
             expect(off < 0.05, f"the probabilities of fit_from differ from those of fit by up to {off:.2f}")
 
 
+def check_rows_can_be_weighed(strategy: Classifier) -> None:
+    """Warn about a classifier whose `fit` has no parameter `sample_weight`: it works, but without a prior."""
+    if not strategy.weighs_rows():
+        warnings.warn(
+            f"{type(strategy).__name__}.fit has no parameter sample_weight: texts that nobody voted on cannot stay in "
+            "training with a small weight (the prior)",
+            PluginWarning,
+            stacklevel=3,  # the line that calls check_plugin
+        )
+
+
+def check_equal_weights_change_nothing(strategy: Classifier) -> None:
+    """Weights of 1 give the same result as no weights."""
+    if not strategy.weighs_rows():
+        return
+    X, y = rows(FOUR_LABELS, each=10, noise=50)
+    weighed = _weighed(strategy, X, y, np.ones(len(y), np.float32))
+    off = float(np.abs(weighed - _probabilities(seeded(strategy).fit(X, y), X)).max())
+    expect(off <= 1e-6, f"weights of 1 change the probabilities by up to {off:.2g}")
+
+
+def check_weights_are_not_changed(strategy: Classifier) -> None:
+    """`fit` does not change the weights: al_learner uses the same array for other models."""
+    if not strategy.weighs_rows():
+        return
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
+    weights = np.linspace(0.05, 1, len(y), dtype=np.float32)
+    kept = weights.copy()
+    _weighed(strategy, X, y, weights)
+    expect(np.array_equal(weights, kept), "fit changes sample_weight")
+
+
+def check_a_heavy_row_counts_like_several(strategy: Classifier) -> None:
+    """A row of weight 3 counts like three equal rows.
+
+    That is exact for a model that minimises a sum over the rows. Others, such as trees, only come near: the
+    probabilities must be nearer to those of the repeated rows than to those without weights.
+    """
+    if not strategy.weighs_rows():
+        return
+    from scipy.sparse import vstack  # heavy
+
+    X, y = rows(FOUR_LABELS, each=10, noise=20)
+    y = np.random.default_rng(0).permutation(y)  # with labels that can be told apart, weights hardly matter
+    heavy = y == y[0]
+    repeated = seeded(strategy).fit(vstack([X, X[heavy], X[heavy]], format="csr"), np.hstack([y, y[heavy], y[heavy]]))
+    weighed = _weighed(strategy, X, y, np.where(heavy, 3, 1).astype(np.float32))
+    off, without = (
+        float(np.abs(found - _probabilities(repeated, X)).mean())
+        for found in (weighed, _probabilities(seeded(strategy).fit(X, y), X))
+    )
+    expect(
+        off <= without / 2,
+        f"rows of weight 3 do not count like three rows: the probabilities differ by {off:.3f} on average, and by "
+        f"{without:.3f} without weights",
+    )
+
+
+def check_a_start_takes_weights_too(strategy: Classifier) -> None:
+    """`fit_from` gives the same result as `fit` with weights as well."""
+    if not strategy.weighs_rows() or type(strategy).fit_from is Classifier.fit_from:
+        return
+    X, y = rows(FOUR_LABELS, each=20, noise=5)
+    weights = np.linspace(0.05, 1, len(y), dtype=np.float32)
+    start = LinearStart(np.zeros((len(FOUR_LABELS), X.shape[1])), np.zeros(len(FOUR_LABELS)))
+    started = _probabilities(seeded(strategy).fit_from(X, y, start, sample_weight=weights), X)  # type: ignore[call-arg]
+    off = float(np.abs(started - _weighed(strategy, X, y, weights)).max())
+    expect(off < 0.05, f"with weights, the probabilities of fit_from differ from those of fit by up to {off:.2f}")
+
+
 CHECKS = (
     check_two_labels,
     check_many_labels,
@@ -114,6 +186,11 @@ CHECKS = (
     check_same_seed_same_classifier,
     check_stored_classifier_is_the_same,
     check_start_does_not_change_the_result,
+    check_rows_can_be_weighed,
+    check_equal_weights_change_nothing,
+    check_weights_are_not_changed,
+    check_a_heavy_row_counts_like_several,
+    check_a_start_takes_weights_too,
 )
 
 
@@ -139,6 +216,11 @@ def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
     pipeline = fit_classifier(strategy, X, y)
     _probabilities(pipeline, X)
     return pipeline
+
+
+def _weighed(strategy: Classifier, X: csr_matrix, y: Labels, weights: NDArray[np.float32]) -> NDArray[Any]:
+    """Train with weights, and return the probabilities of the same rows."""
+    return _probabilities(seeded(strategy).fit(X, y, sample_weight=weights), X)  # type: ignore[call-arg]  # it has it
 
 
 def _probabilities(estimator: Any, X: csr_matrix) -> NDArray[np.floating[Any]]:
