@@ -49,7 +49,9 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
         The corpus has no word.
     """
     try:
-        transformer = vectorizer.fit(texts)
+        # Between two products other code runs. Waiting BLAS threads slow it down, and each other.
+        with threadpool_limits(limits=1, user_api="blas"):
+            transformer = vectorizer.fit(texts)
     except AlLearnerError:
         raise
     except Exception as exc:
