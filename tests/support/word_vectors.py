@@ -23,7 +23,7 @@ TOPICS = (
 
 
 class Tiny(WordVectors):
-    """Vectors from the hash of a word; words of one topic are near each other, and words with a digit are unknown."""
+    """Vectors from the hash of a word; words of one topic are near each other. What begins with a digit is unknown."""
 
     languages: ClassVar[tuple[str, ...]] = ("en",)
     licence: ClassVar[str] = "CC0-1.0"
@@ -48,7 +48,7 @@ def install(folder: Path) -> Path:
 
 
 def _vector(word: str) -> NDArray[np.float64]:
-    if any(character.isdigit() for character in word):
+    if word[0].isdigit():
         return np.zeros(N_DIMS)
     topic = next((topic[0] for topic in TOPICS if word.lower() in topic), None)
     return _random(word) + (3 * _random(topic) if topic else 0)
