@@ -3,7 +3,7 @@
 #   docker run --rm al-learner al-learner --help
 # Environment variables configure it; docker-compose.yml shows them all. The label aggregator dawid-skene needs another
 # extra, whose packages (pandas, pyarrow, transformers) are larger than all else in the image:
-#   docker build --build-arg EXTRAS="metrics crowd" --tag al-learner .
+#   docker build --build-arg EXTRAS="meaning metrics crowd" --tag al-learner .
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
@@ -11,8 +11,8 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/al-learner
 
 # The dependencies change seldom and the code often, so they come first, and the build cache keeps them. Of the extras
-# only `metrics`, for AL_LEARNER_HTTP_PORT, unless the build asks for more.
-ARG EXTRAS="metrics"
+# only `meaning`, for word vectors, and `metrics`, for AL_LEARNER_HTTP_PORT, unless the build asks for others.
+ARG EXTRAS="meaning metrics"
 COPY constraints.txt pyproject.toml ./
 RUN python -c "import sys, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = [package for extra in sys.argv[1:] for package in project['optional-dependencies'][extra]]; \

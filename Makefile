@@ -11,7 +11,7 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-demo: $(VENV)/.plots  ## The whole loop in a minute: cold start, voting, retraining, learning curve.
+demo: $(VENV)/.demo  ## The whole loop in a minute: cold start, voting, retraining, learning curve.
 	$(BIN)/al-learner demo
 
 test: $(VENV)/.dev  ## Every test, on a real PostgreSQL and a real Redis, in parallel.
@@ -44,12 +44,13 @@ clean:  ## Remove what the other commands made.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.plots: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[plots]'
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[meaning,plots]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt examples/plugin/pyproject.toml
-	$(INSTALL) --editable '.[crowd,docs,metrics,notebook,plots,test]' --editable examples/plugin
+	$(INSTALL) --editable '.[crowd,docs,meaning,metrics,model2vec,notebook,plots,test,wordllama]' \
+		--editable examples/plugin
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from al_learner.core.errors import AlLearnerError
     from al_learner.core.exchange.corpus import demo_corpus
-    from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
+    from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer, WordVectors
     from al_learner.core.learner import Learner
     from al_learner.core.project import Project
     from al_learner.core.registry import strategy
@@ -23,6 +23,7 @@ __all__ = [
     "Learner",
     "Project",
     "Vectorizer",
+    "WordVectors",
     "check_plugin",
     "demo_corpus",
     "simulate",
@@ -37,6 +38,7 @@ _MODULES = {
     "Learner": "learner",
     "Project": "project",
     "Vectorizer": "interfaces",
+    "WordVectors": "interfaces",
     "check_plugin": "testing",
     "demo_corpus": "exchange.corpus",
     "simulate": "simulation.notebook",

@@ -183,6 +183,7 @@ def status(database: Database = None, as_json: Json = False) -> None:
         *([("gate", warning)] if (warning := describe_gate(found.clf_id, metrics.get("gate"))) else []),
         ("strategy", found.classifier),
         *([("selected candidate", str(found.choice))] if found.choice else []),
+        *([("weight of its prior", f"{found.prior_share:.1%}")] if found.prior_share is not None else []),
         ("unknown words in texts", unknown),
         *([("locked rows", str(found.row_locks))] if found.row_locks else []),
         ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
@@ -249,7 +250,7 @@ def config(database: Database = None, as_json: Json = False) -> None:
 
 @db.command("upgrade")
 def db_upgrade(database: Database = None) -> None:
-    """Create or migrate al_learner's own tables: al_runs, al_workers and al_project."""
+    """Create or migrate al_learner's own tables."""
     with open_project(database) as project:
         say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
 

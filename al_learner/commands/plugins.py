@@ -29,11 +29,11 @@ def plugins_list(context: typer.Context, as_json: Json = False) -> None:
 @app.command("show")
 def plugins_show(name: str, as_json: Json = False) -> None:
     """Show one plug-in: its parameters, its package, and the packages that a reader of its models needs."""
-    from al_learner.core.registry import INTERFACES, allowed, names
+    from al_learner.core.registry import PLUGINS, allowed, names
 
     found = [plugin for plugin in _plugins() if plugin["name"] == name]
     if not found:
-        known = {known for kind in INTERFACES for known in names(kind)}
+        known = {known for kind in PLUGINS for known in names(kind)}
         raise SettingsError([f"plug-in {name!r} is unknown; {allowed(name, known)}"])
     if as_json:
         return print_json(found)
@@ -44,16 +44,23 @@ def plugins_show(name: str, as_json: Json = False) -> None:
             continue
         say(plugin["summary"])
         say(f"packages that a reader of its models needs: {', '.join(plugin['requires']) or 'nothing'}")
-        parameters = [(p["name"], p["type"], json.dumps(p["default"]), p["description"]) for p in plugin["parameters"]]
+        if plugin["kind"] == "word_vector":
+            say(f"languages: {', '.join(plugin['languages'] or ['depend on the parameter'])}")
+            say(f"licence: {plugin['licence']}")
+            say(f"provenance: {plugin['provenance']}")
+        parameters = [
+            (p["name"], p["type"], "required" if p["required"] else json.dumps(p["default"]), p["description"])
+            for p in plugin["parameters"]
+        ]
         print_table(("parameter", "type", "default", "meaning"), parameters)
     return None
 
 
 def _plugins() -> Iterator[dict[str, Any]]:
     from al_learner.core.errors import PluginError
-    from al_learner.core.registry import INTERFACES, entry_points, origin, strategy_class
+    from al_learner.core.registry import PLUGINS, entry_points, origin, strategy_class
 
-    for kind in INTERFACES:
+    for kind in PLUGINS:
         for entry_point in entry_points(kind):
             found: dict[str, Any] = {
                 "kind": kind,
@@ -68,6 +75,8 @@ def _plugins() -> Iterator[dict[str, Any]]:
                 yield found | {"problem": str(exc), "summary": "", "requires": [], "parameters": []}
                 continue
             properties = cls.model_json_schema()["properties"]
+            if kind == "word_vector":
+                found |= {about: getattr(cls, about, None) for about in ("languages", "licence", "provenance")}
             yield found | {
                 "summary": (cls.__doc__ or "").strip().partition("\n")[0],
                 "requires": list(cls.requires),
@@ -75,7 +84,8 @@ def _plugins() -> Iterator[dict[str, Any]]:
                     {
                         "name": name,
                         "type": _type(properties[name]),
-                        "default": field.get_default(call_default_factory=True),
+                        "required": field.is_required(),
+                        "default": None if field.is_required() else field.get_default(call_default_factory=True),
                         "description": field.description or "",
                     }
                     for name, field in cls.model_fields.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Self, cast
 
 import numpy as np
@@ -152,7 +153,9 @@ def _selected(selector: ModelSelector, X: csr_matrix, y: Labels) -> tuple[Choice
     made = candidates(selector)
     selection = CandidateSelector(selector, made)
     if selection.is_due(None, len(y)):
-        choice = selection.select(None, len(y), lambda name: candidate_losses(selector, made[name], X, y))
+        choice = selection.select(
+            None, len(y), lambda name: candidate_losses(selector, partial(fit_classifier, made[name]), X, y)
+        )
     else:
         choice = Choice(selection.selected(None), len(y), {}, {}, {})
     return choice, made[choice.name]

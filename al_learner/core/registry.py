@@ -48,7 +48,7 @@ def group(kind: Kind) -> str:
     return f"al_learner.{kind}s"
 
 
-def strategy(kind: Kind, name: str, **params: Any) -> Strategy:
+def strategy(kind: Kind, name: str, /, **params: Any) -> Strategy:
     """Make a strategy from its name and parameters. No other plug-in is loaded.
 
     Raises
@@ -73,7 +73,7 @@ def word_vectors(source: str) -> WordVectors:
     return cast(WordVectors, _make("word_vector", name, cls, {parameter: value} if parameter else {}))
 
 
-def changed(kind: Kind, obj: Strategy, **params: Any) -> Strategy:
+def changed(kind: Kind, obj: Strategy, /, **params: Any) -> Strategy:
     """Return a copy of a strategy with some parameters changed. Wrong ones raise SettingsError."""
     return _make(kind, type(obj).__name__, type(obj), {**dict(obj), **params})
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from contextlib import suppress
@@ -108,7 +109,7 @@ def test_what_cannot_be_compared_is_an_error_that_says_why(cli: Cli, project: st
     compared = cli("models", "compare", "1", "2", "--database", project)
 
     assert compared.returncode == EXIT_ERROR
-    assert compared.stderr == ("error: classifier 1 cannot be compared: the labels were drawn at random\n")
+    assert compared.stderr == ("error: classifier 1 cannot be compared: nobody has labelled a text yet\n")
 
 
 def test_options_of_a_models_command_go_after_it(cli: Cli, project: str) -> None:
@@ -373,6 +374,19 @@ def test_plugins_show_lists_parameters_origin_and_needs(cli: Cli) -> None:
     assert shown["from"].startswith("al-learner ")
     assert {"num_leaves", "reg_lambda"} <= {parameter["name"] for parameter in shown["parameters"]}
     assert "al-learner-example-plugin" in cli("plugins").stdout
+
+
+def test_plugins_show_says_where_word_vectors_come_from(cli: Cli) -> None:
+    shown = cli("plugins", "show", "use").stdout
+    [of_a_folder] = json.loads(cli("plugins", "show", "model2vec", "--json").stdout)
+
+    assert "\nlicence: Apache-2.0\n" in shown
+    assert "\nlanguages: ar, de, en, " in shown
+    assert "\nprovenance: Google's universal-sentence-encoder-multilingual 3" in shown
+    assert (of_a_folder["languages"], of_a_folder["licence"]) == ([], "NOASSERTION")
+    [folder] = of_a_folder["parameters"]
+    assert (folder["name"], folder["required"], folder["default"]) == ("folder", True, None)
+    assert re.search(r"folder +string +required", cli("plugins", "show", "model2vec").stdout)
 
 
 def test_a_plugin_that_cannot_be_loaded_is_listed_with_the_reason(command: Cli, tmp_path: Path) -> None:

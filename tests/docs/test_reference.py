@@ -16,7 +16,7 @@ from al_learner.core import errors
 from al_learner.core.configuration.environment import is_of_kubernetes
 from al_learner.core.configuration.settings import Settings, variable, variables
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, DEFAULT_CONFIG
-from al_learner.core.registry import INTERFACES, entry_points, group, origin
+from al_learner.core.registry import INTERFACES, PLUGINS, entry_points, group, origin
 from al_learner.core.storage.schema import labelforward, ours
 from al_learner.core.training import evaluation
 from tests.docs.pages import DOCS, ROOT, code, section, table
@@ -142,7 +142,7 @@ def test_the_page_has_every_entry_point_group_with_what_is_built_in() -> None:
             [interface.__name__],
             [point.name for point in entry_points(kind) if origin(kind, point).startswith("al-learner ")],
         )
-        for kind, interface in INTERFACES.items()
+        for kind, interface in PLUGINS.items()
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import interpreters, word_vectors
+from tests.support import interpreters, tiny_vectors
 from tests.support.workers import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +58,8 @@ def test_every_strategy_serves_the_neighbours_through_ten_publications(
         "AL_LEARNER_PREDICTOR_PACKAGES": "scikit-learn,numpy,scipy,lightgbm",
     }
     if vectorizer == "words-and-meaning":
-        paths = [str(word_vectors.install(tmp_path / "source")), str(ROOT), os.environ.get("PYTHONPATH")]
-        chosen["AL_LEARNER_VECTORIZER_PARAMS"] = json.dumps({"source": word_vectors.NAME})
+        paths = [str(tiny_vectors.install(tmp_path / "source")), str(ROOT), os.environ.get("PYTHONPATH")]
+        chosen["AL_LEARNER_VECTORIZER_PARAMS"] = json.dumps({"source": tiny_vectors.NAME})
         chosen["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # the worker's: the neighbours do not read it
     with WorkerProcess({**environment, **chosen}, tmp_path) as worker:
         saw = play(python, environment, "--publications", str(PUBLICATIONS))

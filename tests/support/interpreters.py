@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 NEIGHBOURS = ("pandas", "scikit-learn", "numpy", "scipy", "lightgbm", "psycopg[binary]", "redis")
 """What the neighbours' images have: the services' own needs, and what reads our artifacts."""
 
-WORKER = ("al-learner[metrics]",)
+WORKER = ("al-learner[meaning,metrics]",)
 """What a worker's image has. Without pandas, which scikit-learn loads where it is, a training process starts sooner."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,6 +43,46 @@ class BrokenAggregator(LabelAggregator):
 
     def aggregate(self, votes: Votes) -> Codes:
         raise RuntimeError(f"no luck with {len(votes.text)} votes")
+
+
+class ByName(InitSampler):
+    """Makes a prior of the texts whose first word is in the name or the description of a label."""
+
+    n_made: ClassVar[int] = 0
+    """How many priors were made; tests set it back."""
+
+    def prior(
+        self, texts: Sequence[str], labels: Mapping[str, str], rng: np.random.Generator
+    ) -> tuple[Codes, list[str]] | None:
+        del rng
+        type(self).n_made += 1
+        words = {word: label for label, description in labels.items() for word in (label, *description.split())}
+        found = [(row, words[word]) for row, text in enumerate(texts) if (word := text.split()[0]) in words]
+        if len({label for _, label in found}) < 2:
+            return None
+        return np.array([row for row, _ in found]), [label for _, label in found]
+
+    def sample(
+        self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
+    ) -> tuple[Codes, list[str]]:
+        return self.pick(len(texts), size, rng), self.deal(labels, size, rng)
+
+
+class BrokenPrior(ByName):
+    """Raises when it should make a prior."""
+
+    def prior(self, texts: Sequence[str], labels: Mapping[str, str], rng: np.random.Generator) -> Any:
+        raise RuntimeError(f"no luck with {len(texts)} texts, {labels} and {rng}")
+
+
+class Weighed(Classifier):
+    """Remembers the labels and weights of every training."""
+
+    trainings: ClassVar[list[tuple[list[str], list[float] | None]]] = []
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        self.trainings.append((y.tolist(), None if sample_weight is None else sample_weight.tolist()))
+        return ComplementNB().fit(X, y, sample_weight=sample_weight)
 
 
 class Interrupted(Classifier):

@@ -12,14 +12,26 @@ import stevedore
 from pydantic import Field, ValidationError
 
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import Classifier
-from al_learner.core.registry import INTERFACES, Spec, candidates, changed, entry_points, names, origin, split, strategy
+from al_learner.core.interfaces import Classifier, UsesWordVectors
+from al_learner.core.registry import (
+    PLUGINS,
+    Spec,
+    candidates,
+    changed,
+    entry_points,
+    names,
+    origin,
+    split,
+    strategy,
+    word_vectors,
+)
 
 BUILT_IN = [
     *(("classifier", name) for name in ("complement-nb", "lightgbm", "logreg", "sgd")),
     *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
     *(("init_sampler", name) for name in ("balanced", "uniform")),
     ("label_aggregator", "majority"),
+    *(("word_vector", name) for name in ("use", "wordllama")),
 ]
 
 PLUGIN = """
@@ -56,7 +68,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 @pytest.mark.parametrize(("kind", "name"), BUILT_IN)
 def test_a_built_in_is_found_through_its_entry_point(kind, name):
-    assert isinstance(strategy(kind, name), INTERFACES[kind])
+    assert isinstance(strategy(kind, name), PLUGINS[kind])
     [entry_point] = [found for found in entry_points(kind) if found.name == name]
     assert origin(kind, entry_point).startswith("al-learner ")
 
@@ -87,6 +99,40 @@ def test_every_wrong_parameter_is_reported_at_once_by_name():
     assert problems[0].startswith("classifier 'logreg' has no parameter 'tols'; did you mean 'tol'")
     assert "C = -1: " in problems[1]
     assert "max_iter = 'many': " in problems[2]
+
+
+@pytest.mark.parametrize("source", ["use", "model2vec:models/ours", "model2vec:C:\\models", "model2vec-hub:owner/name"])
+def test_a_source_of_word_vectors_is_a_name_or_a_name_and_a_value(source):
+    made = word_vectors(source)
+
+    assert [*dict(made).values()] == source.split(":", 1)[1:]
+    spec = Spec.of("word_vector", made)
+    assert Spec(spec.name, json.loads(json.dumps(spec.params))).make("word_vector") == made
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("use:en", "word vectors 'use:en': use has no parameter; write use"),
+        ("model2vec", "word vectors 'model2vec': write model2vec:FOLDER"),
+        ("model2vec-hub:", "word vectors 'model2vec-hub:': write model2vec-hub:NAME"),
+        ("wordlama", "word_vector 'wordlama' is unknown; did you mean 'wordllama'"),
+        ("", "word_vector '' is unknown"),
+    ],
+)
+def test_another_source_is_refused_with_what_to_write(source, problem):
+    with pytest.raises(SettingsError) as caught:
+        word_vectors(source)
+
+    assert str(caught.value).startswith(problem)
+
+
+def test_a_strategy_with_an_unknown_source_is_refused_when_it_is_made():
+    class Meaning(Free, UsesWordVectors):
+        """A classifier that uses word vectors."""
+
+    with pytest.raises(SettingsError, match="word_vector 'wordlama' is unknown"):
+        changed("classifier", Meaning(), source="wordlama")
 
 
 class Free(Classifier):

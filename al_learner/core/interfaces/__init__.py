@@ -14,7 +14,7 @@ from al_learner.core.interfaces.init_samplers import SCANNED, InitSampler
 from al_learner.core.interfaces.label_aggregators import LabelAggregator, Votes
 from al_learner.core.interfaces.strategy import Codes, Labels, Strategy
 from al_learner.core.interfaces.vectorizers import DocumentFrequency, NgramRange, Transformer, Vectorizer
-from al_learner.core.interfaces.word_vectors import UsesWordVectors, WordVectors
+from al_learner.core.interfaces.word_vectors import UsesWordVectors, WordVectors, package_folder, sha256
 
 __all__ = [
     "SCANNED",
@@ -35,4 +35,6 @@ __all__ = [
     "Votes",
     "WeighsColumns",
     "WordVectors",
+    "package_folder",
+    "sha256",
 ]

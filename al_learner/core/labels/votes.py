@@ -48,6 +48,8 @@ class Counted:
         Texts with too few votes that have a label.
     kept_labels : ndarray of shape (n_kept,), object
         Their labels.
+    voted_ids : ndarray of shape (n_voted,), int64
+        Every text with a vote or a label.
     any_taught : bool
         Whether a classifier was trained on one of all these texts.
     n_votes : int
@@ -62,6 +64,7 @@ class Counted:
     taught: NDArray[np.bool_]
     kept_ids: NDArray[np.int64]
     kept_labels: NDArray[np.object_]
+    voted_ids: NDArray[np.int64]
     any_taught: bool
     n_votes: int
     too_long: tuple[str, ...]
@@ -157,6 +160,7 @@ class VoteCache:
             taught=taught[countable],
             kept_ids=text_ids[kept],
             kept_labels=names[stored[kept]],
+            voted_ids=text_ids[(n_votes > 0) | (stored >= 0)],
             any_taught=bool(taught[countable | kept].any()),
             n_votes=int(n_votes.sum()),
             too_long=tuple(dict.fromkeys(chain.from_iterable(part.too_long for part in parts))),

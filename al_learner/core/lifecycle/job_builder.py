@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +16,10 @@ from al_learner.core.events import event
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.catalogue import ranges
 from al_learner.core.registry import Spec
-from al_learner.core.storage.records import Run, RunKind
+from al_learner.core.storage.records import Prior, Run, RunKind
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import trained
+from al_learner.core.training.cold_start import prior_weight
 from al_learner.core.training.evaluation import Basis
 from al_learner.core.training.job import ColdStart, Job
 
@@ -24,7 +28,8 @@ class JobBuilder:
     """Builds jobs for one project with one set of settings."""
 
     def __init__(self, settings: Settings, storage: Storage, models: TrustedModels) -> None:
-        self._settings, self._tables, self._models = settings, storage.tables, models
+        self._settings, self._models = settings, models
+        self._tables, self._runs = storage.tables, storage.runs
         self._init_sampler = Spec.of("init_sampler", settings.strategies.init_sampler)
 
     def new(self, kind: RunKind, state: ProjectState, *, refit: bool = False, because: str = "it was asked for") -> Job:
@@ -42,7 +47,12 @@ class JobBuilder:
         classifier, vectorizer = state.specs["classifier"], Spec(**state.specs["vectorizer"])
         everything = np.ones_like(state.aggregated.is_new)
         last = self._models.startable(state.newest, classifier, countvec)
-        return self._job(kind, state, everything, trained(classifier), vectorizer, countvec, last)
+        job = self._job(kind, state, everything, trained(classifier), vectorizer, countvec, last)
+        if job.cold_start is None and not state.facts.can_start_from_init_data:
+            start = self._cold_start(state, len(job.labels))
+            prior = self._runs.prior(made_for=start.made_for, weight=start.weight)
+            job = replace(job, new_prior=start) if prior is None else replace(job, prior=self._valid(prior, state))
+        return job
 
     def of(self, run: Run, state: ProjectState) -> Job:
         """Build the job of the newest run again, with its own strategies, to score it or to compare candidates.
@@ -51,7 +61,9 @@ class JobBuilder:
         """
         classifier, vectorizer = trained(run.strategies["classifier"]), Spec(**run.strategies["vectorizer"])
         countvec = self._models.recorded_countvec(run)
-        return self._job(run.origin, state, ~state.aggregated.is_new, classifier, vectorizer, countvec, None)
+        job = self._job(run.origin, state, ~state.aggregated.is_new, classifier, vectorizer, countvec, None)
+        prior = self._runs.prior(prior_id=run.prior["prior_id"], weight=run.prior["weight"]) if run.prior else None
+        return job if prior is None else replace(job, prior=self._valid(prior, state))
 
     def _job(
         self,
@@ -69,8 +81,7 @@ class JobBuilder:
         cold_start = None
         if kind == "init" and not state.facts.can_start_from_init_data:
             init = np.zeros_like(init)
-            names = tuple(name for name in state.label_names if name not in excluded)
-            cold_start = ColdStart(self._init_sampler, names, size=max(2, self._settings.batch_size))
+            cold_start = self._cold_start(state, 0)
         return Job(
             classifier=classifier,
             vectorizer=vectorizer,
@@ -84,6 +95,25 @@ class JobBuilder:
             cold_start=cold_start,
             query=self._settings.query,
         )
+
+    def _cold_start(self, state: ProjectState, n_labelled: int) -> ColdStart:
+        descriptions = self._tables.descriptions()
+        labels = {name: descriptions.get(name, "") for name in state.label_names if name not in state.excluded}
+        strategies = [asdict(self._init_sampler), state.specs["vectorizer"]]
+        return ColdStart(
+            init_sampler=self._init_sampler,
+            labels=labels,
+            size=max(2, self._settings.batch_size),
+            made_for=hashlib.sha256(json.dumps([sorted(labels.items()), strategies]).encode()).hexdigest(),
+            weight=prior_weight(n_labelled),
+        )
+
+    def _valid(self, prior: Prior, state: ProjectState) -> Prior:
+        """Return a prior without the texts that have been voted on or changed, and without excluded labels."""
+        now = self._tables.digests("text_data", prior.text_ids.tolist())
+        same = np.array([now.get(i) for i in prior.text_ids.tolist()], object) == prior.digests
+        voted = np.isin(prior.text_ids, state.aggregated.voted_ids)
+        return prior.among(same.astype(bool) & ~voted & ~np.isin(prior.labels, list(state.excluded)))
 
 
 def truth(job: Job, basis: Basis | None) -> dict[int, str]:

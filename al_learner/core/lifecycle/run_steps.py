@@ -261,7 +261,8 @@ class Lifecycle:
             "run.finished", run_id=run_id, kind=kind, clf_id=run.clf_id, texts=trained.texts, classes=trained.classes,
             seconds=seconds,
         )  # fmt: skip
-        return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256))
+        prior = replace(trained.prior, prior_id=run.prior["prior_id"]) if trained.prior and run.prior else None
+        return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256), prior=prior, new_prior=None)
 
     def _measure(self, job_of_run: Callable[[], Job], trainer: Trainer) -> tuple[Score, dict[int, str]]:
         """Return the score of a run's classifier, by a hold-out model, and the labels that it was measured with."""

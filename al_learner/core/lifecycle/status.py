@@ -34,6 +34,9 @@ class Status:
     unknown_tokens : float or None
         Share of the tokens of up to 2,000 texts that the newest classifier's vectorizer did not know when the
         classifier was scored; None if that is not known.
+    prior_share : float or None
+        The weight of the prior among all texts that the newest classifier was trained on, from 0 to 1; None without a
+        prior.
     row_locks : RowLocks or None
         New samples that other sessions keep a run from writing, and these sessions.
     due : str or None
@@ -58,6 +61,7 @@ class Status:
     choice: Choice | None
     clf_id: int | None
     unknown_tokens: float | None
+    prior_share: float | None
     row_locks: RowLocks | None
     last_run: Run | None
     due: str | None
@@ -67,6 +71,7 @@ class Status:
 
     def __str__(self) -> str:
         unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
+        unknown += "" if self.prior_share is None else f"; {self.prior_share:.1%} of it is the prior"
         return (
             f"{self.database}: {self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
             f"{self.new_samples} of {self.batch_size} new samples; "
@@ -100,12 +105,22 @@ def read_status(state: ProjectState, storage: Storage, stopping_advice: Stopping
         clf_id=storage.tables.newest_clf_id() or None,
         row_locks=storage.tables.row_locks(state.aggregated.text_ids[state.aggregated.is_new]),
         unknown_tokens=((state.newest.metrics or {}) if state.newest else {}).get("unknown_tokens"),
+        prior_share=_prior_share(state.newest),
         last_run=storage.runs.last(),
         due=state.due,
         reason=state.reason,
         newest=state.newest,
         stopping_advice=stopping_advice,
     )
+
+
+def _prior_share(run: Run | None) -> float | None:
+    if run is None or run.prior is None:
+        return None
+    if run.origin == "init":
+        return 1.0
+    weight = run.prior["weight"] * run.prior["texts"]
+    return float(weight / (weight + (run.texts or 0)))
 
 
 def read_vitals(storage: Storage, announcements: Announcements) -> Vitals:

@@ -31,6 +31,8 @@ class Comparison:
         Texts that both have predicted.
     both_right, only_a_right, only_b_right : int
         How many of these texts both, or only one of them, predicted correctly.
+    priors : tuple of int or None
+        The prior that each was trained with; None: no prior.
     """
 
     a: int
@@ -40,6 +42,7 @@ class Comparison:
     both_right: int
     only_a_right: int
     only_b_right: int
+    priors: tuple[int | None, int | None] = (None, None)
 
     @property
     def accuracies(self) -> tuple[float, float]:
@@ -99,7 +102,14 @@ class Comparison:
             f"classifier {self.a}: {first:.1%} right; right where {self.b} is wrong: {self.only_a_right:,}\n"
             f"classifier {self.b}: {second:.1%} right; right where {self.a} is wrong: {self.only_b_right:,}\n"
             f"exact McNemar test: p = {self.p_value:.3g}; {verdict}"
-        )
+        ) + self._different_priors()
+
+    def _different_priors(self) -> str:
+        """Return a line that says that the priors are different; empty if they are the same."""
+        first, second = ("no prior" if prior is None else f"prior {prior}" for prior in self.priors)
+        if first == second:
+            return ""
+        return f"\ntheir priors are different: classifier {self.a} has {first}, classifier {self.b} has {second}"
 
 
 def compare(
@@ -140,6 +150,7 @@ def compare(
         both_right=right.count((True, True)),
         only_a_right=right.count((True, False)),
         only_b_right=right.count((False, True)),
+        priors=(first.get("prior_id"), second.get("prior_id")),
     )
 
 

@@ -107,6 +107,9 @@ class LabelForwardTables:
         with self._database.reading() as connection:
             return list(connection.scalars(query))
 
+    def descriptions(self) -> dict[str, str]:
+        return {}
+
     def init_labels(self) -> tuple[Ids, NDArray[np.object_]]:
         """Return ids and labels of init_data, by id, without rows whose label is empty."""
         query = sa.select(init_data.c.init_id, init_data.c.label).where(init_data.c.label != "")
@@ -154,9 +157,9 @@ class LabelForwardTables:
             return [tuple(row) for row in connection.execute(query)]
 
     def digests(self, table: TextTable, ids: Sequence[int]) -> dict[int, int]:
-        """Return a 64-bit digest of each text by id, of those that exist. PostgreSQL computes it."""
+        """Return a 64-bit digest of each text by id, of those that exist. PostgreSQL computes its own."""
         if not self._database.is_postgresql:
-            return {i: hash(text) for i, text in self.texts(table, ids).items()}
+            return {i: _digest(text) for i, text in self.texts(table, ids).items()}
         source, key = _source(table)
         query = sa.select(key, sa.func.hashtextextended(source.c.text_data, 0))
         with self._database.reading() as connection:
@@ -311,6 +314,10 @@ def _intervals(ranges: Sequence[int]) -> Iterator[tuple[int, int]]:
     for _, run in groupby(enumerate(ranges), lambda item: item[1] - item[0]):
         numbers = [number for _, number in run]
         yield numbers[0] * RANGE, numbers[-1] * RANGE + RANGE - 1
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
 
 def _source(table: TextTable) -> tuple[sa.Table, sa.Column[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self, cast
@@ -70,6 +70,8 @@ class Run:
     seconds: float | None
     metrics: Mapping[str, Any] | None
     choice: Mapping[str, Any] | None
+    defaults: Mapping[str, Any] | None
+    prior: Mapping[str, Any] | None
 
     @property
     def origin(self) -> RunKind:
@@ -107,6 +109,36 @@ class StoredModel:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Texts that nobody voted on, with labels by meaning. They are trained on with a small weight; see the glossary.
+
+    Attributes
+    ----------
+    made_for : str
+        Digest of what it depends on; see `JobBuilder`.
+    text_ids : ndarray of shape (n_texts,), int64
+    digests : ndarray of shape (n_texts,), int64
+        Of the texts, see `LabelForwardTables.digests`.
+    labels : ndarray of shape (n_texts,), object
+    weight : float
+        Of each text; a voted text has 1.
+    prior_id : int or None
+        None: it is not stored yet.
+    """
+
+    made_for: str
+    text_ids: Ids
+    digests: Ids
+    labels: NDArray[np.object_]
+    weight: float
+    prior_id: int | None = None
+
+    def among(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return it with some of its texts."""
+        return replace(self, text_ids=self.text_ids[chosen], digests=self.digests[chosen], labels=self.labels[chosen])
+
+
+@dataclass(frozen=True)
 class Trained:
     """The result of a training.
 
@@ -116,6 +148,12 @@ class Trained:
         The pickled classifier.
     countvec : bytes or None
         The pickled vectorizer if it is new; None if the newest stored one, `countvec_id`, goes with `clf`.
+    texts : int
+        Labelled texts that were trained on; at a cold start, all texts.
+    prior : Prior or None
+        A prior that was made for this training, or was used in it.
+    prior_texts : int
+        How many texts of the prior were trained on.
     notes : tuple of str
         Remarks for the log.
     """
@@ -128,6 +166,8 @@ class Trained:
     texts: int
     classes: int
     versions: Mapping[str, str]
+    prior: Prior | None = None
+    prior_texts: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from al_learner.core.errors import DatabaseUnavailable
 from al_learner.core.storage.database import OWNER, Database
 from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, Sign, StoredModel, Trained
-from al_learner.core.storage.runs import project_id, without_details
+from al_learner.core.storage.runs import project_id, stored_prior, without_details
 from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
 
 SMALL_METRICS_BYTES = 600
@@ -108,6 +108,7 @@ class RunTransactions:
             if trained.countvec is not None:
                 countvec_id = _insert(connection, countvecs, countvec=trained.countvec)
             clf_id = _insert(connection, classifiers, clf=trained.clf, download=0)
+            used = stored_prior(connection, trained.prior, trained.prior_texts) if trained.prior else None
             values = {
                 "status": RunStatus.SUCCEEDED,
                 "finished": sa.func.now(),
@@ -116,6 +117,7 @@ class RunTransactions:
                 "texts": trained.texts,
                 "classes": trained.classes,
                 "versions": trained.versions,
+                "prior": used if trained.prior_texts else None,
                 "clf_sha256": trained.clf_sha256,
                 "countvec_sha256": trained.countvec_sha256,
                 "signature": _signature(connection, sign, clf_id, countvec_id, trained),
@@ -324,6 +326,7 @@ def _promote(connection: sa.Connection, model: StoredModel, sign: Sign | None, b
         "classes": run.classes,
         "strategies": run.strategies,
         "versions": run.versions,
+        "prior": run.prior,
         "clf_sha256": run.clf_sha256,
         "countvec_sha256": run.countvec_sha256,
         "signature": _signature(connection, sign, clf_id, countvec_id, run),

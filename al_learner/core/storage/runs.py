@@ -1,4 +1,4 @@
-"""al_runs and al_project: every query on them, except a run's own transactions."""
+"""al_runs, al_priors and al_project: every query on them, except a run's own transactions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from al_learner.core.errors import SchemaError
@@ -14,15 +15,16 @@ from al_learner.core.storage.records import (
     METRIC_DETAILS,
     SIGNATURE_V2,
     DeletableClassifier,
+    Prior,
     Run,
     RunKind,
     RunStatus,
 )
-from al_learner.core.storage.schema import al_project, al_runs, classifiers, countvecs
+from al_learner.core.storage.schema import al_priors, al_project, al_runs, classifiers, countvecs
 
 
 class Runs:
-    """The tables al_runs and al_project."""
+    """The tables al_runs, al_priors and al_project."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -114,6 +116,23 @@ class Runs:
             choice: Mapping[str, Any] | None = connection.scalar(query.limit(1))
         return choice
 
+    def prior(self, *, made_for: str | None = None, prior_id: int | None = None, weight: float) -> Prior | None:
+        """Return a stored prior, the newest one made for something or that with an id, with this weight; or None."""
+        which = al_priors.c.made_for == made_for if prior_id is None else al_priors.c.prior_id == prior_id
+        query = sa.select(al_priors).where(which).order_by(al_priors.c.prior_id.desc()).limit(1)
+        with self._database.reading() as connection:
+            if (row := connection.execute(query).first()) is None:
+                return None
+        ids, digests, labels = zip(*row.texts, strict=True) if row.texts else ((), (), ())
+        return Prior(
+            made_for=row.made_for,
+            text_ids=np.array(ids, np.int64),
+            digests=np.array(digests, np.int64),
+            labels=np.array(labels, object),
+            weight=weight,
+            prior_id=row.prior_id,
+        )
+
     def project_id(self) -> str:
         """Return the project's id; raises like the function `project_id`."""
         with self._database.reading() as connection:
@@ -160,6 +179,16 @@ def project_id(connection: sa.Connection) -> str:
             "worker or `al-learner db upgrade` creates it with a new id, under which no signature is valid"
         )
     return str(found[0])
+
+
+def stored_prior(connection: sa.Connection, prior: Prior, n_used: int) -> dict[str, Any]:
+    """Return what al_runs records of a prior with `n_used` texts in training. The prior is stored if it is new."""
+    prior_id = prior.prior_id
+    if prior_id is None:
+        texts = zip(prior.text_ids.tolist(), prior.digests.tolist(), prior.labels.tolist(), strict=True)
+        values = {"made_for": prior.made_for, "texts": [list(text) for text in texts]}
+        prior_id = connection.execute(al_priors.insert().returning(al_priors.c.prior_id), values).scalar_one()
+    return {"prior_id": prior_id, "weight": prior.weight, "texts": n_used}
 
 
 def without_details(database: Database) -> sa.ColumnElement[Any]:

@@ -1,4 +1,4 @@
-"""The tables, for SQLAlchemy Core: LabelForward's, and al_project, al_runs and al_workers, which are ours.
+"""The tables, for SQLAlchemy Core: LabelForward's, and ours, which begin with `al_`.
 
 LabelForward's tables belong to its services; their names and types are fixed. al_learner creates them only when it
 loads data into an empty database, and never changes their columns. SQLite has no arrays, so it stores JSON.
@@ -118,6 +118,21 @@ al_workers = sa.Table(
     sa.Column("settings", Json, nullable=False),  # those that decide what is trained
 )
 
+al_labels = sa.Table(
+    "al_labels",
+    ours,
+    sa.Column("label", sa.Text, primary_key=True),  # as in table labels
+    sa.Column("description", sa.Text, nullable=False),  # what it means, in a few words; the cold start reads it
+)
+
+al_priors = sa.Table(
+    "al_priors",
+    ours,
+    sa.Column("prior_id", sa.Integer, primary_key=True),
+    sa.Column("made_for", sa.Text, nullable=False),  # digest of labels, descriptions, vectorizer and init sampler
+    sa.Column("texts", Json, nullable=False),  # [text_id, digest of the text, label] of each text
+)
+
 al_runs = sa.Table(
     "al_runs",
     ours,
@@ -144,4 +159,6 @@ al_runs = sa.Table(
     sa.Column("seconds", sa.Float),  # from the start until the classifier was committed; NULL for a promotion
     sa.Column("metrics", Json),  # the score; NULL until scored
     sa.Column("choice", Json),  # which candidate the next run trains, and why; NULL: no choice was made
+    sa.Column("defaults", Json),  # kind -> {name, params}: what is used where no setting says otherwise
+    sa.Column("prior", Json),  # prior_id, weight and number of its texts that were trained on; NULL: there was none
 )

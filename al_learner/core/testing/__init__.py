@@ -10,8 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 from al_learner.core.errors import AlLearnerError, PluginError, PluginWarning
-from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, ModelSelector, Strategy, Vectorizer
-from al_learner.core.registry import INTERFACES
+from al_learner.core.interfaces import (
+    Classifier,
+    InitSampler,
+    LabelAggregator,
+    ModelSelector,
+    Strategy,
+    Vectorizer,
+    WordVectors,
+)
+from al_learner.core.registry import PLUGINS
 from al_learner.core.testing import (
     classifiers,
     every_plugin,
@@ -19,6 +27,7 @@ from al_learner.core.testing import (
     label_aggregators,
     model_selectors,
     vectorizers,
+    word_vectors,
 )
 from al_learner.core.testing.expect import expect
 
@@ -28,7 +37,7 @@ def check_plugin(strategy: Strategy) -> None:
 
     Parameters
     ----------
-    strategy : Classifier, Vectorizer, InitSampler or LabelAggregator
+    strategy : Classifier, Vectorizer, InitSampler, LabelAggregator or WordVectors
         An object with the parameters that are checked.
 
     Raises
@@ -46,9 +55,9 @@ def check_plugin(strategy: Strategy) -> None:
     >>> from al_learner import check_plugin, strategy
     >>> check_plugin(strategy("label_aggregator", "majority"))
     """
-    kind = next((kind for kind, interface in INTERFACES.items() if isinstance(strategy, interface)), None)
+    kind = next((kind for kind, interface in PLUGINS.items() if isinstance(strategy, interface)), None)
     if kind is None:
-        allowed = ", ".join(interface.__name__ for interface in INTERFACES.values())
+        allowed = ", ".join(interface.__name__ for interface in PLUGINS.values())
         raise PluginError(
             f"{strategy!r} is not a strategy; allowed: an object, not a class, of one of these types: {allowed}"
         )
@@ -80,5 +89,6 @@ def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
         Vectorizer: vectorizers.CHECKS,
         InitSampler: init_samplers.CHECKS,
         LabelAggregator: label_aggregators.CHECKS,
+        WordVectors: word_vectors.CHECKS,
     }
     return (*every_plugin.CHECKS, *next(promises[interface] for interface in promises if issubclass(cls, interface)))

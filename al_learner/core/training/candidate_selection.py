@@ -10,19 +10,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, PluginError
 from al_learner.core.events import event
-from al_learner.core.interfaces import Classifier, Labels, ModelSelector
+from al_learner.core.interfaces import Classifier, Estimator, Labels, ModelSelector
 from al_learner.core.registry import Spec
 from al_learner.core.training.job import Job, Losses
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from sklearn.pipeline import Pipeline
 
 GROWTH = 1.5
 """The candidates are compared again when there are so many times the labels of the last choice."""
@@ -159,18 +160,25 @@ def best(losses: Mapping[str, Losses]) -> str:
     return lowest
 
 
-def candidate_losses(selector: ModelSelector, candidate: Classifier, X: csr_matrix, y: Labels) -> Losses:
+def candidate_losses(
+    selector: ModelSelector, fit: Callable[[csr_matrix, Labels], Pipeline], X: csr_matrix, y: Labels
+) -> Losses:
     """Return a candidate's loss on each row, computed by models that were not trained on that row, shape (n_rows,).
+
+    Parameters
+    ----------
+    fit : callable
+        Trains the candidate on some rows. It may know more classes than those have: the classes of a prior.
 
     Raises
     ------
     AlLearnerError
         The candidate or the selector failed.
     """
-    from al_learner.core.training.fitting import failed, fit_classifier  # heavy: scikit-learn
+    from al_learner.core.training.fitting import failed  # heavy: scikit-learn
 
     try:
-        losses = np.asarray(selector.losses(X, y, partial(fit_classifier, candidate)), np.float64)
+        losses = np.asarray(selector.losses(X, y, lambda X, y: _restricted(fit(X, y), np.unique(y))), np.float64)
     except AlLearnerError:
         raise
     except Exception as exc:  # whatever a third party's code raises
@@ -178,6 +186,28 @@ def candidate_losses(selector: ModelSelector, candidate: Classifier, X: csr_matr
     if losses.shape != y.shape:
         raise PluginError(f"classifier {selector!r}: {len(y)} rows need as many losses, not shape {losses.shape}")
     return losses
+
+
+def _restricted(fitted: Pipeline, classes: Labels) -> Estimator:
+    """Return a classifier that knows no other classes than these."""
+    return fitted if np.array_equal(fitted.classes_, classes) else _Restricted(fitted, classes)
+
+
+class _Restricted:
+    """A fitted classifier that predicts only some of its classes; their probabilities sum to 1."""
+
+    def __init__(self, fitted: Pipeline, classes: Labels) -> None:
+        self._fitted, self.classes_ = fitted, classes
+        self._columns = np.searchsorted(fitted.classes_, classes)
+
+    def predict_proba(self, X: csr_matrix) -> NDArray[np.floating[Any]]:
+        probabilities: NDArray[np.floating[Any]] = self._fitted.predict_proba(X)[:, self._columns]
+        sums = probabilities.sum(axis=1, keepdims=True)
+        sums[sums == 0] = 1  # the log loss is as bad without
+        return cast("NDArray[np.floating[Any]]", probabilities / sums)
+
+    def predict(self, X: csr_matrix) -> Labels:
+        return cast(Labels, self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
 def trained(record: Mapping[str, Any]) -> Spec:

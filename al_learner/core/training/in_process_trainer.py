@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.artifacts import pickling
-from al_learner.core.errors import ArtifactError, DataError, UntrustedError
-from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Strategy, Transformer, Vectorizer
+from al_learner.core.errors import AlLearnerError, ArtifactError, DataError, UntrustedError
+from al_learner.core.interfaces import (
+    Classifier,
+    Labels,
+    ModelSelector,
+    Strategy,
+    Transformer,
+    UsesWordVectors,
+    Vectorizer,
+)
 from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables, TextTable
-from al_learner.core.storage.records import Ids, Trained
+from al_learner.core.storage.records import Ids, Prior, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
-from al_learner.core.training.cold_start import pick
+from al_learner.core.training.cold_start import make_prior, pick
 from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure, unknown_tokens
 from al_learner.core.training.feature_cache import Features
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
@@ -60,13 +68,16 @@ class InProcessTrainer:
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
         countvec = self._vectorize_with(job)
-        X, y, _ = self._rows(job) if job.cold_start is None else self._cold(job.cold_start)
         classifier = cast(Classifier, job.classifier.make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
+        prior, no_prior = self._prior_of(job)
+        rows = self._with_prior(*self._rows(job)[:2], prior, classifier) if job.cold_start is None else None
+        if rows is None:
+            rows = self._cold(cast(ColdStart, job.cold_start), prior)
         last, notes = self._last(job)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            pipeline = fit_classifier(classifier, X, y, last=last)
+            pipeline = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
         size = f"{pipeline[0].variances_.sum():,} features and {len(pipeline.classes_):,} classes"
         clf = _dumped(f"classifier {str(job.classifier)!r} with {size}", pipeline, classifier, job)
         digest = pickling.sha256(clf)
@@ -77,10 +88,12 @@ class InProcessTrainer:
             countvec=countvec,
             countvec_id=job.countvec[0] if job.countvec and countvec is None else None,
             countvec_sha256=cast(str, self._digest),
-            texts=X.shape[0],
+            texts=rows.X.shape[0] if job.cold_start else rows.X.shape[0] - rows.n_prior,
             classes=len(pipeline.classes_),
-            versions=pickling.versions({*classifier.requires, *vectorizer.requires}),
-            notes=(*notes, *dict.fromkeys(str(warning.message) for warning in caught)),
+            versions=pickling.versions({*classifier.requires, *vectorizer.requires}) | _sources(vectorizer, countvec),
+            prior=prior,
+            prior_texts=rows.n_prior,
+            notes=(*no_prior, *notes, *dict.fromkeys(str(warning.message) for warning in caught)),
         )
 
     def score(self, job: Job) -> Score:
@@ -93,7 +106,7 @@ class InProcessTrainer:
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
         if job.cold_start is not None:
-            return Score(None, {"reason": "the labels were drawn at random"})
+            return Score(None, {"reason": "nobody has labelled a text yet"})
         X, y, kept = self._rows(job)
         is_vote = (np.arange(len(kept)) < len(job.text_ids))[kept]
         held_out = [in_hold_out_set(job.text_ids, "votes"), in_hold_out_set(job.init_ids, "init-data")]
@@ -111,21 +124,33 @@ class InProcessTrainer:
         kind = f"{job.classifier} {self._digest}"
         last = self._hold_out_model[1] if self._hold_out_model and self._hold_out_model[0] == kind else None
         classifier = cast(Classifier, job.classifier.make("classifier"))
-        model = fit_classifier(classifier, X[training], y[training], last=last)
+        rows = self._with_prior(X[training], y[training], job.prior, classifier)
+        vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
+        model = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
         self._hold_out_model = kind, model
         ids = np.concatenate([job.text_ids, job.init_ids])[kept][measured]
         metrics = measure(y[measured], model.predict_proba(X[measured]), model.classes_, ids)
         sample, features = self._sampled()
         predictions = coded(sample, model.predict(features), np.array(metrics["labels"])) if len(sample) else None
         query = {"query": job.query} if job.query and basis == "votes" else {}
-        return Score(metrics["precision"], {"basis": basis, **query, **metrics, "sample": predictions})
+        prior = {"prior_id": job.prior.prior_id} if rows.n_prior and job.prior else {}
+        return Score(metrics["precision"], {"basis": basis, **query, **prior, **metrics, "sample": predictions})
 
     def losses(self, job: Job) -> Losses:
         """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
+        from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
+
         self._vectorize_with(job)
         X, y, _ = self._rows(job)
         selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
-        return candidate_losses(selector, cast(Classifier, job.classifier.make("classifier")), X, y)
+        candidate = cast(Classifier, job.classifier.make("classifier"))
+        vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
+
+        def fit(X: csr_matrix, y: Labels) -> Pipeline:
+            rows = self._with_prior(X, y, job.prior, candidate)
+            return fit_classifier(candidate, rows.X, rows.y, **self._columns(rows, vectorizer))
+
+        return candidate_losses(selector, fit, X, y)
 
     def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
         """Whether the predictions that are stored with a sample of texts are those of a stored model."""
@@ -201,10 +226,68 @@ class InProcessTrainer:
         X = vstack([part[0] for part in parts], format="csr")
         return X[kept], job.labels[kept].astype(str), kept
 
-    def _cold(self, cold_start: ColdStart) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
+    def _prior_of(self, job: Job) -> tuple[Prior | None, tuple[str, ...]]:
+        """Return the job's prior, or a new one; and a note where none could be made. A cold start raises instead."""
+        if (start := job.cold_start or job.new_prior) is None:
+            return job.prior, ()
+        try:
+            return make_prior(self._tables, start), ()
+        except AlLearnerError as exc:
+            if job.cold_start is not None:
+                raise
+            return None, (f"this run has no prior: {exc}",)
+
+    def _cold(self, cold_start: ColdStart, prior: Prior | None) -> _Rows:
+        """Return the rows of a first classifier: those of the prior, or else what the init sampler picks."""
+        if prior is not None and len(prior.text_ids):
+            X, kept = self._features["text_data"].of(prior.text_ids)
+            weights = np.full(int(kept.sum()), prior.weight, np.float32)
+            return _Rows(X[kept], prior.labels[kept].astype(str), weights, len(weights))
         ids, labels = pick(self._tables, cold_start)
         X, kept = self._features["text_data"].of(ids)
-        return X[kept], labels[kept], kept
+        return _Rows(X[kept], labels[kept])
+
+    def _with_prior(self, X: csr_matrix, y: Labels, prior: Prior | None, classifier: Classifier) -> _Rows:
+        """Return labelled rows and those of the prior; without these if the classifier cannot weigh rows."""
+        from scipy.sparse import vstack  # heavy
+
+        if prior is None or not len(prior.text_ids) or not classifier.weighs_rows():
+            return _Rows(X, y)
+        X_prior, kept = self._features["text_data"].of(prior.text_ids)
+        n_prior = int(kept.sum())
+        weights = np.repeat(np.array([1, prior.weight], np.float32), [X.shape[0], n_prior])
+        labels = np.concatenate([y, prior.labels[kept].astype(str)])
+        return _Rows(vstack([X, X_prior[kept]], format="csr"), labels, weights, n_prior)
+
+    def _columns(self, rows: _Rows, vectorizer: Vectorizer) -> dict[str, Any]:
+        return {"groups": vectorizer.groups(rows.X.shape[1]), "sample_weight": rows.weights}
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows to train on.
+
+    Attributes
+    ----------
+    X : csr_matrix of shape (n_rows, n_features), float32
+    y : ndarray of shape (n_rows,), str
+    weights : ndarray of shape (n_rows,), float32, or None
+        None: each has 1.
+    n_prior : int
+        How many rows, the last ones, are those of a prior.
+    """
+
+    X: csr_matrix
+    y: Labels
+    weights: NDArray[np.float32] | None = None
+    n_prior: int = 0
+
+
+def _sources(vectorizer: Vectorizer, countvec: bytes | None) -> dict[str, str]:
+    """Return the word vectors that a new vectorizer was fitted with, and the digest of their files."""
+    if countvec is None or not isinstance(vectorizer, UsesWordVectors):
+        return {}
+    return {f"word vectors {vectorizer.source}": vectorizer.word_vectors.digest()}
 
 
 def _dumped(described: str, artifact: object, strategy: Strategy, job: Job) -> bytes:

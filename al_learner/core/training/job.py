@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.registry import Spec
-from al_learner.core.storage.records import Ids, Trained
+from al_learner.core.storage.records import Ids, Prior, Trained
 
 Losses = NDArray[np.floating[Any]]
 """The loss of a classifier on each row, nan where it is unknown: shape (n_rows,)."""
@@ -18,11 +18,25 @@ Losses = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ColdStart:
-    """An init sampler is to pick texts and labels."""
+    """An init sampler is to pick texts and labels.
+
+    Attributes
+    ----------
+    labels : mapping of str to str
+        The label names, each with its description, which may be empty.
+    size : int
+        How many texts to pick, if no prior can be made.
+    made_for : str
+        Digest of what a prior depends on.
+    weight : float
+        Of each text of a prior.
+    """
 
     init_sampler: Spec
-    label_names: tuple[str, ...]
+    labels: Mapping[str, str]
     size: int
+    made_for: str
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,12 @@ class Job:
         Largest size of a pickled classifier or vectorizer, in MiB.
     last : tuple of int and str, or None
         clf_id and SHA-256 of the last classifier of the same strategy, parameters and vectorizer, to start from.
+    cold_start : ColdStart or None
+        There are no labelled texts: an init sampler picks some.
+    prior : Prior or None
+        Texts that nobody voted on.
+    new_prior : ColdStart or None
+        There is no prior that fits: make one first.
     model_selector : Spec or None
         Computes the losses, for `Trainer.losses`.
     query : str or None
@@ -58,6 +78,8 @@ class Job:
     max_artifact_mib: int
     last: tuple[int, str] | None = None
     cold_start: ColdStart | None = None
+    prior: Prior | None = None
+    new_prior: ColdStart | None = None
     model_selector: Spec | None = None
     query: str | None = None
 

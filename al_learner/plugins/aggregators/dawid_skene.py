@@ -15,7 +15,7 @@ from al_learner.core.interfaces import Codes, LabelAggregator, Votes
 if find_spec("crowdkit") is None:
     raise ModuleNotFoundError(
         "it needs crowd-kit: pip install 'al-learner[crowd]'; for the container, build the "
-        'image with --build-arg EXTRAS="metrics crowd"'
+        'image with --build-arg EXTRAS="meaning metrics crowd"'
     )
 
 TIE = 1e-9

@@ -55,10 +55,10 @@ class WordsAndMeaning(MeaningVectorizer, UsesWordVectors):
         length = np.linalg.norm(vectors, axis=1)
         is_known = length > 0
         if not is_known.any():
+            languages = ", ".join(self.word_vectors.languages) or "those of their model"
             raise DataError(
                 f"word vectors {self.source!r} know none of the {len(rows):,} most frequent words of the texts; they "
-                f"know these languages: {', '.join(self.word_vectors.languages)}. Choose another source, or the "
-                "vectorizer lsa"
+                f"know these languages: {languages}. Choose another source, or the vectorizer lsa"
             )
         rows, vectors = rows[is_known], vectors[is_known] / length[is_known, np.newaxis]
         frequency = n_texts_with[rows].astype(np.float32)[:, np.newaxis]

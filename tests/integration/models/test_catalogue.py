@@ -222,7 +222,7 @@ def test_a_copy_of_a_copy_remembers_what_it_was(database, open_project):
     run = project.promote(3).run
 
     assert run.metrics["promoted"] == {"clf_id": 3, "kind": "init", "because": "it was asked for"}
-    assert run.metrics["reason"] == "the labels were drawn at random"
+    assert run.metrics["reason"] == "nobody has labelled a text yet"
     assert project.reconcile().due is None
 
 

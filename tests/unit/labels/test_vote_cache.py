@@ -47,8 +47,8 @@ class Table:
 
 def found(cache: VoteCache, min_label_count: int) -> Any:
     result = aggregate(cache.count(min_label_count=min_label_count), partial(winners, MAJORITY))
-    arrays = {name: getattr(result, name).tolist() for name in ("text_ids", "codes", "is_new")}
-    return replace(result, text_ids=[], codes=[], is_new=[], too_long=sorted(result.too_long)), arrays
+    arrays = {name: getattr(result, name).tolist() for name in ("text_ids", "codes", "is_new", "voted_ids")}
+    return replace(result, text_ids=[], codes=[], is_new=[], voted_ids=[], too_long=sorted(result.too_long)), arrays
 
 
 @given(st.lists(CHANGES, max_size=5), st.integers(1, 3))

@@ -10,7 +10,7 @@ from al_learner.core.errors import DataError
 from al_learner.core.registry import strategy
 from al_learner.core.training.fitting import fit_classifier, fit_vectorizer
 from al_learner.plugins.vectorizers import meaning, words_and_meaning
-from tests.support.word_vectors import TOPICS, Tiny
+from tests.support.tiny_vectors import TOPICS, Tiny
 
 N_DIMS = {"lsa": 4, "words-and-meaning": 8}
 """Enough for the topics, and not for each word."""

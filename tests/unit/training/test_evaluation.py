@@ -155,7 +155,7 @@ PRELABELLED = {"precision": 1.0, "accuracy": 1.0, "accuracy_interval": [0.8, 1],
     ("metrics", "words"),
     [
         (None, "none yet"),
-        ({"reason": "the labels were drawn at random"}, "none: the labels were drawn at random"),
+        ({"reason": "nobody has labelled a text yet"}, "none: nobody has labelled a text yet"),
         (VOTED, "50.0% right (95%: 25.0% to 75.0%), measured on 12 texts with votes"),
         (VOTED | {"query": "least-confidence"}, "harder than the corpus, so the number is pessimistic"),
         (VOTED | {"query": "most-confidence"}, "easier than the corpus, so the number is optimistic"),

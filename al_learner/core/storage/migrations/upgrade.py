@@ -1,4 +1,4 @@
-"""Creates and migrates al_learner's own tables: al_runs, al_workers and al_project."""
+"""Creates and migrates al_learner's own tables; `schema` lists them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from al_learner.core.errors import DatabaseError, MigrationError
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.run_lock import LOCK_KEY
 
-VERSION = "0004"
+VERSION = "0005"
 """The newest migration."""
 
-REPEATED_FROM = {"al_runs": "base", "al_workers": "0002", "al_project": "0003"}
+REPEATED_FROM = {
+    "al_runs": "base", "al_workers": "0002", "al_project": "0003", "al_labels": "0004", "al_priors": "0004",
+}  # fmt: skip
 """The migrations after this one are repeated if a table was dropped."""
 
 INSUFFICIENT_PRIVILEGE = "42501"

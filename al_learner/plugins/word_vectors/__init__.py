@@ -1,0 +1,1 @@
+"""Sources of word vectors, one package a module."""

@@ -1,0 +1,239 @@
+"""A start by meaning stays in training, with a small weight, and is nothing else than that."""
+
+from __future__ import annotations
+
+import pytest
+
+from al_learner.core.training.cold_start import prior_weight
+from tests.support.strategies import BrokenPrior, BrokenSampler, ByName, Gated, Weighed
+
+N_TEXTS = 20
+"""About the weather, with odd text_ids about rain and even ones about the sun. Two more are about snow."""
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def weather(request):
+    tables = request.getfixturevalue(request.param)
+    tables.add_texts(*(f"{word} number {i}" for i in range(N_TEXTS // 2) for word in ("rain", "sun")))
+    tables.add_texts("snow at night", "snow by day")
+    tables.add_labels("rain", "sun")
+    return tables
+
+
+@pytest.fixture(autouse=True)
+def trainings(monkeypatch):
+    monkeypatch.setattr(Weighed, "trainings", [])
+    monkeypatch.setattr(ByName, "n_made", 0)
+    return Weighed.trainings
+
+
+@pytest.fixture
+def project(weather, open_project):
+    return open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2)
+
+
+def vote(tables, *text_ids):
+    for text_id in text_ids:
+        tables.vote(text_id, ["sun", "rain"][text_id % 2])
+
+
+def priors(tables):
+    return tables.query("SELECT prior_id, texts FROM al_priors ORDER BY prior_id")
+
+
+def test_the_first_classifier_is_trained_on_the_prior_and_text_data_stays_as_it_is(weather, project, trainings):
+    before = weather.query("SELECT * FROM text_data")
+
+    run = project.init().run
+
+    assert (run.texts, run.classes) == (N_TEXTS, 2)
+    assert run.prior == {"prior_id": 1, "weight": prior_weight(0), "texts": N_TEXTS}
+    assert trainings == [(["rain", "sun"] * (N_TEXTS // 2), pytest.approx([prior_weight(0)] * N_TEXTS))]
+    assert weather.query("SELECT * FROM text_data") == before
+    assert project.read_state().aggregated.n_new == 0
+    assert project.status().prior_share == 1
+
+
+def test_texts_without_votes_stay_with_a_small_weight(weather, project, trainings):
+    project.init()
+    vote(weather, 1, 2)
+
+    run = project.update().run
+
+    assert (run.texts, run.new_samples) == (2, 2)
+    labels, weights = trainings[1]
+    assert labels == ["rain", "sun"] * (N_TEXTS // 2)
+    assert weights == pytest.approx([1, 1, *[prior_weight(2)] * (N_TEXTS - 2)])
+    assert run.prior == {"prior_id": 1, "weight": prior_weight(2), "texts": N_TEXTS - 2}
+    share = prior_weight(2) * (N_TEXTS - 2)
+    assert project.status().prior_share == pytest.approx(share / (share + 2))
+    assert f"{project.status().prior_share:.1%} of it is the prior" in str(project.status())
+    assert ByName.n_made == 1
+    assert len(priors(weather)) == 1
+
+
+def test_the_weight_shrinks_as_votes_come():
+    weights = [prior_weight(n) for n in (0, 50, 1_000, 5_000)]
+
+    assert weights == sorted(weights, reverse=True)
+    assert weights[2] == weights[0] / 2
+
+
+def test_a_text_leaves_the_prior_when_it_is_voted_on_also_with_too_few_votes(weather, open_project):
+    project = open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2, min_label_count=2)
+    project.init()
+    vote(weather, 1, 1, 2, 2, 3)
+
+    assert project.update().run.prior["texts"] == N_TEXTS - 3
+
+
+def test_a_text_leaves_the_prior_when_its_content_changes_or_it_is_deleted(weather, project):
+    project.init()
+    weather.query("UPDATE text_data SET text_data = 'something else' WHERE text_id = 3")
+    weather.query("DELETE FROM text_data WHERE text_id = 5")
+    vote(weather, 1, 2)
+
+    assert project.update().run.prior["texts"] == N_TEXTS - 4
+
+
+def test_the_prior_makes_no_class_for_an_update(weather, project):
+    project.init()
+    vote(weather, 1, 3, 5)
+
+    result = project.update(force=True)
+
+    assert result.run is None
+    assert "two different labels are needed" in result.reason
+
+
+def test_a_label_that_only_the_prior_has_can_be_predicted(weather, project):
+    weather.add_labels("snow")
+    project.init()
+    vote(weather, 1, 2)
+
+    assert project.update().run.classes == 3
+
+
+def test_nothing_is_measured_on_the_prior_and_the_hold_out_model_has_it_too(weather, project, trainings):
+    project.init()
+    vote(weather, *range(1, 15))
+
+    run = project.update().run
+
+    n_measured = run.metrics["size"]
+    assert 0 < n_measured < 14
+    assert run.metrics["prior_id"] == 1
+    labels, weights = trainings[-1]
+    assert len(labels) == 14 - n_measured + N_TEXTS - 14
+    assert weights.count(pytest.approx(prior_weight(14))) == N_TEXTS - 14
+
+
+def test_candidates_are_compared_on_labelled_texts_alone(weather, open_project):
+    chosen = {"classifier": "auto", "classifier_params": {"candidates": ["complement-nb", "logreg"], "min_labels": 6}}
+    project = open_project(weather, init_sampler=ByName(), batch_size=2, **chosen)
+    project.init()
+    vote(weather, *range(1, 9))
+
+    run = project.update().run
+
+    assert run.prior["texts"] == N_TEXTS - 8
+    assert run.choice["labels"] == 8
+    assert run.choice["failed"] == {}
+    assert [*run.choice["losses"]] == ["complement-nb", "logreg"]
+
+
+@pytest.mark.parametrize("change", ["label", "description", "excluded", "vectorizer"])
+def test_a_prior_is_made_anew_when_what_it_depends_on_changes(weather, project, open_project, change):
+    if change == "excluded":
+        weather.add_labels("snow")
+    project.init()
+    settings = {}
+    match change:
+        case "label":
+            weather.add_labels("snow")
+        case "description":
+            weather.query("INSERT INTO al_labels VALUES ('sun', 'snow')")
+        case "excluded":
+            settings = {"exclude_labels": ["snow"]}
+        case "vectorizer":
+            settings = {"vectorizer": "count"}
+    again = open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2, **settings)
+    vote(weather, 1, 2)
+
+    assert again.update().run.prior["prior_id"] == 2
+    vote(weather, 3, 4)
+    assert again.update().run.prior["prior_id"] == 2
+    assert ByName.n_made == 2
+
+
+def test_labels_without_meaning_have_no_prior_and_it_is_not_tried_at_every_update(weather, open_project, trainings):
+    weather.query("UPDATE labels SET label = 'A' WHERE label = 'rain'")
+    project = open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2)
+    project.init()
+    assert trainings[0][1] is None
+    for pair in ((1, 2), (3, 4)):
+        vote(weather, *pair)
+        run = project.update().run
+
+    assert run.prior is None
+    assert project.status().prior_share is None
+    assert ByName.n_made == 1
+
+
+def test_prelabelled_texts_need_no_prior(weather, project):
+    weather.add_init_data(("rain again", "rain"), ("sun again", "sun"))
+    assert project.init().run.prior is None
+    vote(weather, 1, 2)
+
+    assert project.update().run.prior is None
+    assert priors(weather) == []
+
+
+def test_a_classifier_that_cannot_weigh_rows_starts_with_the_prior_and_goes_on_without(weather, open_project):
+    project = open_project(weather, classifier=Gated(), init_sampler=ByName(), batch_size=2)
+    assert project.init().run.texts == N_TEXTS
+    vote(weather, 1, 2)
+
+    run = project.update().run
+
+    assert (run.texts, run.classes, run.prior) == (2, 2, None)
+
+
+def test_an_update_goes_on_without_a_prior_that_cannot_be_made(weather, open_project, logged):
+    vote(weather, 1, 2)
+    project = open_project(weather, classifier=Weighed(), init_sampler=BrokenPrior(), batch_size=2)
+
+    assert project.update().run.prior is None
+    [note] = logged.named("run.note")
+    assert "this run has no prior" in note["note"]
+    assert "RuntimeError: no luck" in note["note"]
+
+
+def test_a_promoted_copy_has_the_prior_of_the_model(weather, project):
+    first = project.init().run
+    vote(weather, 1, 2)
+    project.update()
+
+    assert project.promote(first.clf_id).run.prior == first.prior
+
+
+def test_two_classifiers_with_different_priors_can_be_compared_and_it_is_said(weather, project):
+    project.init()
+    vote(weather, *range(1, 15))
+    first = project.update().run
+    weather.add_labels("snow")
+    vote(weather, 15, 16)
+    second = project.update().run
+
+    said = str(project.compare(first.clf_id, second.clf_id))
+
+    assert said.endswith(
+        f"their priors are different: classifier {first.clf_id} has prior 1, classifier {second.clf_id} has prior 2"
+    )
+
+
+def test_a_sampler_that_knows_no_prior_starts_as_ever(weather, open_project, trainings):
+    project = open_project(weather, classifier=Weighed(), init_sampler="balanced", batch_size=2)
+    assert project.init().run.prior is None
+    assert trainings == [(trainings[0][0], None)]
+    assert BrokenSampler().prior([], {}, None) is None

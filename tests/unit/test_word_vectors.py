@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from al_learner.core.errors import PluginError, SettingsError
+from al_learner.core.interfaces import WordVectors
+
+
+class Given(WordVectors):
+    """Returns what `found` makes of the number of words."""
+
+    @staticmethod
+    def found(n_words):
+        return np.ones((n_words, 3), np.float32)
+
+    def vectors(self, words):
+        return self.found(len(words))
+
+    def digest(self):
+        return "0" * 64
+
+
+@pytest.mark.parametrize("words", [[], ["a"], ["a", "b", "a"]])
+def test_right_vectors_come_back_as_they_are(words):
+    assert np.array_equal(Given().lookup(words), np.ones((len(words), 3)))
+
+
+def with_nan(n_words):
+    array = np.zeros((n_words, 3), np.float32)
+    array[1:2, 2] = np.nan
+    return array
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (lambda n: np.ones((n, 3)), r"float32 vectors of shape \(0, n_dims\), not float64 of shape \(0, 3\)"),
+        (lambda n: np.ones((n + 1, 3), np.float32), r"shape \(0, n_dims\), not float32 of shape \(1, 3\)"),
+        (lambda n: np.ones((min(n, 1), 3), np.float32), r"shape \(2, n_dims\), not float32 of shape \(1, 3\)"),
+        (lambda n: np.ones(n, np.float32), r"not float32 of shape \(0,\)"),
+        (lambda n: np.ones((n, 0), np.float32), r"not float32 of shape \(0, 0\)"),
+        (lambda n: [[1.0]] * n, r"not list of shape \(\)"),
+        (lambda n: np.ones((n, 3 + n), np.float32), "vectors of 5 numbers, and of 3 in another call"),
+        (with_nan, "NaN or infinity for 'second'"),
+        (lambda n: 1 / n, "failed: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_wrong_vectors_are_one_error_that_names_the_source(monkeypatch, found, message):
+    monkeypatch.setattr(Given, "found", staticmethod(found))
+
+    with pytest.raises(PluginError, match=rf"^word_vector Given\(\) .*{message}"):
+        Given().lookup(["first", "second"])
+
+
+def test_a_missing_package_stays_an_error_of_the_settings(monkeypatch):
+    def missing(_):
+        raise SettingsError(["install it"])
+
+    monkeypatch.setattr(Given, "found", staticmethod(missing))
+
+    with pytest.raises(SettingsError, match="install it"):
+        Given().lookup(["word"])
