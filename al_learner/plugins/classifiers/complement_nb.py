@@ -30,7 +30,7 @@ class ComplementNb(WeighsColumns):
     )
 
     column_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default={"meaning": 0},
+        default={"meaning": 0.0},
         description='Factors of groups of columns, such as {"words": 2}; the others have 1. 0 leaves a group out. '
         "Columns of meaning must be left out, because they have negative values.",
     )
