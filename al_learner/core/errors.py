@@ -16,7 +16,7 @@
     │   └── DatabaseUnavailable    ... and may answer later
     └── ChannelError               Redis refused, failed or did not answer
 
-Errors of libraries are raised as one of these, ``from`` the original.
+Errors of libraries are raised as one of these, ``from`` the original. `PluginWarning` is a warning of `check_plugin`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ class SettingsError(AlLearnerError):
 
 class PluginError(AlLearnerError):
     """A plug-in cannot be loaded, raised, or returned something of the wrong kind."""
+
+
+class PluginWarning(UserWarning):
+    """A plug-in keeps the promises of its interface, but al_learner can do less with it than with others."""
 
 
 class ArtifactError(PluginError):

@@ -14,10 +14,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.naive_bayes import MultinomialNB
+from sklearn.naive_bayes import ComplementNB, MultinomialNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, WordVectors, check_plugin, strategy
-from al_learner.core.errors import PluginError
+from al_learner.core.errors import PluginError, PluginWarning
 from al_learner.core.interfaces import ModelSelector
 from al_learner.core.registry import PLUGINS, names
 from al_learner.core.testing import checks
@@ -26,6 +26,7 @@ from al_learner.plugins.aggregators.majority import Majority
 from al_learner.plugins.classifiers.auto import Auto
 from al_learner.plugins.classifiers.complement_nb import ComplementNb
 from al_learner.plugins.vectorizers.count import Count
+from tests.support.tiny_vectors import Tiny
 from tests.support.word_vectors import cache_model, save_model
 
 # Sound strategies
@@ -49,8 +50,12 @@ PARAMETERS = [
     ("vectorizer", "count", {"ngram_range": (1, 2), "max_features": 5}),
     ("vectorizer", "hashing", {"n_features": 16, "norm": None}),
     ("vectorizer", "hashing", {"ngram_range": (2, 3), "binary": True, "norm": "l1"}),
+    ("vectorizer", "lsa", {"words": False, "n_dims": 3, "random_state": None}),
+    ("vectorizer", "lsa", {"min_df": 2, "max_df": 0.5, "sublinear_tf": False}),
     ("vectorizer", "tfidf", {"ngram_range": (1, 2), "min_df": 2, "max_df": 0.5}),
     ("vectorizer", "tfidf", {"sublinear_tf": True, "norm": None}),
+    ("vectorizer", "words-and-meaning", {"words": False, "n_dims": 3, "weight": 2.0}),
+    ("vectorizer", "words-and-meaning", {"max_features": 5, "lowercase": False}),
     ("init_sampler", "balanced", {"random_state": 3}),
     ("init_sampler", "kmeans", {"random_state": 3, "max_texts": 20, "n_components": 1}),
     ("init_sampler", "label-names", {"random_state": 3, "max_texts": 2}),
@@ -58,6 +63,12 @@ PARAMETERS = [
     ("init_sampler", "diverse", {"pool": 1}),
     ("label_aggregator", "dawid-skene", {"n_iter": 2, "prior_votes": 4}),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _word_vectors(monkeypatch):
+    """Let every source be a tiny one, whichever are installed."""
+    monkeypatch.setattr("al_learner.core.registry.word_vectors", lambda _source: Tiny())
 
 
 @pytest.mark.parametrize(("kind", "name"), [row for row in INSTALLED if row not in WITH_A_VALUE])
@@ -86,7 +97,7 @@ def test_a_model_of_the_hub_keeps_the_promises_of_word_vectors(tmp_path, monkeyp
 def test_the_built_in_strategies_and_those_of_the_example_are_installed():
     assert {*INSTALLED} >= {
         *(("classifier", name) for name in ("auto", "bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
-        *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
+        *(("vectorizer", name) for name in ("count", "hashing", "lsa", "tfidf", "words-and-meaning")),
         *(("init_sampler", name) for name in ("balanced", "diverse", "kmeans", "label-names", "uniform")),
         *(("label_aggregator", name) for name in ("dawid-skene", "majority")),
         *(("word_vector", name) for name in ("model2vec", "model2vec-hub", "use", "wordllama")),
@@ -215,6 +226,19 @@ class BrokenStart(ComplementNb):
 
     def fit_from(self, X, y, start):
         return FAULTS[self.how](X, y, start)
+
+
+class BrokenWeights(ComplementNb):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def fit(self, X, y, sample_weight=None):
+        return FAULTS[self.how](X, y, sample_weight)
+
+
+class StartsWithoutWeights(ComplementNb):
+    def fit_from(self, X, y, start):
+        del start
+        return self.fit(X, y)
 
 
 class Twisted(ClassifierMixin, BaseEstimator):
@@ -392,6 +416,43 @@ def keeps_the_labels_of_the_start(X, y, start):
     return ComplementNb().fit(X, np.char.add(y, " then"))
 
 
+@fails(BrokenWeights, "check_equal_weights_change_nothing", "weights of 1 change the probabilities by up to")
+def halves_the_weights(X, y, weights):
+    return ComplementNB().fit(X, y, None if weights is None else weights / 2)
+
+
+@fails(BrokenWeights, "check_weights_are_not_changed", "fit changes sample_weight")
+def scales_weights_in_place(X, y, weights):
+    if weights is not None:
+        weights /= weights.max()
+        weights **= 2
+    return ComplementNB().fit(X, y, weights)
+
+
+@fails(BrokenWeights, "check_the_heavier_label_wins", "have weight 3 instead of 1; but the probability of their labels")
+def ignores_the_weights(X, y, _weights):
+    return ComplementNB().fit(X, y)
+
+
+@fails(BrokenWeights, "check_the_heavier_label_wins", "have weight 3 instead of 1; but the probability of their labels")
+def divides_by_the_weights(X, y, weights):
+    return ComplementNB().fit(X, y, None if weights is None else 1 / weights)
+
+
+class BrokenWeightedStart(ComplementNb):
+    """Only its start ignores the weights."""
+
+    def fit_from(self, X, y, start, sample_weight=None):
+        del start, sample_weight
+        return self.fit(X, y)
+
+
+BROKEN += [
+    (StartsWithoutWeights(), "check_a_start_takes_weights_too", "but fit_from does not have it"),
+    (BrokenWeightedStart(), "check_a_start_takes_weights_too", "with weights, the probabilities of fit_from differ"),
+]
+
+
 class Seeded(Classifier):
     random_state: int | None = Field(default=None, description="Seed.")
 
@@ -399,8 +460,16 @@ class Seeded(Classifier):
         return SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=self.random_state).fit(X, y)
 
 
+@pytest.mark.filterwarnings("ignore:Seeded.fit has no parameter:al_learner.core.errors.PluginWarning")
 def test_a_strategy_without_a_seed_is_checked_with_one():
     check_plugin(Seeded())
+
+
+def test_a_classifier_that_does_not_weigh_rows_keeps_its_promises_and_a_warning_says_what_it_cannot_do():
+    with pytest.warns(PluginWarning, match=r"Seeded\.fit has no parameter sample_weight: .* \(the prior\)") as caught:
+        check_plugin(Seeded())
+
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 class IgnoresItsSeed(Seeded):
@@ -493,6 +562,36 @@ class BrokenVectorizer(Vectorizer):
 
     def fit(self, texts):
         return FAULTS[self.how](texts)
+
+
+class BrokenGroups(Vectorizer):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def fit(self, texts):
+        return Count().fit(texts)
+
+    def groups(self, n_features):
+        return FAULTS[self.how](n_features)
+
+
+@fails(BrokenGroups, "check_groups_of_columns", "must be in one group; 1 are in none, 0 in several")
+def a_column_of_no_group(n_features):
+    return {"words": slice(0, n_features - 1)}
+
+
+@fails(BrokenGroups, "check_groups_of_columns", "must be in one group; 0 are in none, 1 in several")
+def a_column_of_two_groups(n_features):
+    return {"words": slice(0, n_features - 1), "meaning": slice(n_features - 2, n_features)}
+
+
+@fails(BrokenGroups, "check_groups_of_columns", "groups end after the last of the")
+def a_group_that_is_too_long(n_features):
+    return {"words": slice(0, n_features + 1)}
+
+
+@fails(BrokenGroups, "check_groups_of_columns", "groups must be slices, not words: [0, 1]")
+def a_list_of_columns(_n_features):
+    return {"words": [0, 1]}
 
 
 class Twist:

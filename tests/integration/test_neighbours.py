@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from tests.support import interpreters
+from tests.support import interpreters, tiny_vectors
 from tests.support.workers import WorkerProcess
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = Path(interpreters.__file__).with_name("neighbours.py")
 PROGRAM_TIMEOUT_S = 120
 BATCH_SIZE = 4
 PUBLICATIONS = 20  # by the API: with two votes a text they make ten of ours
 
 CLASSIFIERS = ("logreg", "sgd", "lightgbm", "complement-nb")
-VECTORIZERS = ("count", "tfidf", "hashing")
-PAIRS = [*zip(CLASSIFIERS, cycle(VECTORIZERS), strict=False)]
+VECTORIZERS = ("words-and-meaning", "lsa", "count", "tfidf", "hashing")
+PAIRS = [*zip(cycle(CLASSIFIERS), VECTORIZERS, strict=False)]
 """Each strategy once: what a vectorizer makes is the same kind of matrix, and `check_plugin` sees that it is."""
 
 
@@ -55,6 +57,10 @@ def test_every_strategy_serves_the_neighbours_through_ten_publications(
         "AL_LEARNER_VECTORIZER": vectorizer,
         "AL_LEARNER_PREDICTOR_PACKAGES": "scikit-learn,numpy,scipy,lightgbm",
     }
+    if vectorizer == "words-and-meaning":
+        paths = [str(tiny_vectors.install(tmp_path / "source")), str(ROOT), os.environ.get("PYTHONPATH")]
+        chosen["AL_LEARNER_VECTORIZER_PARAMS"] = json.dumps({"source": tiny_vectors.NAME})
+        chosen["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # the worker's: the neighbours do not read it
     with WorkerProcess({**environment, **chosen}, tmp_path) as worker:
         saw = play(python, environment, "--publications", str(PUBLICATIONS))
         worker.terminate()

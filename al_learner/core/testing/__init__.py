@@ -5,10 +5,11 @@ There is one module for each kind of plug-in. No check needs a test runner, a da
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-from al_learner.core.errors import AlLearnerError, PluginError
+from al_learner.core.errors import AlLearnerError, PluginError, PluginWarning
 from al_learner.core.interfaces import (
     Classifier,
     InitSampler,
@@ -44,6 +45,11 @@ def check_plugin(strategy: Strategy) -> None:
     PluginError
         A promise is broken. The message names the strategy, the check and the reason.
 
+    Warns
+    -----
+    PluginWarning
+        All promises are kept, but the classifier cannot have a prior, because it does not weigh rows.
+
     Examples
     --------
     >>> from al_learner import check_plugin, strategy
@@ -66,6 +72,13 @@ def check_plugin(strategy: Strategy) -> None:
         except Exception as exc:  # whatever a third party's code raises
             reason = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
             raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason}") from exc
+    if isinstance(strategy, Classifier) and not isinstance(strategy, ModelSelector) and not strategy.weighs_rows():
+        warnings.warn(
+            f"{type(strategy).__name__}.fit has no parameter sample_weight: it works, but texts that nobody voted on "
+            "cannot stay in training with a small weight (the prior)",
+            PluginWarning,
+            stacklevel=2,
+        )
 
 
 def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +103,67 @@ def check_start_does_not_change_the_result(strategy: Classifier) -> None:
             expect(off < 0.05, f"the probabilities of fit_from differ from those of fit by up to {off:.2f}")
 
 
+def check_equal_weights_change_nothing(strategy: Classifier) -> None:
+    """Weights of 1 give the same result as no weights."""
+    if not strategy.weighs_rows():
+        return
+    X, y = rows(FOUR_LABELS, each=10, noise=50)
+    weighed = _weighed(strategy, X, y, np.ones(len(y), np.float32))
+    off = float(np.abs(weighed - _probabilities(seeded(strategy).fit(X, y), X)).max())
+    expect(off <= 1e-6, f"weights of 1 change the probabilities by up to {off:.2g}")
+
+
+def check_weights_are_not_changed(strategy: Classifier) -> None:
+    """`fit` does not change the weights: al_learner uses the same array for other models."""
+    if not strategy.weighs_rows():
+        return
+    X, y = rows(FOUR_LABELS, each=5, noise=5)
+    weights = np.linspace(0.05, 1, len(y), dtype=np.float32)
+    kept = weights.copy()
+    _weighed(strategy, X, y, weights)
+    expect(np.array_equal(weights, kept), "fit changes sample_weight")
+
+
+def check_the_heavier_label_wins(strategy: Classifier) -> None:
+    """If equal rows have different labels, the label of those with the larger weight is more probable.
+
+    That a row of weight 2 counts exactly like two rows is true for many models, but not for trees, for example.
+    """
+    if not strategy.weighs_rows():
+        return
+    from scipy.sparse import vstack  # heavy
+
+    X, y = rows(FOUR_LABELS, each=10, noise=5)
+    other = np.roll(y, 1)  # the labels take turns, so each row gets another one
+    both, labels = vstack([X, X], format="csr"), np.hstack([y, other])
+    for name, heavy, light, order in (("first", y, other, (3, 1)), ("last", other, y, (1, 3))):
+        found = _weighed(strategy, both, labels, np.repeat(order, len(y)).astype(np.float32))[: len(y)]
+        if (found == found[0]).all():
+            return  # it has learned nothing, which is no reason to fail here
+        row, classes = np.arange(len(y)), np.unique(y)
+        more, less = (float(found[row, np.searchsorted(classes, those)].mean()) for those in (heavy, light))
+        expect(
+            more > less,
+            f"equal rows have two labels, and the {name} ones have weight 3 instead of 1; but the probability of their "
+            f"labels is only {more:.3f}, and that of the others {less:.3f}",
+        )
+
+
+def check_a_start_takes_weights_too(strategy: Classifier) -> None:
+    """If `fit` has the parameter `sample_weight`, `fit_from` has it too, and gives the same result."""
+    if not strategy.weighs_rows() or type(strategy).fit_from is Classifier.fit_from:
+        return
+    has_it = "sample_weight" in signature(type(strategy).fit_from).parameters
+    expect(has_it, "fit has the parameter sample_weight, but fit_from does not have it")
+    X, y = rows(FOUR_LABELS, each=20, noise=5)
+    y = np.random.default_rng(0).permutation(y)  # with labels that can be told apart, weights hardly matter
+    weights = np.where(y == y[0], 0.05, 1).astype(np.float32)
+    start = LinearStart(np.zeros((len(FOUR_LABELS), X.shape[1])), np.zeros(len(FOUR_LABELS)))
+    started = _probabilities(seeded(strategy).fit_from(X, y, start, sample_weight=weights), X)  # type: ignore[call-arg]
+    off = float(np.abs(started - _weighed(strategy, X, y, weights)).max())
+    expect(off < 0.05, f"with weights, the probabilities of fit_from differ from those of fit by up to {off:.2f}")
+
+
 CHECKS = (
     check_two_labels,
     check_many_labels,
@@ -114,6 +176,10 @@ CHECKS = (
     check_same_seed_same_classifier,
     check_stored_classifier_is_the_same,
     check_start_does_not_change_the_result,
+    check_equal_weights_change_nothing,
+    check_weights_are_not_changed,
+    check_the_heavier_label_wins,
+    check_a_start_takes_weights_too,
 )
 
 
@@ -139,6 +205,11 @@ def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
     pipeline = fit_classifier(strategy, X, y)
     _probabilities(pipeline, X)
     return pipeline
+
+
+def _weighed(strategy: Classifier, X: csr_matrix, y: Labels, weights: NDArray[np.float32]) -> NDArray[Any]:
+    """Train with weights, and return the probabilities of the same rows."""
+    return _probabilities(seeded(strategy).fit(X, y, sample_weight=weights), X)  # type: ignore[call-arg]  # it has it
 
 
 def _probabilities(estimator: Any, X: csr_matrix) -> NDArray[np.floating[Any]]:

@@ -61,6 +61,24 @@ def check_stored_vectorizer_is_the_same(strategy: Vectorizer) -> None:
     expect(same, "the stored vectorizer gives other features than the fitted one")
 
 
+def check_groups_of_columns(strategy: Vectorizer) -> None:
+    """Each column is in exactly one group. A classifier weighs the groups, or leaves them out."""
+    n_features = _features(strategy.fit(CORPUS), CORPUS).shape[1]
+    groups = strategy.groups(n_features)
+    wrong = [f"{name}: {columns}" for name, columns in groups.items() if not isinstance(columns, slice)]
+    expect(not wrong, f"groups must be slices, not {', '.join(wrong)}")
+    n_groups = np.zeros(n_features, int)
+    for columns in groups.values():
+        n_groups[columns] += 1
+    of_no_group, of_several = int((n_groups == 0).sum()), int((n_groups > 1).sum())
+    expect(
+        not (of_no_group or of_several),
+        f"each of the {n_features} columns must be in one group; {of_no_group} are in none, {of_several} in several",
+    )
+    beyond = [f"{name}: {columns}" for name, columns in groups.items() if (columns.stop or 0) > n_features]
+    expect(not beyond, f"groups end after the last of the {n_features} columns: {', '.join(beyond)}")
+
+
 CHECKS = (
     check_same_corpus_same_features,
     check_corpus_is_read_once,
@@ -68,6 +86,7 @@ CHECKS = (
     check_texts_are_not_changed,
     check_a_row_does_not_depend_on_others,
     check_stored_vectorizer_is_the_same,
+    check_groups_of_columns,
 )
 
 

@@ -161,7 +161,13 @@ def describe_size(size: int, basis: Basis) -> str:
 
 
 def unknown_tokens(transformer: Any, texts: Iterable[str]) -> float | None:
-    """Return the share of the texts' tokens that a vectorizer does not know; None if it has no analyzer."""
+    """Return the share of the texts' tokens that a vectorizer does not know; None if it has no analyzer.
+
+    Of a pipeline, its first step is the vectorizer.
+    """
+    steps = getattr(transformer, "steps", None)
+    if steps:
+        transformer = steps[0][1]
     if not hasattr(transformer, "build_analyzer"):
         return None
     analyze = transformer.build_analyzer()

@@ -1,11 +1,12 @@
 """Fits vectorizers and classifiers: the same code for a notebook, the command line and the worker.
 
 A fitted classifier is a pipeline: it selects the columns that occur in training, then applies the plug-in's estimator.
+A classifier that weighs groups of columns is trained on weighted ones. What is stored takes the columns as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,15 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
-from al_learner.core.interfaces import Classifier, Labels, LinearStart, Strategy, Transformer, Vectorizer
+from al_learner.core.interfaces import (
+    Classifier,
+    Labels,
+    LinearStart,
+    Strategy,
+    Transformer,
+    Vectorizer,
+    WeighsColumns,
+)
 from al_learner.core.registry import Kind
 
 N_CHECKED = 100
@@ -24,6 +33,9 @@ N_CHECKED = 100
 
 SUM_TOLERANCE = 1e-4
 """How far from 1 a row of probabilities may sum. In single precision long texts come to 1e-5."""
+
+LINEAR = ("coef_", "feature_log_prob_")
+"""Attributes of estimators, of shape (n, n_features), by which the features are multiplied in a linear model."""
 
 
 def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
@@ -37,7 +49,9 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
         The corpus has no word.
     """
     try:
-        transformer = vectorizer.fit(texts)
+        # Between two products other code runs. Waiting BLAS threads slow it down, and each other.
+        with threadpool_limits(limits=1, user_api="blas"):
+            transformer = vectorizer.fit(texts)
     except AlLearnerError:
         raise
     except Exception as exc:
@@ -77,8 +91,8 @@ def fit_classifier(
     y: Labels,
     *,
     last: Pipeline | None = None,
-    groups: Any = None,
-    sample_weight: Any = None,
+    groups: Mapping[str, slice] | None = None,
+    sample_weight: NDArray[np.float32] | None = None,
 ) -> Pipeline:
     """Train on the columns that occur, and return selection and estimator as one pipeline.
 
@@ -88,6 +102,12 @@ def fit_classifier(
     y : ndarray of shape (n_rows,)
     last : Pipeline, optional
         The last result of the same classifier with the same vectorizer; a linear model may start from it.
+    groups : mapping of str to slice, optional
+        The vectorizer's groups of columns, for a classifier with `column_weights`. Without them, and in columns of no
+        group, every factor is 1. A group that the vectorizer does not have is ignored.
+    sample_weight : ndarray of shape (n_rows,), float32, optional
+        How much each row counts, above 0. A classifier that does not weigh rows is trained as if all were 1: then the
+        caller has to leave out rows that must not count in full.
 
     Returns
     -------
@@ -97,34 +117,43 @@ def fit_classifier(
     Raises
     ------
     DataError
-        There are fewer than two classes, or no text has a known word.
+        There are fewer than two classes, no text has a known word, or `column_weights` leave out all columns.
     PluginError
         The classifier raised, or returned something that the predictor cannot use: its predictions on some training
-        rows have the wrong shape, are not finite, or do not sum to 1.
+        rows have the wrong shape, are not finite, or do not sum to 1. Or it is not linear, and `column_weights` has
+        factors other than 0 and 1.
     """
     classes = np.unique(y)
     if len(classes) < 2:
         raise DataError(f"two different labels are needed; there is only {classes[0]!r}" if len(classes) else "no text")
-    occurs = np.bincount(X.indices, minlength=X.shape[1]) > 0
-    if not occurs.any():
+    used = np.bincount(X.indices, minlength=X.shape[1]) > 0
+    if not used.any():
         raise DataError("no labelled text has a word that the vectorizer knows")
-    selected = _select(X, occurs)
-    start = None if last is None else _linear_start(last, occurs, classes)
+    factors = _factors(classifier, groups or {}, X.shape[1])
+    used &= factors > 0
+    if not used.any():
+        raise DataError(
+            f"classifier {classifier!r} leaves out every column that occurs in the labelled texts; the vectorizer has "
+            f"the groups {', '.join(groups or {})}: give one of them a factor above 0 in column_weights"
+        )
+    factors = factors[used]
+    selected = X[:, np.flatnonzero(used)]
+    selected.data *= factors[selected.indices]
+    weights = {} if sample_weight is None or not classifier.weighs_rows() else {"sample_weight": sample_weight}
+    uses_start = last is not None and type(classifier).fit_from is not Classifier.fit_from
+    start = _linear_start(last, used, classes, factors) if uses_start else None
     try:
         # On sparse text several BLAS threads are slower than one.
         with threadpool_limits(limits=1, user_api="blas"):
-            weights: Any = (
-                {"sample_weight": sample_weight} if sample_weight is not None and classifier.weighs_rows() else {}
-            )
-            estimator = (
-                classifier.fit(selected, y, **weights)
-                if start is None
-                else classifier.fit_from(selected, y, start, **weights)
-            )
+            if start is None:
+                estimator = classifier.fit(selected, y, **weights)
+            else:
+                estimator = classifier.fit_from(selected, y, start, **weights)
     except Exception as exc:  # whatever a third party's code raises
         raise failed("classifier", classifier, exc) from exc
+    _fold(classifier, estimator, factors)
     selector = VarianceThreshold()
-    selector.variances_ = occurs  # one byte a column; only its sign is read
+    selector.variances_ = used  # one byte a column; only its sign is read
     selector.n_features_in_ = X.shape[1]
     pipeline = Pipeline([("columns", selector), ("classifier", estimator)])
     _check(classifier, pipeline, X[:: -(-X.shape[0] // N_CHECKED)], classes)
@@ -152,25 +181,45 @@ def failed(kind: Kind, obj: Strategy, exc: Exception) -> PluginError:
     return PluginError(f"{kind} {obj!r} failed: {type(exc).__name__}: {exc}")
 
 
-def _select(X: csr_matrix, occurs: NDArray[np.bool_]) -> csr_matrix:
-    position = np.cumsum(occurs, dtype=X.indices.dtype) - 1
-    return csr_matrix((X.data, position[X.indices], X.indptr), shape=(X.shape[0], int(occurs.sum())))
+def _factors(classifier: Classifier, groups: Mapping[str, slice], n_features: int) -> NDArray[np.float32]:
+    """Return the factor of each column, shape (n_features,)."""
+    factors = np.ones(n_features, np.float32)
+    if isinstance(classifier, WeighsColumns):
+        for name, columns in groups.items():
+            factors[columns] = classifier.column_weights.get(name, 1)
+    return factors
 
 
-def _linear_start(last: Pipeline, occurs: NDArray[np.bool_], classes: Labels) -> LinearStart | None:
+def _fold(classifier: Classifier, estimator: Any, factors: NDArray[np.float32]) -> None:
+    """Multiply the coefficients by the factors, so that the estimator takes the columns as they are."""
+    if (factors == 1).all():
+        return
+    linear = [name for name in LINEAR if np.shape(getattr(estimator, name, 0.0))[1:] == factors.shape]
+    if not linear:
+        raise PluginError(
+            f"classifier {classifier!r} returned a {type(estimator).__name__}, which has no coefficients that could "
+            "contain the factors of column_weights; only 0 and 1 are possible"
+        )
+    for name in linear:
+        setattr(estimator, name, getattr(estimator, name) * factors)
+
+
+def _linear_start(
+    last: Pipeline, used: NDArray[np.bool_], classes: Labels, factors: NDArray[np.float32]
+) -> LinearStart | None:
     """Align the last linear model with the columns and classes of now."""
     estimator, occurred = last[-1], last[0].variances_
-    if np.ndim(getattr(estimator, "coef_", 0.0)) != 2 or occurred.shape != occurs.shape:
+    if np.ndim(getattr(estimator, "coef_", 0.0)) != 2 or occurred.shape != used.shape:
         return None
     coef, intercept = estimator.coef_, estimator.intercept_
     if len(coef) == 1:  # two classes: one vector for the second against the first
         coef, intercept = np.vstack([-coef / 2, coef / 2]), np.hstack([-intercept / 2, intercept / 2])
-    common = np.flatnonzero(occurs & occurred)
-    here, there = (np.cumsum(mask)[common] - 1 for mask in (occurs, occurred))
+    common = np.flatnonzero(used & occurred)
+    here, there = (np.cumsum(mask)[common] - 1 for mask in (used, occurred))
     kept = np.isin(estimator.classes_, classes)
     rows = np.searchsorted(classes, estimator.classes_[kept])
-    aligned = LinearStart(np.zeros((len(classes), int(occurs.sum()))), np.zeros(len(classes)))
-    aligned.coef[np.ix_(rows, here)] = coef[kept][:, there]
+    aligned = LinearStart(np.zeros((len(classes), int(used.sum()))), np.zeros(len(classes)))
+    aligned.coef[np.ix_(rows, here)] = coef[kept][:, there] / factors[here]
     aligned.intercept[rows] = intercept[kept]
     if len(classes) == 2:
         return LinearStart(np.diff(aligned.coef, axis=0), np.diff(aligned.intercept))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from al_learner.core.interfaces import Classifier, Estimator, Labels
@@ -40,8 +42,13 @@ class LightGbm(Classifier):
     )
     random_state: int | None = Field(default=0, ge=0, description="Seed of the random numbers.")
 
-    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
+    def fit(self, X: csr_matrix, y: Labels, sample_weight: NDArray[np.float32] | None = None) -> Estimator:
         from lightgbm import LGBMClassifier  # heavy
 
+        if sample_weight is not None and self.class_weight == "balanced":
+            # The model balances classes by their rows; here, by the weights of their rows.
+            codes = np.unique(y, return_inverse=True)[1]
+            of_class = np.bincount(codes, sample_weight) / np.bincount(codes)
+            sample_weight = sample_weight * (sample_weight.mean() / of_class)[codes]
         model = LGBMClassifier(**self.model_dump(), deterministic=True, force_col_wise=True, verbosity=-1)
-        return model.fit(X, y)
+        return model.fit(X, y, sample_weight=sample_weight)

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from al_learner.core.interfaces import Estimator, Labels, LinearStart, WeighsColumns
@@ -30,20 +31,25 @@ class LogReg(WeighsColumns):
     )
     max_iter: int = Field(default=200, ge=1, description="Largest number of Newton steps.")
 
-    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
-        return self._fit(X, y, None)
+    def fit(self, X: csr_matrix, y: Labels, sample_weight: NDArray[np.float32] | None = None) -> Estimator:
+        return self._fit(X, y, None, sample_weight)
 
-    def fit_from(self, X: csr_matrix, y: Labels, start: LinearStart) -> Estimator:
-        return self._fit(X, y, start)
+    def fit_from(
+        self, X: csr_matrix, y: Labels, start: LinearStart, sample_weight: NDArray[np.float32] | None = None
+    ) -> Estimator:
+        return self._fit(X, y, start, sample_weight)
 
-    def _fit(self, X: csr_matrix, y: Labels, start: LinearStart | None) -> Estimator:
+    def _fit(
+        self, X: csr_matrix, y: Labels, start: LinearStart | None, sample_weight: NDArray[np.float32] | None
+    ) -> Estimator:
         from sklearn.exceptions import ConvergenceWarning  # heavy
         from sklearn.linear_model import LogisticRegression
 
         classes, codes = np.unique(y, return_inverse=True)
-        weights = np.ones(len(y), np.float32)
+        weights = np.ones(len(y), np.float32) if sample_weight is None else np.asarray(sample_weight, np.float32)
         if self.class_weight == "balanced":
-            weights = (len(y) / (len(classes) * np.bincount(codes))).astype(np.float32)[codes]
+            of_class = np.bincount(codes, weights)
+            weights = weights * (of_class.sum() / (len(classes) * of_class)).astype(np.float32)[codes]
         model = LogisticRegression(C=self.C, class_weight=self.class_weight, tol=self.tol, max_iter=self.max_iter)
         model.classes_ = classes
         model.coef_, model.intercept_, n_iter, has_converged = fit_softmax(

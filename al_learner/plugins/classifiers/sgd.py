@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from al_learner.core.interfaces import Classifier, Estimator, Labels
@@ -30,12 +32,18 @@ class Sgd(Classifier):
     tol: float = Field(default=1e-6, gt=0, description="Stop when a pass improves the loss by less than this.")
     random_state: int | None = Field(default=0, ge=0, description="Seed for the order of the rows.")
 
-    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
+    def fit(self, X: csr_matrix, y: Labels, sample_weight: NDArray[np.float32] | None = None) -> Estimator:
         from sklearn.exceptions import ConvergenceWarning  # heavy
         from sklearn.linear_model import SGDClassifier
 
+        if sample_weight is not None:
+            # The loss is a mean over the rows, whatever their weights: with a mean weight of 1, a row of weight 2
+            # counts like two rows. The model balances classes by their rows; here, by the weights of their rows.
+            codes = np.unique(y, return_inverse=True)[1] if self.class_weight else np.zeros(len(y), np.intp)
+            mean = (np.bincount(codes, sample_weight) / np.bincount(codes)).astype(np.float32)
+            sample_weight = sample_weight / mean[codes]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the user has chosen max_iter
-            model = SGDClassifier(**self.model_dump(), n_jobs=-1).fit(X, y)
+            model = SGDClassifier(**self.model_dump(), n_jobs=-1).fit(X, y, sample_weight=sample_weight)
         model.coef_ = model.coef_.astype("float32")
         return model  # type: ignore[no-any-return]  # scikit-learn has no types

@@ -8,7 +8,7 @@ from sklearn.naive_bayes import ComplementNB
 from al_learner.core.registry import strategy
 
 OTHER_THAN_DEFAULT = {
-    "complement-nb": {"alpha": 0.5, "norm": True},
+    "complement-nb": {"alpha": 0.5, "norm": True, "column_weights": {"meaning": 0, "words": 2}},
     "lightgbm": {
         "n_estimators": 3,
         "learning_rate": 0.3,
@@ -20,7 +20,7 @@ OTHER_THAN_DEFAULT = {
         "n_jobs": 2,
         "random_state": 7,
     },
-    "logreg": {"C": 0.1, "class_weight": "balanced", "tol": 1e-3, "max_iter": 50},
+    "logreg": {"C": 0.1, "class_weight": "balanced", "tol": 1e-3, "max_iter": 50, "column_weights": {"words": 2}},
     "sgd": {
         "loss": "modified_huber",
         "penalty": "l1",
@@ -51,8 +51,10 @@ def test_every_parameter_reaches_what_is_trained(name, some_texts):
     defaults = strategy("classifier", name).model_dump()
 
     assert params.keys() == defaults.keys()
-    assert not params.items() & defaults.items()
-    assert params.items() <= classifier.fit(*some_texts).get_params().items()
+    assert [parameter for parameter, value in params.items() if value == defaults[parameter]] == []
+    trained = classifier.fit(*some_texts).get_params()
+    # The core weighs the columns, before and after the fit; see test_fitting.py.
+    assert {name: trained[name] for name in params.keys() - {"column_weights"}}.items() <= params.items()
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -94,6 +96,74 @@ def test_balanced_class_weights_give_a_rare_class_more_probability(name):
     )
 
     assert balanced > as_it_is + 0.1
+
+
+def repeated(X, y, times):
+    rows = np.repeat(np.arange(len(y)), times)
+    return X[rows], y[rows]
+
+
+def some_noisy_texts():
+    """Words that tell a little about the label, so that the weights of the rows matter everywhere."""
+    rng = np.random.default_rng(0)
+    y = np.array(["a", "b", "c"] * 20)
+    words = rng.poisson(0.5, (len(y), 30)) + (rng.random((len(y), 30)) < 0.3) * (
+        np.arange(30) % 3 == np.arange(60)[:, None] % 3
+    )
+    return csr_matrix(words, dtype=np.float32), y
+
+
+NEAR = {"complement-nb": 1e-6, "logreg": 2e-3, "lightgbm": 0.1, "sgd": 0.1}
+"""How far the mean probability may be from that of repeated rows. Naive Bayes counts, and logreg sums over the rows;
+lightgbm bins the values anew, and sgd reads the rows in another order."""
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_row_of_weight_2_counts_like_two_rows(name, class_weight):
+    X, y = some_noisy_texts()
+    heavy = np.where(y == "a", 2, 1)
+    params = {"class_weight": class_weight} if "class_weight" in OTHER_THAN_DEFAULT[name] else {}
+    if name == "sgd":
+        params["alpha"] = 0.01  # with less penalty its result depends on the order of the rows
+    classifier = strategy("classifier", name, **params)
+
+    weighed = classifier.fit(X, y, sample_weight=heavy.astype(np.float32)).predict_proba(X)
+
+    twice = classifier.fit(*repeated(X, y, heavy)).predict_proba(X)
+    assert np.abs(weighed - twice).mean() < NEAR[name]
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "logreg", "sgd"])
+def test_a_label_of_light_rows_is_less_probable(name):
+    X, y = some_noisy_texts()
+    light = np.where(y == "a", 0.05, 1).astype(np.float32)
+    classifier = strategy("classifier", name)
+
+    weighed, plain = (
+        classifier.fit(X, y, sample_weight=given).predict_proba(X)[:, 0].mean() for given in (light, None)
+    )
+
+    assert weighed < plain - 0.02
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, params in OTHER_THAN_DEFAULT.items() if "class_weight" in params)
+)
+def test_balanced_classes_have_equal_weights_and_not_equal_numbers_of_rows(name):
+    """As many rows of each label, but those of one are light; nothing tells the labels apart."""
+    rng = np.random.default_rng(0)
+    y = np.array(["heavy", "light"] * 100)
+    X = csr_matrix(rng.integers(0, 2, (len(y), 2)), dtype=np.float32)
+    weights = np.where(y == "light", 0.05, 1).astype(np.float32)
+
+    as_it_is, balanced = (
+        strategy("classifier", name, class_weight=given).fit(X, y, sample_weight=weights).predict_proba(X)[:, 1].mean()
+        for given in (None, "balanced")
+    )
+
+    assert as_it_is < 0.2
+    assert balanced == pytest.approx(0.5, abs=0.1)
 
 
 def test_naive_bayes_is_stored_as_one_single_precision_number_a_feature_and_class():

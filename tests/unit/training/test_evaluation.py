@@ -192,6 +192,7 @@ def test_certainty_about_the_wrong_label_costs_a_finite_loss():
         ("count", ["!"], 0),
         ("tfidf", ["THREE four five"], 1),
         ("hashing", ["three four five"], 0),
+        ("lsa", ["one two", "one three four"], 0.4),
     ],
 )
 def test_the_share_of_unknown_tokens(vectorizer, texts, share):

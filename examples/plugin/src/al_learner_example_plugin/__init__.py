@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from al_learner import Classifier, InitSampler
@@ -30,11 +31,11 @@ class BernoulliNb(Classifier):
         default=True, description="Learn how frequent each label is. If false, all labels are equally probable."
     )
 
-    def fit(self, X: csr_matrix, y: Labels) -> Estimator:
+    def fit(self, X: csr_matrix, y: Labels, sample_weight: NDArray[np.float32] | None = None) -> Estimator:
         """Train on labelled rows; al_learner has selected the columns that occur."""
         from sklearn.naive_bayes import BernoulliNB  # heavy: imported only to train
 
-        estimator: Estimator = BernoulliNB(alpha=self.alpha, fit_prior=self.fit_prior).fit(X, y)
+        estimator: Estimator = BernoulliNB(alpha=self.alpha, fit_prior=self.fit_prior).fit(X, y, sample_weight)
         return estimator
 
 
