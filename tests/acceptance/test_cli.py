@@ -495,7 +495,7 @@ def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project:
 
     arguments = ("models", "promote", "1") if command == "promote" else (command, "--force")
     with hold_run_lock(database) as lock:
-        lock.begin("update", forced=False, state="", strategies={}, samples=[])
+        lock.begin("update", forced=False, state="", strategies={}, defaults={}, samples=[])
         refused = cli(*arguments, "--wait", "0.2", "--database", project)
         lock.end(2, "abandoned", "the test is over")
     database.close()
