@@ -62,16 +62,17 @@ def trained_with(tables: Any) -> list[tuple[str, str]]:
 
 @ON_BOTH
 def test_an_upgrade_changes_neither_vectorizer_nor_classifier(voted, open_default, install, logged):
+    install(OTHER)
     open_default(voted).update(force=True)
 
-    install(OTHER)
+    install(TODAY)
     upgraded = open_default(voted)
     upgraded.update(force=True)
 
-    assert trained_with(voted) == [("auto", "tfidf")] * 2
+    assert trained_with(voted) == [("sgd", "hashing")] * 2
     assert voted.count("countvecs") == 1
     assert not logged.named("vectorizer.refitted")
-    assert upgraded.settings.strategies.vectorizer == registry.strategy("vectorizer", "tfidf")
+    assert upgraded.settings.strategies.vectorizer == registry.strategy("vectorizer", "hashing")
     records = {str(row[0]) for row in voted.query("SELECT defaults FROM al_runs")}
     assert len(records) == 1
 
@@ -119,6 +120,21 @@ def test_what_the_first_run_was_told_is_no_default(voted, open_default):
     open_default(voted).update(force=True)
 
     assert trained_with(voted) == [("auto", "count"), ("auto", "tfidf")]
+
+
+def test_only_a_new_project_is_told_of_the_extra(voted, open_default, monkeypatch, logged):
+    monkeypatch.setattr(defaults, "SOURCE_MODULE", "not_installed_for_this_test")
+    monkeypatch.setattr(defaults, "WITH_SOURCE", OTHER)
+    defaults.tell_of_extra.cache_clear()
+    project = open_default(voted)
+    project.read_state()
+    project.update(force=True)
+    assert [told["extra"] for told in logged.named("defaults.without_meaning")] == ["meaning"]
+
+    defaults.tell_of_extra.cache_clear()
+    open_default(voted).read_state()
+
+    assert len(logged.named("defaults.without_meaning")) == 1
 
 
 @ON_BOTH
