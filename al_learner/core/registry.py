@@ -172,7 +172,7 @@ class Spec:
         return Spec(self.name, {**self._defaults(kind), **self.params})
 
     def shorten(self, kind: Kind) -> Spec:
-        """Return it without parameters that have their defaults: for digests, since a version may add one. Raises too."""
+        """Return it without parameters that have their defaults, for digests: a version that adds one changes none."""
         defaults = self._defaults(kind)
         return Spec(self.name, {n: v for n, v in self.params.items() if n not in defaults or defaults[n] != v})
 

@@ -112,6 +112,11 @@ def test_what_a_selector_chose_is_compared_too(C, same):
     assert is_same("classifier", recorded, {**AUTO, "chosen": LOGREG}) is same
 
 
+def test_for_digests_a_strategy_has_only_the_parameters_that_are_not_its_defaults():
+    assert Spec("logreg", LOGREG["params"]).shorten("classifier") == Spec("logreg", {})
+    assert Spec("logreg", {**LOGREG["params"], "C": 2.0}).shorten("classifier") == Spec("logreg", {"C": 2.0})
+
+
 def test_a_class_that_is_no_plug_in_is_compared_too():
     name = f"{WithADefault.__module__}:{WithADefault.__qualname__}"
 
