@@ -427,13 +427,15 @@ def test_config_shows_what_comes_from_the_project(
     cli: Cli, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert cli("init", "--database", project).returncode == 0
-    monkeypatch.setattr(defaults, "WITHOUT_SOURCE", {**defaults.WITHOUT_SOURCE, "vectorizer": "hashing"})
+    other = {**defaults.of_new_project(), "vectorizer": "hashing"}
+    began_with = defaults.of_new_project()["vectorizer"]
+    monkeypatch.setattr(defaults, "of_new_project", lambda: other)
 
     def shown(url: str) -> Any:
         return json.loads(cli("config", "--json", "--database", url, AL_LEARNER_CLASSIFIER="sgd").stdout)
 
     settings = shown(project)
-    assert settings["vectorizer"] == {"value": "tfidf", "from": "project"}
+    assert settings["vectorizer"] == {"value": began_with, "from": "project"}
     assert settings["vectorizer_params"]["from"] == "project"
     assert settings["classifier"] == {"value": "sgd", "from": "environment AL_LEARNER_CLASSIFIER"}
 

@@ -47,6 +47,12 @@ def install(monkeypatch):
     return other
 
 
+@pytest.fixture(autouse=True)
+def _today(install):
+    """Have the same defaults whatever is installed here."""
+    install(TODAY)
+
+
 @pytest.fixture
 def open_default(open_project):
     """Return a function that opens a project whose settings name no strategy."""
