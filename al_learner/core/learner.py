@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from al_learner.core.configuration.defaults import of_new_project
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import Kind, candidates, changed, strategy
@@ -26,9 +28,11 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     Parameters
     ----------
-    classifier : str or Classifier, default="logreg"
-        The name of a plug-in, or a `Classifier`. Its parameters are available as ``classifier__C``.
-    vectorizer : str or Vectorizer, default="count"
+    classifier : str, Classifier or None
+        The name of a plug-in, or a `Classifier`. Its parameters are available as ``classifier__NAME``. By default that
+        of a new `Project`.
+    vectorizer : str, Vectorizer or None
+        In the same way.
 
     Attributes
     ----------
@@ -50,7 +54,9 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     ['+', '-']
     """
 
-    def __init__(self, *, classifier: str | Classifier = "logreg", vectorizer: str | Vectorizer = "count") -> None:
+    def __init__(
+        self, *, classifier: str | Classifier | None = None, vectorizer: str | Vectorizer | None = None
+    ) -> None:
         self.classifier = classifier
         self.vectorizer = vectorizer
 
@@ -119,6 +125,8 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def _resolved(self, kind: Kind) -> Strategy:
         chosen = getattr(self, kind)
+        if chosen is None:
+            chosen = of_new_project()[kind]
         return strategy(kind, chosen) if isinstance(chosen, str) else chosen
 
     def _features(self, texts: Iterable[str]) -> csr_matrix:
@@ -150,7 +158,9 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
 
 
 def _selected(selector: ModelSelector, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
-    made = candidates(selector)
+    # By default the candidates are those of a project, whose predictor has few packages.
+    is_asked_for = "candidates" in selector.model_fields_set
+    made = candidates(selector, packages=None if is_asked_for else Settings.model_fields["predictor_packages"].default)
     selection = CandidateSelector(selector, made)
     if selection.is_due(None, len(y)):
         choice = selection.select(
