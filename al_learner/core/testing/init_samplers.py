@@ -140,8 +140,8 @@ def _checked(found: Codes, given: Sequence[str], n_texts: int, labels: Iterable[
     rows, names = np.asarray(found), list(given)
     expect(rows.ndim == 1 and rows.dtype.kind in "iu", f"positions must be integers, not {found!r}")
     expect(len(rows) == len(names), f"{len(rows)} positions and {len(names)} labels")
-    inside = bool(((rows >= 0) & (rows < n_texts)).all())
-    expect(inside, f"positions must be from 0 to {n_texts - 1}; they are {rows}")
+    outside = rows[(rows < 0) | (rows >= n_texts)].tolist()
+    expect(not outside, f"positions must be from 0 to {n_texts - 1}, not {outside}")
     expect({*names} <= {*labels}, f"some labels are not among the given ones: {sorted({*names} - {*labels})}")
-    expect(len({*names}) >= 2, f"there are only these labels: {sorted({*names})}; at least two are needed")
+    expect(len({*names}) >= 2, f"at least two different labels are needed, not only {sorted({*names})}")
     return rows.tolist(), names
