@@ -53,6 +53,7 @@ PARAMETERS = [
     ("vectorizer", "tfidf", {"sublinear_tf": True, "norm": None}),
     ("init_sampler", "balanced", {"random_state": 3}),
     ("init_sampler", "kmeans", {"random_state": 3, "max_texts": 20, "n_components": 1}),
+    ("init_sampler", "label-meaning", {"random_state": 3, "max_texts": 20, "max_words": 3, "texts_per_label": 1}),
     ("init_sampler", "label-names", {"random_state": 3, "max_texts": 2}),
     ("init_sampler", "uniform", {"random_state": 3}),
     ("init_sampler", "diverse", {"pool": 1}),
@@ -87,7 +88,10 @@ def test_the_built_in_strategies_and_those_of_the_example_are_installed():
     assert {*INSTALLED} >= {
         *(("classifier", name) for name in ("auto", "bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
         *(("vectorizer", name) for name in ("count", "hashing", "tfidf")),
-        *(("init_sampler", name) for name in ("balanced", "diverse", "kmeans", "label-names", "uniform")),
+        *(
+            ("init_sampler", name)
+            for name in ("balanced", "diverse", "kmeans", "label-meaning", "label-names", "uniform")
+        ),
         *(("label_aggregator", name) for name in ("dawid-skene", "majority")),
         *(("word_vector", name) for name in ("model2vec", "model2vec-hub", "use", "wordllama")),
     }
@@ -645,7 +649,7 @@ def positions_that_count_from_one(_texts, _labels, rows, names, _rng):
     return rows + 1, names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", r"not \[-1\]")
+@fails(BrokenSampler, "check_sample_of_many_texts", "not [-1]")
 def positions_that_count_from_the_end(_texts, _labels, rows, names, _rng):
     return rows - 1, names
 
@@ -679,6 +683,11 @@ def as_many_as_there_are(texts, _labels, rows, names, _rng):
 @fails(BrokenSampler, "check_sample_with_two_labels", "two different labels are needed")
 def labels_by_chance_alone(_texts, labels, rows, names, rng):
     return rows, [labels[i] for i in rng.integers(len(labels), size=len(names))]
+
+
+@fails(BrokenSampler, "check_sample_smaller_than_the_labels", "2 positions and 30 labels")
+def every_label_at_least_once(texts, labels, rows, names, _rng):
+    return rows, [*names, *labels[len(names) :]] if len(texts) >= len(labels) else names
 
 
 @fails(BrokenSampler, "check_same_rng_same_sample", "take all random numbers from rng")
@@ -756,7 +765,7 @@ def a_prior_of_texts_with_words_alone(texts, _labels, rows, names, _rng):
     return (rows, names) if 1 / sum(character.isalpha() for text in texts for character in text) else None
 
 
-@fails(BrokenPrior, "check_prior_of_described_labels", "not among the given ones: ['good news'")
+@fails(BrokenPrior, "check_prior_of_described_labels", "not among the given ones: ['!', 'bad weather', ")
 def descriptions_for_labels(_texts, labels, rows, names, _rng):
     return rows, [labels[name] or name for name in names]
 

@@ -92,7 +92,7 @@ class TopicVectors(WordVectors):
     }
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        return np.stack([self._vector(word) for word in words])
+        return np.array([self._vector(word) for word in words], np.float32).reshape(-1, 16)
 
     def digest(self) -> str:
         return "0" * 64
