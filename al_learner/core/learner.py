@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Self, cast
 
@@ -84,11 +84,13 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         if missing := [at for at, label in enumerate(np.asarray(y, object)) if _is_missing(label)]:
             raise DataError(f"the label of text {missing[0]} is missing (None or NaN)")
         classifier = cast(Classifier, self._resolved("classifier"))
-        self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
+        vectorizer = cast(Vectorizer, self._resolved("vectorizer"))
+        self.transformer_ = fit_vectorizer(vectorizer, texts)
         X = transform(self.transformer_, texts)
+        groups = vectorizer.groups(X.shape[1])
         if isinstance(classifier, ModelSelector):
-            self.choice_, classifier = _selected(classifier, X, labels)
-        self.pipeline_ = fit_classifier(classifier, X, labels)
+            self.choice_, classifier = _selected(classifier, X, labels, groups)
+        self.pipeline_ = fit_classifier(classifier, X, labels, groups=groups)
         self.classes_ = self.pipeline_.classes_
         return self
 
@@ -157,14 +159,19 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     return listed
 
 
-def _selected(selector: ModelSelector, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
+def _selected(
+    selector: ModelSelector, X: csr_matrix, y: Labels, groups: Mapping[str, slice]
+) -> tuple[Choice, Classifier]:
     # By default the candidates are those of a project, whose predictor has few packages.
     is_asked_for = "candidates" in selector.model_fields_set
-    made = candidates(selector, packages=None if is_asked_for else Settings.model_fields["predictor_packages"].default)
+    packages = None if is_asked_for else Settings.model_fields["predictor_packages"].default
+    made = candidates(selector, packages=packages, groups=groups.keys())
     selection = CandidateSelector(selector, made)
     if selection.is_due(None, len(y)):
         choice = selection.select(
-            None, len(y), lambda name: candidate_losses(selector, partial(fit_classifier, made[name]), X, y)
+            None,
+            len(y),
+            lambda name: candidate_losses(selector, partial(fit_classifier, made[name], groups=groups), X, y),
         )
     else:
         choice = Choice(selection.selected(None), len(y), {}, {}, {})

@@ -219,6 +219,7 @@ def candidates(
     params: Mapping[str, Mapping[str, Any]] | None = None,
     packages: Collection[str] | None = None,
     *,
+    groups: Collection[str] = (),
     is_asked_for: bool | None = None,
 ) -> dict[str, Classifier]:
     """Make the candidates of a model selector. Their names are ``NAME`` or ``NAME(parameter=value)``.
@@ -230,6 +231,9 @@ def candidates(
         parameters that were given to the selector itself.
     packages : collection of str, optional
         Distributions that the readers of the classifier have. Candidates that require others are left out.
+    groups : collection of str
+        The vectorizer's groups of columns. Candidates whose `column_weights` name others are left out, except with the
+        factor 0.
     is_asked_for : bool, optional
         Whether a person chose the list of candidates; by default whether it was given to the selector.
 
@@ -259,6 +263,11 @@ def candidates(
     if packages is not None:
         has = {*map(canonical, packages)}
         made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
+    made = {
+        name: one
+        for name, one in made.items()
+        if {group for group, factor in getattr(one, "column_weights", {}).items() if factor} <= {*groups}
+    }
     if not made:
         listed, has_alone = ", ".join(selector.candidates), ", ".join(packages or ())
         raise SettingsError(

@@ -26,7 +26,11 @@ EXTRA = "meaning"
 WITHOUT_SOURCE: Mapping[Kind, str] = {"classifier": "auto", "vectorizer": "tfidf", "init_sampler": "balanced"}
 """The strategies of new projects where it is not installed."""
 
-WITH_SOURCE: Mapping[Kind, str] = {**WITHOUT_SOURCE}
+WITH_SOURCE: Mapping[Kind, str] = {
+    "classifier": "auto",
+    "vectorizer": "words-and-meaning",
+    "init_sampler": "label-meaning",
+}
 """The strategies of new projects where it is installed."""
 
 FORMER: Defaults = {

@@ -55,8 +55,8 @@ def make_strategies(
         if {kind, f"{kind}_params", f"{kind}s"}.isdisjoint(broken):
             try:
                 made[kind] = _make(settings, kind, defaults)
-                if isinstance(made[kind], ModelSelector):
-                    made["candidates"] = _candidates(settings, made[kind], defaults)
+                if kind == "vectorizer" and isinstance(made.get("classifier"), ModelSelector):
+                    made["candidates"] = _candidates(settings, made["classifier"], made[kind], defaults)
             except SettingsError as exc:
                 problems += exc.problems
             except PluginError as exc:
@@ -109,11 +109,14 @@ def _make(settings: Settings, kind: Kind, defaults: Defaults) -> Strategy:
     return chosen  # type: ignore[no-any-return]  # pydantic says Any
 
 
-def _candidates(settings: Settings, selector: ModelSelector, defaults: Defaults) -> dict[str, Classifier]:
+def _candidates(
+    settings: Settings, selector: ModelSelector, vectorizer: Vectorizer, defaults: Defaults
+) -> dict[str, Classifier]:
     name = name_of(settings, "classifier", defaults)
     params = {**settings.classifiers.get(name or "", {}), **settings.classifier_params}
     is_asked_for = "candidates" in (selector.model_fields_set if name is None else params)
-    return candidates(selector, settings.classifiers, settings.predictor_packages, is_asked_for=is_asked_for)
+    given = selector, settings.classifiers, settings.predictor_packages
+    return candidates(*given, groups=vectorizer.groups(0).keys(), is_asked_for=is_asked_for)
 
 
 def _unknown_tables(settings: Settings, kind: Kind) -> list[str]:
