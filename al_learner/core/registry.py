@@ -25,6 +25,7 @@ from al_learner.core.interfaces import (
     Strategy,
     UsesWordVectors,
     Vectorizer,
+    WeighsColumns,
     WordVectors,
 )
 
@@ -219,7 +220,7 @@ def candidates(
     params: Mapping[str, Mapping[str, Any]] | None = None,
     packages: Collection[str] | None = None,
     *,
-    groups: Collection[str] = (),
+    groups: Collection[str] | None = None,
     is_asked_for: bool | None = None,
 ) -> dict[str, Classifier]:
     """Make the candidates of a model selector. Their names are ``NAME`` or ``NAME(parameter=value)``.
@@ -231,7 +232,7 @@ def candidates(
         parameters that were given to the selector itself.
     packages : collection of str, optional
         Distributions that the readers of the classifier have. Candidates that require others are left out.
-    groups : collection of str
+    groups : collection of str, optional
         The vectorizer's groups of columns. Candidates whose `column_weights` name others are left out, except with the
         factor 0.
     is_asked_for : bool, optional
@@ -259,15 +260,12 @@ def candidates(
         f"candidate {name!r} is a model selector itself" for name, one in made.items() if isinstance(one, ModelSelector)
     ]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError([*dict.fromkeys(problems)])  # a strategy may be among the candidates several times
     if packages is not None:
         has = {*map(canonical, packages)}
         made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
-    made = {
-        name: one
-        for name, one in made.items()
-        if {group for group, factor in getattr(one, "column_weights", {}).items() if factor} <= {*groups}
-    }
+    if groups is not None:
+        made = {name: one for name, one in made.items() if _weighed_groups(one) <= {*groups}}
     if not made:
         listed, has_alone = ", ".join(selector.candidates), ", ".join(packages or ())
         raise SettingsError(
@@ -280,6 +278,11 @@ def candidates(
             ]
         )
     return made
+
+
+def _weighed_groups(classifier: Classifier) -> set[str]:
+    factors = classifier.column_weights if isinstance(classifier, WeighsColumns) else {}
+    return {group for group, factor in factors.items() if factor}
 
 
 def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:

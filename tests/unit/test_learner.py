@@ -505,7 +505,7 @@ def test_candidates_that_are_asked_for_may_need_any_package():
 
 
 def test_auto_trains_the_first_candidate_until_there_are_enough_labels():
-    learner = Learner(classifier="auto").fit(TEXTS, LABELS)
+    learner = Learner(classifier="auto", vectorizer="tfidf").fit(TEXTS, LABELS)
 
     assert (learner.choice_.name, learner.choice_.losses) == ("complement-nb", {})
     assert learner.predict(["good"]).tolist() == ["+"]

@@ -55,14 +55,17 @@ def make_strategies(
         if {kind, f"{kind}_params", f"{kind}s"}.isdisjoint(broken):
             try:
                 made[kind] = _make(settings, kind, defaults)
-                if kind == "vectorizer" and isinstance(made.get("classifier"), ModelSelector):
-                    made["candidates"] = _candidates(settings, made["classifier"], made[kind], defaults)
             except SettingsError as exc:
                 problems += exc.problems
             except PluginError as exc:
                 problems.append(str(exc))
         if f"{kind}s" not in broken:
             problems += _unknown_tables(settings, kind)
+    if isinstance(made.get("classifier"), ModelSelector):
+        try:
+            made["candidates"] = _candidates(settings, made["classifier"], made.get("vectorizer"), defaults)
+        except SettingsError as exc:
+            problems += exc.problems
     if "predictor_packages" not in broken:
         problems += _missing_packages(settings, made, defaults)
     is_complete = not problems and made.keys() >= INTERFACES.keys()
@@ -110,13 +113,14 @@ def _make(settings: Settings, kind: Kind, defaults: Defaults) -> Strategy:
 
 
 def _candidates(
-    settings: Settings, selector: ModelSelector, vectorizer: Vectorizer, defaults: Defaults
+    settings: Settings, selector: ModelSelector, vectorizer: Vectorizer | None, defaults: Defaults
 ) -> dict[str, Classifier]:
     name = name_of(settings, "classifier", defaults)
     params = {**settings.classifiers.get(name or "", {}), **settings.classifier_params}
     is_asked_for = "candidates" in (selector.model_fields_set if name is None else params)
     given = selector, settings.classifiers, settings.predictor_packages
-    return candidates(*given, groups=vectorizer.groups(0).keys(), is_asked_for=is_asked_for)
+    groups = None if vectorizer is None else vectorizer.groups(0).keys()
+    return candidates(*given, groups=groups, is_asked_for=is_asked_for)
 
 
 def _unknown_tables(settings: Settings, kind: Kind) -> list[str]:

@@ -76,7 +76,10 @@ ELSEWHERE = {
         {**strategy("vectorizer", "tfidf").model_dump(), "min_df": 2, "sublinear_tf": True, "ngram_range": [1, 2]},
     ),
     "AL_LEARNER_INIT_SAMPLER": ("uniform", "uniform"),
-    "AL_LEARNER_INIT_SAMPLER_PARAMS": ('{"random_state": 3}', {"random_state": 3}),
+    "AL_LEARNER_INIT_SAMPLER_PARAMS": (
+        '{"random_state": 3}',
+        {**strategy("init_sampler", "label-meaning").model_dump(), "random_state": 3},
+    ),
     "AL_LEARNER_LABEL_AGGREGATOR": ("majority", "majority"),
     "AL_LEARNER_LABEL_AGGREGATOR_PARAMS": ("{}", {}),
     "AL_LEARNER_EXCLUDE_LABELS": ("spam, ham,", ["spam", "ham"]),
@@ -346,6 +349,7 @@ def test_every_kind_of_value_can_stand_in_a_named_file(monkeypatch):
 
 TABLES = """
 classifier = "logreg"
+vectorizer = "tfidf"
 
 [classifiers.logreg]
 C = 0.5
@@ -437,9 +441,16 @@ def test_packages_of_the_predictor_may_be_spelt_as_pip_accepts_them(monkeypatch)
 def test_the_candidates_of_auto_are_those_that_the_predictor_can_read():
     listed = ("scikit-learn", "numpy", "scipy", "lightgbm")
 
-    assert [*Settings(classifier="auto").candidates] == ["complement-nb", "logreg(C=10)", "sgd"]
+    assert [*Settings(classifier="auto", vectorizer="tfidf").candidates] == ["complement-nb", "logreg(C=10)", "sgd"]
     assert [*Settings(classifier="auto", predictor_packages=listed).candidates][-1] == "lightgbm"
     assert Settings(classifier="logreg").candidates == {}
+
+
+def test_candidates_that_weigh_a_group_of_columns_need_a_vectorizer_that_has_it():
+    first, second, *others = Settings(classifier="auto", vectorizer="lsa").candidates
+
+    assert [first, second] == [f'logreg(C=30, column_weights={{"meaning": {weight}}})' for weight in (1, 2)]
+    assert others == ["complement-nb", "logreg(C=10)", "sgd"]
 
 
 def test_candidates_get_the_parameters_of_their_tables():

@@ -88,7 +88,7 @@ def test_what_is_held_out_is_never_seen(play, tmp_path):
     transformer, _ = project.load_model()
     project.close()
     numbers = {str(number) for number in range(10, 120)}  # each stands in one text
-    n_seen = len(numbers & {*transformer.vocabulary_})
+    n_seen = len(numbers & {*transformer[0].vocabulary_})
     assert 80 <= n_seen < len(numbers)
 
 
