@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from al_learner import check_plugin
 from al_learner.core import registry
+from al_learner.plugins.init_samplers import label_meaning
 from al_learner.plugins.init_samplers.label_meaning import LabelMeaning
 from tests.support.strategies import TopicVectors
 
@@ -109,6 +110,39 @@ def test_a_label_that_says_nothing_gets_no_text_beside_others():
     texts, _ = corpus()
 
     assert {label for _, label in prior(texts, ["weather", "sports", "0", "ignored", "xqzt"])} == {"weather", "sports"}
+
+
+def test_words_that_mean_the_same_are_told_apart_by_the_texts_that_contain_them(monkeypatch):
+    class OnlyTopics(TopicVectors):
+        def vectors(self, words):
+            return np.round(super().vectors(words) / 3)
+
+    monkeypatch.setattr(registry, "word_vectors", lambda _source: OnlyTopics())
+    texts = [f"{word} {other} day" for word in ("rain", "snow", "goal") for other in ("wind", "storm") * 20]
+
+    found = prior(texts, ["rain", "snow", "goal"])
+
+    assert len(found) == 60
+    assert all(texts[row].startswith(label) for row, label in found)
+
+
+def test_what_all_words_have_in_common_is_removed_from_their_vectors_and_unknown_words_stay_unknown():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 20)) + 5 * rng.normal(size=20)  # what they have in common is large
+    vectors[[7, 250]] = 0
+    n_texts_with = rng.integers(1, 50, size=200)  # the other 100 are words of labels
+
+    found = label_meaning._postprocessed(vectors.astype(np.float32), n_texts_with)
+
+    assert not found[[7, 250]].any()
+    assert found.dtype == np.float32
+    weights = n_texts_with * (np.arange(200) != 7)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    centred = vectors / np.maximum(lengths, 1e-9)
+    centred -= weights @ centred[:200] / weights.sum()
+    first = np.linalg.svd(np.sqrt(weights)[:, None] * centred[:200])[2][0]
+    known = lengths[:, 0] > 0
+    assert found[known] == pytest.approx((centred - np.outer(centred @ first, first))[known], abs=1e-4)
 
 
 def test_labels_with_the_same_words_share_their_texts():
