@@ -75,7 +75,6 @@ class LabelMeaning(UsesWordVectors, InitSampler):
         for label, description in labels.items():
             if label != IGNORED:
                 called[_words(_parted(label)), _words(description)].append(label)
-        called.pop(((), ()), None)
         if len(called) < 2:
             return None
         positions: list[int] = []
@@ -97,7 +96,7 @@ class LabelMeaning(UsesWordVectors, InitSampler):
         return np.array(positions, np.intp)[comparable][np.concatenate(chosen)], [*chain(*names)]
 
     def _similarity(self, texts: Iterable[str], labels: Sequence[Meaning]) -> Floats:
-        """Return how similar each text and each label are: all zeros for a text or a label without a known word."""
+        """Return how similar each text (row) and each label are: all zeros for a label without a known word."""
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # heavy, as all of these
         from sklearn.preprocessing import normalize
         from threadpoolctl import threadpool_limits
@@ -125,7 +124,7 @@ class LabelMeaning(UsesWordVectors, InitSampler):
                 label_rows += weight * tfidf.transform(counter.transform(map(" ".join, parts)))
             label_meanings, label_rows = normalize(label_meanings), normalize(label_rows)
             similarity = text_meanings @ label_meanings.T + (X @ label_rows.T).toarray()
-        return np.asarray(similarity * text_meanings.any(axis=1)[:, None] * label_meanings.any(axis=1))
+        return np.asarray(similarity * label_meanings.any(axis=1))
 
 
 def _parted(name: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from al_learner import check_plugin
 from al_learner.core import registry
+from al_learner.plugins.init_samplers import label_meaning
 from al_learner.plugins.init_samplers.label_meaning import LabelMeaning
 from tests.support.strategies import TopicVectors
 
@@ -87,13 +88,28 @@ def test_descriptions_say_what_labels_mean_whose_names_do_not():
 
 def test_a_description_adds_to_the_name_and_weighs_less():
     texts, topics = corpus()
-    labels = {"weather": "", "sports": "", "law": "weather"}
 
-    assert all(topics[row] == {"law": "politics"}.get(label, label) for row, label in prior(texts, labels))
+    found = prior(texts, {"law": "rain", "rain": "law", "sports": ""})
+
+    assert {label for _, label in found} == {"law", "rain", "sports"}
+    assert all(topics[row] == {"law": "politics", "rain": "weather"}.get(label, label) for row, label in found)
+
+
+def test_a_label_that_is_similar_to_all_texts_does_not_get_them_all():
+    similarity = np.zeros((20, 3))
+    similarity[:, 0] = 1
+    similarity[:12, 1] = similarity[12:, 2] = 0.3
+    similarity[5, 1] = 0.4  # the surest
+
+    of_first, of_second, of_third = label_meaning._surest(similarity, 60)
+
+    assert of_first.tolist() == []
+    assert of_second.tolist() == [5, 0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert of_third.tolist() == [*range(12, 20)]
 
 
 @pytest.mark.parametrize(
-    "labels", [("0", "1"), ("A1", "B2"), ("x", "y"), ("", "!"), ("ignored", "sports"), ("xqzt", "vrkk"), ("0", "law")]
+    "labels", [("0", "1"), ("A1", "B2"), ("x", "y"), ("", "!"), ("ignored", "sports"), ("xqzt", "thing"), ("0", "law")]
 )
 def test_labels_that_say_nothing_get_no_prior_and_a_sample_as_balanced_gives_it(labels):
     texts, _ = corpus()
@@ -108,7 +124,43 @@ def test_labels_that_say_nothing_get_no_prior_and_a_sample_as_balanced_gives_it(
 def test_a_label_that_says_nothing_gets_no_text_beside_others():
     texts, _ = corpus()
 
-    assert {label for _, label in prior(texts, ["weather", "sports", "0", "ignored", "xqzt"])} == {"weather", "sports"}
+    found = prior(texts, {"weather": "", "sports": "", "0": "", "thing": "", "ignored": "politics"})
+
+    assert {label for _, label in found} == {"weather", "sports"}
+    assert prior(texts, {"weather": "", "ignored": "politics"}) is None
+
+
+def test_words_that_mean_the_same_are_told_apart_by_the_texts_that_contain_them(monkeypatch):
+    class OnlyTopics(TopicVectors):
+        def vectors(self, words):
+            return np.round(super().vectors(words) / 3)
+
+    monkeypatch.setattr(registry, "word_vectors", lambda _source: OnlyTopics())
+    texts = [f"{word} {other} day" for other in ("wind", "storm") * 20 for word in ("rain", "snow", "goal")]
+
+    found = prior(texts, ["rain", "snow", "goal"])
+
+    assert {label for _, label in found} == {"rain", "snow", "goal"}
+    assert all(texts[row].startswith(label) for row, label in found)
+
+
+def test_what_all_words_have_in_common_is_removed_from_their_vectors_and_unknown_words_stay_unknown():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, 20)) + 5 * rng.normal(size=20)  # what they have in common is large
+    vectors[[7, 250]] = 0
+    n_texts_with = rng.integers(1, 50, size=200)  # the other 100 are words of labels
+
+    found = label_meaning._postprocessed(vectors.astype(np.float32), n_texts_with)
+
+    assert not found[[7, 250]].any()
+    assert found.dtype == np.float32
+    weights = n_texts_with * (np.arange(200) != 7)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    centred = vectors / np.maximum(lengths, 1e-9)
+    centred -= weights @ centred[:200] / weights.sum()
+    first = np.linalg.svd(np.sqrt(weights)[:, None] * centred[:200])[2][0]
+    known = lengths[:, 0] > 0
+    assert found[known] == pytest.approx((centred - np.outer(centred @ first, first))[known], abs=1e-4)
 
 
 def test_labels_with_the_same_words_share_their_texts():
