@@ -28,8 +28,15 @@ def trainings(monkeypatch):
 
 
 @pytest.fixture
-def project(weather, open_project):
-    return open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2)
+def open_weighed(weather, open_project):
+    """Return a function that opens the project, by default with a classifier that remembers its weights."""
+    chosen = {"classifier": Weighed(), "vectorizer": "tfidf", "init_sampler": ByName(), "batch_size": 2}
+    return lambda **settings: open_project(weather, **{**chosen, **settings})
+
+
+@pytest.fixture
+def project(open_weighed):
+    return open_weighed()
 
 
 def vote(tables, *text_ids):
@@ -79,8 +86,8 @@ def test_the_weight_shrinks_as_votes_come():
     assert weights[2] == weights[0] / 2
 
 
-def test_a_text_leaves_the_prior_when_it_is_voted_on_also_with_too_few_votes(weather, open_project):
-    project = open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2, min_label_count=2)
+def test_a_text_leaves_the_prior_when_it_is_voted_on_also_with_too_few_votes(weather, open_weighed):
+    project = open_weighed(min_label_count=2)
     project.init()
     vote(weather, 1, 1, 2, 2, 3)
 
@@ -128,9 +135,9 @@ def test_nothing_is_measured_on_the_prior_and_the_hold_out_model_has_it_too(weat
     assert weights.count(pytest.approx(prior_weight(14))) == N_TEXTS - 14
 
 
-def test_candidates_are_compared_on_labelled_texts_alone(weather, open_project):
+def test_candidates_are_compared_on_labelled_texts_alone(weather, open_weighed):
     chosen = {"classifier": "auto", "classifier_params": {"candidates": ["complement-nb", "logreg"], "min_labels": 6}}
-    project = open_project(weather, init_sampler=ByName(), batch_size=2, **chosen)
+    project = open_weighed(**chosen)
     project.init()
     vote(weather, *range(1, 9))
 
@@ -139,11 +146,11 @@ def test_candidates_are_compared_on_labelled_texts_alone(weather, open_project):
     assert run.prior["texts"] == N_TEXTS - 8
     assert run.choice["labels"] == 8
     assert run.choice["failed"] == {}
-    assert [*run.choice["losses"]] == ["complement-nb", "logreg"]
+    assert {*run.choice["losses"]} == {"complement-nb", "logreg"}
 
 
 @pytest.mark.parametrize("change", ["label", "description", "excluded", "vectorizer"])
-def test_a_prior_is_made_anew_when_what_it_depends_on_changes(weather, project, open_project, change):
+def test_a_prior_is_made_anew_when_what_it_depends_on_changes(weather, project, open_weighed, change):
     if change == "excluded":
         weather.add_labels("snow")
     project.init()
@@ -157,7 +164,7 @@ def test_a_prior_is_made_anew_when_what_it_depends_on_changes(weather, project, 
             settings = {"exclude_labels": ["snow"]}
         case "vectorizer":
             settings = {"vectorizer": "count"}
-    again = open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2, **settings)
+    again = open_weighed(**settings)
     vote(weather, 1, 2)
 
     assert again.update().run.prior["prior_id"] == 2
@@ -166,9 +173,9 @@ def test_a_prior_is_made_anew_when_what_it_depends_on_changes(weather, project, 
     assert ByName.n_made == 2
 
 
-def test_labels_without_meaning_have_no_prior_and_it_is_not_tried_at_every_update(weather, open_project, trainings):
+def test_labels_without_meaning_have_no_prior_and_it_is_not_tried_at_every_update(weather, open_weighed, trainings):
     weather.query("UPDATE labels SET label = 'A' WHERE label = 'rain'")
-    project = open_project(weather, classifier=Weighed(), init_sampler=ByName(), batch_size=2)
+    project = open_weighed()
     project.init()
     assert trainings[0][1] is None
     for pair in ((1, 2), (3, 4)):
@@ -200,8 +207,8 @@ def test_the_log_says_that_there_is_no_prior(weather, project, logged):
     ]
 
 
-def test_a_sampler_that_makes_no_priors_is_not_asked_for_its_reasons(weather, open_project, logged):
-    open_project(weather, classifier=Weighed(), init_sampler="balanced", batch_size=2).init()
+def test_a_sampler_that_makes_no_priors_is_not_asked_for_its_reasons(open_weighed, logged):
+    open_weighed(init_sampler="balanced").init()
 
     assert logged.named("run.note") == []
 
@@ -215,8 +222,8 @@ def test_prelabelled_texts_need_no_prior(weather, project):
     assert priors(weather) == []
 
 
-def test_a_classifier_that_cannot_weigh_rows_starts_with_the_prior_and_goes_on_without(weather, open_project):
-    project = open_project(weather, classifier=Gated(), init_sampler=ByName(), batch_size=2)
+def test_a_classifier_that_cannot_weigh_rows_starts_with_the_prior_and_goes_on_without(weather, open_weighed):
+    project = open_weighed(classifier=Gated())
     assert project.init().run.texts == N_TEXTS
     vote(weather, 1, 2)
 
@@ -225,9 +232,9 @@ def test_a_classifier_that_cannot_weigh_rows_starts_with_the_prior_and_goes_on_w
     assert (run.texts, run.classes, run.prior) == (2, 2, None)
 
 
-def test_an_update_goes_on_without_a_prior_that_cannot_be_made(weather, open_project, logged):
+def test_an_update_goes_on_without_a_prior_that_cannot_be_made(weather, open_weighed, logged):
     vote(weather, 1, 2)
-    project = open_project(weather, classifier=Weighed(), init_sampler=BrokenPrior(), batch_size=2)
+    project = open_weighed(init_sampler=BrokenPrior())
 
     assert project.update().run.prior is None
     [note] = logged.named("run.note")
@@ -258,8 +265,8 @@ def test_two_classifiers_with_different_priors_can_be_compared_and_it_is_said(we
     )
 
 
-def test_a_sampler_that_knows_no_prior_starts_as_ever(weather, open_project, trainings):
-    project = open_project(weather, classifier=Weighed(), init_sampler="balanced", batch_size=2)
+def test_a_sampler_that_knows_no_prior_starts_as_ever(open_weighed, trainings):
+    project = open_weighed(init_sampler="balanced")
     assert project.init().run.prior is None
     assert trainings == [(trainings[0][0], None)]
     assert BrokenSampler().prior([], {}, None) is None
