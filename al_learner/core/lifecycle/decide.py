@@ -120,5 +120,5 @@ def may_init(facts: Facts) -> tuple[bool, str]:
     if facts.can_start_from_init_data:
         return True, "no classifier yet: init_data has two classes"
     if facts.can_start_at_random:
-        return True, "no classifier yet: random texts get random labels"
+        return True, "no classifier yet: the init sampler picks texts and labels"
     return False, "no classifier yet: it needs two classes in init_data, or two labels and one text"
