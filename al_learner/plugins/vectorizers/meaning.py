@@ -23,8 +23,8 @@ Floats = NDArray[np.float32]
 SAMPLED = 10_000
 """Texts on which vectors are computed at most: a random sample of a larger corpus."""
 
-FREQUENT = 15_000
-"""The words in the most texts that always have vectors, whether they are in the sample of texts or not."""
+FREQUENT = 10_000
+"""The words in the most texts. They can have vectors whether they are in the sample of texts or not."""
 
 POWER_STEPS = 2
 """Power iterations of the decomposition. More of them take longer and did not make classifiers more accurate."""

@@ -152,7 +152,7 @@ def test_half_of_the_columns_are_pre_trained_and_half_are_latent_semantic_analys
 
 
 def test_only_the_most_frequent_words_are_looked_up(texts, monkeypatch):
-    monkeypatch.setattr(words_and_meaning, "LOOKED_UP", 3)
+    monkeypatch.setattr(words_and_meaning, "FREQUENT", 3)
 
     strategy("vectorizer", "words-and-meaning").fit([*texts, "football football-fan, rain"])
 
