@@ -184,6 +184,20 @@ def test_of_a_large_corpus_a_sample_of_texts_is_decomposed(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_beginnings_of_long_texts_are_decomposed(name, monkeypatch):
+    monkeypatch.setattr(meaning, "CHARACTERS", 20)
+    monkeypatch.setattr(meaning, "FREQUENT", 2)
+    monkeypatch.setattr(words_and_meaning, "FREQUENT", 2)
+
+    transformer = strategy("vectorizer", name).fit(["one two " * 100 + "three", "one two"])
+
+    latent = transformer["groups"].transformer_list[-1][1]
+    known = {word for word, column in transformer["tfidf"].vocabulary_.items() if latent["words"].get_support()[column]}
+    assert known == {"one", "two"}
+    assert "three" in transformer["tfidf"].vocabulary_
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_corpus_without_words_is_refused(name):
     with pytest.raises(DataError, match="no text has a word"):
         fit_vectorizer(strategy("vectorizer", name), ["", "?!"])
