@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -34,7 +36,10 @@ from al_learner.commands.shared import (
 )
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
 from al_learner.core.errors import AlLearnerError, DataError, SettingsError
-from al_learner.core.events import printable
+from al_learner.core.events import event, printable
+
+if TYPE_CHECKING:
+    from al_learner.core.configuration.settings import Settings
 
 EXIT_ERROR = 1
 
@@ -233,11 +238,11 @@ def predict(
 @app.command()
 def config(database: Database = None, as_json: Json = False) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
-    from al_learner.core.configuration.settings import Settings, variable
+    from al_learner.core.configuration.settings import Settings, variable  # heavy
 
     log_warnings()
     overrides: dict[str, Any] = {"database_url": database} if database else {}
-    settings = Settings(**overrides)
+    settings = _of_project(Settings(**overrides))
     shown, origins = settings.shown(), settings.origins
     if as_json:
         return print_json({name: {"value": value, "from": origins[name]} for name, value in shown.items()})
@@ -265,6 +270,22 @@ def main() -> None:
         _fail(exc.problems)
     except AlLearnerError as exc:
         _fail([str(exc)])
+
+
+def _of_project(settings: Settings) -> Settings:
+    """Return the settings with the strategies that the project began with, or as they are if it cannot be read."""
+    from al_learner.core.project import Project
+
+    try:
+        project = Project.of(settings)
+    except SettingsError:  # no database is named
+        return settings
+    with closing(project):
+        try:
+            return project.read_settings()
+        except AlLearnerError as exc:
+            event("project.not_read", level=logging.WARNING, error=str(exc), then="these are a new project's defaults")
+            return settings
 
 
 class _Lines:

@@ -31,6 +31,7 @@ def demo(
     from rich.console import Console
     from rich.progress import track
 
+    from al_learner.core.configuration.defaults import missing_extra
     from al_learner.core.exchange.corpus import demo_corpus
     from al_learner.core.simulation.plan import Plan
     from al_learner.core.simulation.replay import replay
@@ -47,6 +48,8 @@ def demo(
     rows = [
         (str(r.number), str(r.labels), f"{r.accuracy:.1%}", f"{r.seconds:.2f} s" if r.seconds else "-") for r in done
     ]
+    if advice := missing_extra():
+        say(advice)
     print_table(("round", "texts voted on", "accuracy on held-out texts", "last vote to classifier"), rows)
     try:
         plot(done, folder / PICTURE)

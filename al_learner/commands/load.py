@@ -36,7 +36,7 @@ def load_texts(file: File, column: Column = None, database: Database = None, as_
 
 @app.command("labels")
 def load_labels(file: File, column: Column = None, database: Database = None, as_json: Json = False) -> None:
-    """Append label names (column `label` or `labels`)."""
+    """Append label names (column `label` or `labels`), and descriptions of them (column `description`)."""
     _load("load_labels", "labels", file, column, database, as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Self, cast
 
@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from al_learner.core.configuration.defaults import of_new_project
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import Kind, candidates, changed, strategy
@@ -26,9 +28,11 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     Parameters
     ----------
-    classifier : str or Classifier, default="logreg"
-        The name of a plug-in, or a `Classifier`. Its parameters are available as ``classifier__C``.
-    vectorizer : str or Vectorizer, default="count"
+    classifier : str, Classifier or None
+        The name of a plug-in, or a `Classifier`. Its parameters are available as ``classifier__NAME``. By default that
+        of a new `Project`.
+    vectorizer : str, Vectorizer or None
+        In the same way.
 
     Attributes
     ----------
@@ -50,7 +54,9 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     ['+', '-']
     """
 
-    def __init__(self, *, classifier: str | Classifier = "logreg", vectorizer: str | Vectorizer = "count") -> None:
+    def __init__(
+        self, *, classifier: str | Classifier | None = None, vectorizer: str | Vectorizer | None = None
+    ) -> None:
         self.classifier = classifier
         self.vectorizer = vectorizer
 
@@ -78,11 +84,13 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         if missing := [at for at, label in enumerate(np.asarray(y, object)) if _is_missing(label)]:
             raise DataError(f"the label of text {missing[0]} is missing (None or NaN)")
         classifier = cast(Classifier, self._resolved("classifier"))
-        self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
+        vectorizer = cast(Vectorizer, self._resolved("vectorizer"))
+        self.transformer_ = fit_vectorizer(vectorizer, texts)
         X = transform(self.transformer_, texts)
+        groups = vectorizer.groups(X.shape[1])
         if isinstance(classifier, ModelSelector):
-            self.choice_, classifier = _selected(classifier, X, labels)
-        self.pipeline_ = fit_classifier(classifier, X, labels)
+            self.choice_, classifier = _selected(classifier, X, labels, groups)
+        self.pipeline_ = fit_classifier(classifier, X, labels, groups=groups)
         self.classes_ = self.pipeline_.classes_
         return self
 
@@ -119,6 +127,8 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     def _resolved(self, kind: Kind) -> Strategy:
         chosen = getattr(self, kind)
+        if chosen is None:
+            chosen = of_new_project()[kind]
         return strategy(kind, chosen) if isinstance(chosen, str) else chosen
 
     def _features(self, texts: Iterable[str]) -> csr_matrix:
@@ -149,12 +159,19 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     return listed
 
 
-def _selected(selector: ModelSelector, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
-    made = candidates(selector)
+def _selected(
+    selector: ModelSelector, X: csr_matrix, y: Labels, groups: Mapping[str, slice]
+) -> tuple[Choice, Classifier]:
+    # By default the candidates are those of a project, whose predictor has few packages.
+    is_asked_for = "candidates" in selector.model_fields_set
+    packages = None if is_asked_for else Settings.model_fields["predictor_packages"].default
+    made = candidates(selector, packages=packages, groups=groups.keys())
     selection = CandidateSelector(selector, made)
     if selection.is_due(None, len(y)):
         choice = selection.select(
-            None, len(y), lambda name: candidate_losses(selector, partial(fit_classifier, made[name]), X, y)
+            None,
+            len(y),
+            lambda name: candidate_losses(selector, partial(fit_classifier, made[name], groups=groups), X, y),
         )
     else:
         choice = Choice(selection.selected(None), len(y), {}, {}, {})

@@ -66,7 +66,6 @@ class Project(LoadingMethods, DeprecatedMethods):
 
     def _open(self, settings: Settings, compute: Compute | None = None, **waits: Callable[..., object]) -> None:
         """Create and connect all parts. No part opens a connection of its own."""
-        self.settings = settings
         self._storage = storage = Storage.at(settings.database, **waits)
         self._channels = Channels(settings) if settings.has_redis else None
         self._compute = compute or Compute.in_process(settings, storage.tables)
@@ -83,6 +82,15 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
         self._is_prepared = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings; once the state was read, with the project's strategies where they name none."""
+        return self._reader.settings
+
+    def read_settings(self) -> Settings:
+        """Return the settings, with the strategies that the project began with; creates and migrates nothing."""
+        return self._reader.read_settings()
 
     # -- runs ----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, Literal, cast
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 from stevedore.named import NamedExtensionManager
 
 from al_learner.core.errors import PluginError, SettingsError
@@ -75,7 +76,8 @@ def word_vectors(source: str) -> WordVectors:
 
 def changed(kind: Kind, obj: Strategy, /, **params: Any) -> Strategy:
     """Return a copy of a strategy with some parameters changed. Wrong ones raise SettingsError."""
-    return _make(kind, type(obj).__name__, type(obj), {**dict(obj), **params})
+    given = {name: getattr(obj, name) for name in obj.model_fields_set}
+    return _make(kind, type(obj).__name__, type(obj), {**given, **params})
 
 
 def strategy_class(kind: Kind, name: str) -> type[Strategy]:
@@ -163,22 +165,62 @@ class Spec:
 
     def make(self, kind: Kind) -> Strategy:
         """Make the strategy; raises like `strategy`."""
+        return _make(kind, self.name, self._load(kind), self.params)
+
+    def complete(self, kind: Kind) -> Spec:
+        """Return it with all parameters: those that it lacks have their defaults. Raises PluginError, SettingsError."""
+        return Spec(self.name, {**self._defaults(kind), **self.params})
+
+    def shorten(self, kind: Kind) -> Spec:
+        """Return it without parameters that have their defaults, for digests: a version that adds one changes none."""
+        defaults = self._defaults(kind)
+        return Spec(self.name, {n: v for n, v in self.params.items() if n not in defaults or defaults[n] != v})
+
+    def _defaults(self, kind: Kind) -> dict[str, Any]:
+        return {
+            name: to_jsonable_python(field.get_default(call_default_factory=True))
+            for name, field in self._load(kind).model_fields.items()
+            if not field.is_required() and not field.exclude
+        }
+
+    def _load(self, kind: Kind) -> type[Strategy]:
         module, _, attribute = self.name.partition(":")
         if not attribute:
-            return strategy(kind, self.name, **self.params)
+            return strategy_class(kind, self.name)
         try:
-            cls = getattr(import_module(module), attribute)
+            cls: type[Strategy] = getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as exc:
             raise PluginError(
                 f"{kind} {self.name}: a strategy's class must be defined at the top level of a module"
             ) from exc
-        return _make(kind, self.name, cls, self.params)
+        return cls
+
+
+def is_same(kind: Kind, recorded: Mapping[str, Any] | None, current: Mapping[str, Any] | None) -> bool:
+    """Whether a strategy that was recorded is the current one; every comparison with a record is made here.
+
+    A parameter that the record lacks, because a former version did not have it, has its default.
+
+    Parameters
+    ----------
+    recorded, current : mapping or None
+        Name and parameters, and ``chosen`` for a model selector; as al_runs records them. `current` has all parameters.
+    """
+    if not recorded or not current:
+        return not recorded and not current
+    if recorded["name"] != current["name"] or not is_same(kind, recorded.get("chosen"), current.get("chosen")):
+        return False
+    former, now = dict(recorded["params"]), dict(current["params"])
+    return former == now or Spec(recorded["name"], former).complete(kind).params == now
 
 
 def candidates(
     selector: ModelSelector,
     params: Mapping[str, Mapping[str, Any]] | None = None,
     packages: Collection[str] | None = None,
+    *,
+    groups: Collection[str] = (),
+    is_asked_for: bool | None = None,
 ) -> dict[str, Classifier]:
     """Make the candidates of a model selector. Their names are ``NAME`` or ``NAME(parameter=value)``.
 
@@ -189,6 +231,11 @@ def candidates(
         parameters that were given to the selector itself.
     packages : collection of str, optional
         Distributions that the readers of the classifier have. Candidates that require others are left out.
+    groups : collection of str
+        The vectorizer's groups of columns. Candidates whose `column_weights` name others are left out, except with the
+        factor 0.
+    is_asked_for : bool, optional
+        Whether a person chose the list of candidates; by default whether it was given to the selector.
 
     Raises
     ------
@@ -197,7 +244,7 @@ def candidates(
     """
     made: dict[str, Classifier] = {}
     problems: list[str] = []
-    is_asked_for = "candidates" in selector.model_fields_set
+    is_asked_for = "candidates" in selector.model_fields_set if is_asked_for is None else is_asked_for
     for item in selector.candidates:
         try:
             spec = Spec.read("classifier", item)
@@ -216,6 +263,11 @@ def candidates(
     if packages is not None:
         has = {*map(canonical, packages)}
         made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
+    made = {
+        name: one
+        for name, one in made.items()
+        if {group for group, factor in getattr(one, "column_weights", {}).items() if factor} <= {*groups}
+    }
     if not made:
         listed, has_alone = ", ".join(selector.candidates), ", ".join(packages or ())
         raise SettingsError(

@@ -10,14 +10,16 @@ import os
 import re
 import sqlite3
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
+from al_learner.core.configuration import defaults
 from al_learner.core.storage.database import OWNER, Database
 from al_learner.core.storage.run_lock import hold_run_lock
 from tests.acceptance.conftest import AL_LEARNER, Cli
@@ -421,6 +423,34 @@ def test_config_shows_where_each_value_comes_from_and_masks_secrets(cli: Cli, tm
     assert "hunter" not in shown.stdout
 
 
+def test_config_shows_what_comes_from_the_project(
+    cli: Cli, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("init", "--database", project).returncode == 0
+    other = {**defaults.of_new_project(), "vectorizer": "hashing"}
+    began_with = defaults.of_new_project()["vectorizer"]
+    monkeypatch.setattr(defaults, "of_new_project", lambda: other)
+
+    def shown(url: str) -> Any:
+        return json.loads(cli("config", "--json", "--database", url, AL_LEARNER_CLASSIFIER="sgd").stdout)
+
+    settings = shown(project)
+    assert settings["vectorizer"] == {"value": began_with, "from": "project"}
+    assert settings["vectorizer_params"]["from"] == "project"
+    assert settings["classifier"] == {"value": "sgd", "from": "environment AL_LEARNER_CLASSIFIER"}
+
+    with closing(sqlite3.connect(tmp_path / project.removeprefix("sqlite:///"))) as connection:
+        connection.execute("ALTER TABLE al_runs DROP COLUMN defaults")  # as a former version left it
+        before = [*connection.iterdump()]
+        assert shown(project)["vectorizer"] == {"value": "tfidf", "from": "project"}
+        assert [*connection.iterdump()] == before
+
+    nowhere = cli("config", "--json", "--database", "sqlite:///nowhere.db")
+    assert json.loads(nowhere.stdout)["vectorizer"] == {"value": "hashing", "from": "default"}
+    assert "project.not_read" in nowhere.stderr
+    assert "project.not_read" not in cli("config").stderr
+
+
 def test_wrong_usage_exits_with_two(command: Cli) -> None:
     assert command("trane").returncode == EXIT_USAGE
     assert command("load", "texts", "nowhere.csv").returncode == EXIT_USAGE
@@ -495,7 +525,7 @@ def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project:
 
     arguments = ("models", "promote", "1") if command == "promote" else (command, "--force")
     with hold_run_lock(database) as lock:
-        lock.begin("update", forced=False, state="", strategies={}, samples=[])
+        lock.begin("update", forced=False, state="", strategies={}, defaults={}, samples=[])
         refused = cli(*arguments, "--wait", "0.2", "--database", project)
         lock.end(2, "abandoned", "the test is over")
     database.close()

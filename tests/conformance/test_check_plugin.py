@@ -58,6 +58,7 @@ PARAMETERS = [
     ("vectorizer", "words-and-meaning", {"max_features": 5, "lowercase": False}),
     ("init_sampler", "balanced", {"random_state": 3}),
     ("init_sampler", "kmeans", {"random_state": 3, "max_texts": 20, "n_components": 1}),
+    ("init_sampler", "label-meaning", {"random_state": 3, "max_texts": 20, "max_words": 3, "texts_per_label": 1}),
     ("init_sampler", "label-names", {"random_state": 3, "max_texts": 2}),
     ("init_sampler", "uniform", {"random_state": 3}),
     ("init_sampler", "diverse", {"pool": 1}),
@@ -98,7 +99,10 @@ def test_the_built_in_strategies_and_those_of_the_example_are_installed():
     assert {*INSTALLED} >= {
         *(("classifier", name) for name in ("auto", "bernoulli-nb", "complement-nb", "lightgbm", "logreg", "sgd")),
         *(("vectorizer", name) for name in ("count", "hashing", "lsa", "tfidf", "words-and-meaning")),
-        *(("init_sampler", name) for name in ("balanced", "diverse", "kmeans", "label-names", "uniform")),
+        *(
+            ("init_sampler", name)
+            for name in ("balanced", "diverse", "kmeans", "label-meaning", "label-names", "uniform")
+        ),
         *(("label_aggregator", name) for name in ("dawid-skene", "majority")),
         *(("word_vector", name) for name in ("model2vec", "model2vec-hub", "use", "wordllama")),
     }
@@ -729,12 +733,12 @@ def positions_that_are_no_integers(_texts, _labels, rows, names, _rng):
     return rows / 1, names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "9 positions and 10 labels instead of 10 of each")
+@fails(BrokenSampler, "check_sample_of_many_texts", "9 positions and 10 labels")
 def a_text_too_few(_texts, _labels, rows, names, _rng):
     return rows[1:], names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "10 positions and 9 labels instead of 10 of each")
+@fails(BrokenSampler, "check_sample_of_many_texts", "10 positions and 9 labels")
 def a_label_too_few(_texts, _labels, rows, names, _rng):
     return rows, names[1:]
 
@@ -744,7 +748,7 @@ def positions_that_count_from_one(_texts, _labels, rows, names, _rng):
     return rows + 1, names
 
 
-@fails(BrokenSampler, "check_sample_of_many_texts", "they are from -1 to")
+@fails(BrokenSampler, "check_sample_of_many_texts", "not [-1]")
 def positions_that_count_from_the_end(_texts, _labels, rows, names, _rng):
     return rows - 1, names
 
@@ -769,28 +773,114 @@ def texts_that_differ_alone(texts, _labels, rows, names, _rng):
     return [list(texts).index(texts[row]) for row in rows], names
 
 
-@fails(BrokenSampler, "check_sample_larger_than_the_texts", "7 positions and 7 labels instead of 20 of each")
+@fails(BrokenSampler, "check_sample_larger_than_the_texts", "only 7 texts were picked instead of 20 or more")
 def as_many_as_there_are(texts, _labels, rows, names, _rng):
     n = len(rows) if len(texts) == 1 else min(len(rows), len(texts))
     return rows[:n], names[:n]
 
 
-@fails(BrokenSampler, "check_sample_with_two_labels", "only one label")
+@fails(BrokenSampler, "check_sample_with_two_labels", "two different labels are needed")
 def labels_by_chance_alone(_texts, labels, rows, names, rng):
     return rows, [labels[i] for i in rng.integers(len(labels), size=len(names))]
 
 
-@fails(BrokenSampler, "check_sample_smaller_than_the_labels", "30 positions and 30 labels instead of 2 of each")
+@fails(BrokenSampler, "check_sample_smaller_than_the_labels", "2 positions and 30 labels")
 def every_label_at_least_once(texts, labels, rows, names, _rng):
-    if len(texts) < len(labels):
-        return rows, names
-    more = [row for row in range(len(texts)) if row not in rows][: max(len(labels) - len(rows), 0)]
-    return [*rows, *more], [*names, *labels[: len(more)]]
+    return rows, [*names, *labels[len(names) :]] if len(texts) >= len(labels) else names
 
 
 @fails(BrokenSampler, "check_same_rng_same_sample", "take all random numbers from rng")
 def chance_of_its_own(_texts, _labels, rows, names, _rng):
     return np.random.default_rng().permutation(rows), names
+
+
+class BrokenPrior(InitSampler):
+    """Gives the texts labels in turn, and picks every text. But `how` spoils it."""
+
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def sample(self, texts, labels, size, rng):
+        return self.pick(len(texts), size, rng), self.deal(labels, size, rng)
+
+    def prior(self, texts, labels, rng):
+        if len(texts) < 2:
+            return None
+        names = [[*labels][i % len(labels)] for i in range(len(texts))]
+        return FAULTS[self.how](texts, labels, rng.permutation(len(texts)), names, rng)
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "take all random numbers from rng")
+def a_prior_by_chance(_texts, _labels, rows, names, _rng):
+    return np.random.default_rng().permutation(rows), names
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "AttributeError")
+def a_prior_that_needs_a_list_of_texts(texts, _labels, rows, names, _rng):
+    return rows[: len(texts.copy())], names
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "only 49 different ones")
+def a_prior_with_a_text_twice(_texts, _labels, rows, names, _rng):
+    return [*rows[:-1], rows[0]], names
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "positions must be from 0 to 49, not")
+def a_prior_of_texts_that_do_not_exist(texts, _labels, rows, names, _rng):
+    return rows + len(texts), names
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "49 positions and 50 labels")
+def a_prior_with_a_text_too_few(_texts, _labels, rows, names, _rng):
+    return rows[1:], names
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "not among the given ones: ['none']")
+def a_prior_with_a_label_of_its_own(_texts, _labels, rows, names, _rng):
+    return rows, ["none", *names[1:]]
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "two different labels are needed, not only ['ignored']")
+def a_prior_with_one_label(_texts, _labels, rows, names, _rng):
+    return rows, [names[0]] * len(names)
+
+
+@fails(BrokenPrior, "check_same_rng_same_prior", "two different labels are needed, not only []")
+def a_prior_without_texts(_texts, _labels, rows, names, _rng):
+    return rows[:0].astype(np.intp), names[:0]
+
+
+@fails(BrokenPrior, "check_prior_of_few_texts", "IndexError")
+def a_prior_of_many_texts_alone(_texts, _labels, rows, names, _rng):
+    return (rows, names) if rows[9] >= 0 else None
+
+
+@fails(BrokenPrior, "check_prior_of_identical_texts", "different ones")
+def a_prior_of_texts_that_differ_alone(texts, _labels, rows, names, _rng):
+    return [list(texts).index(texts[row]) for row in rows.tolist()], names
+
+
+@fails(BrokenPrior, "check_prior_of_texts_without_words", "ZeroDivisionError")
+def a_prior_of_texts_with_words_alone(texts, _labels, rows, names, _rng):
+    return (rows, names) if 1 / sum(character.isalpha() for text in texts for character in text) else None
+
+
+@fails(BrokenPrior, "check_prior_of_described_labels", "not among the given ones: ['!', 'bad weather', ")
+def descriptions_for_labels(_texts, labels, rows, names, _rng):
+    return rows, [labels[name] or name for name in names]
+
+
+class PriorOfAll(InitSampler):
+    def sample(self, texts, labels, size, rng):
+        rows = rng.permutation(max(len(texts), size)) % len(texts)
+        return rows, self.deal(labels, len(rows), rng)
+
+    def prior(self, texts, labels, rng):
+        n = len(texts)
+        return (rng.permutation(n), self.deal([*labels], n, rng)) if n > 1 else None
+
+
+def test_a_sample_may_have_more_texts_than_asked_for_and_a_prior_any_number():
+    check_plugin(PriorOfAll())
 
 
 # Broken label aggregators

@@ -109,3 +109,34 @@ def test_of_two_workers_with_different_settings_the_older_one_rests(open_stage):
             older.process.terminate()
             assert older.wait() == 0
     assert stage.value("SELECT count(*) FROM al_runs") <= 3
+
+
+def test_two_installations_with_other_defaults_begin_at_once_and_do_not_contend(open_stage):
+    """Both have read the new project before either has begun it; then the one that began it is stopped."""
+    stage = open_stage(n_texts=200)
+    stage.predictor.start()
+    other = (*stage.command[:-1], "tests.support.other_installation")
+    with (
+        stage.worker(started=stage.command) as ours,
+        stage.worker(started=other, OTHER_VECTORIZER="count") as theirs,
+    ):
+        for worker in (ours, theirs):
+            worker.wait_for("reconcile.idle")
+        stage.fill()
+        wait_until(lambda: is_scored(stage), "the first run")
+        stage.vote()
+        wait_until(lambda: len(succeeded(stage)) == 2, "a run on votes")
+        began = stage.value("SELECT owner FROM al_runs WHERE run_id = 1")
+        first, second = (ours, theirs) if began.endswith(f":{ours.pid}") else (theirs, ours)
+        first.terminate()
+        assert first.wait() == 0
+        stage.vote()
+        wait_until(lambda: len(succeeded(stage)) == 3, "a run of the other installation")
+        stage.assert_well()
+
+    assert stage.value("SELECT owner FROM al_runs ORDER BY run_id DESC LIMIT 1").endswith(f":{second.pid}")
+    used = stage.query("SELECT DISTINCT strategies -> 'vectorizer' ->> 'name', countvec_id FROM al_runs")
+    assert used == [("tfidf" if first is ours else "count", 1)]
+    for worker in (ours, theirs):
+        assert not worker.logged("worker.superseded")
+        assert not worker.logged("vectorizer.refitted")

@@ -5,7 +5,12 @@ from __future__ import annotations
 from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.storage.records import Trained
 
-BEGIN = {"forced": False, "state": "digest", "strategies": {"classifier": {"name": "logreg", "params": {"C": 1.0}}}}
+BEGIN = {
+    "forced": False,
+    "state": "digest",
+    "strategies": {"classifier": {"name": "logreg", "params": {"C": 1.0}}},
+    "defaults": {},
+}
 FINISH = {"sign": None, "seconds": 0.5}
 
 

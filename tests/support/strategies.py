@@ -6,14 +6,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import ComplementNB
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer
-from al_learner.core.interfaces import Codes, ModelSelector, Votes
+from al_learner.core.interfaces import Codes, ModelSelector, Votes, WordVectors
 from tests.support.waiting import DEADLINE_S
 
 
@@ -73,6 +75,35 @@ class BrokenPrior(ByName):
 
     def prior(self, texts: Sequence[str], labels: Mapping[str, str], rng: np.random.Generator) -> Any:
         raise RuntimeError(f"no luck with {len(texts)} texts, {labels} and {rng}")
+
+
+class TopicVectors(WordVectors):
+    """Knows the words of a few topics. Words of the same topic have similar vectors, and a name in common."""
+
+    languages: ClassVar[tuple[str, ...]] = ("en", "zh")
+    licence: ClassVar[str] = "MIT"
+    provenance: ClassVar[str] = "made up for tests"
+
+    topics: ClassVar[dict[str, str]] = {
+        "weather": "rain snow wind storm",
+        "sports": "goal match team score",
+        "politics": "vote law party state",
+        "食物": "面包 奶酪 酒 汤",
+    }
+
+    def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
+        return np.array([self._vector(word) for word in words], np.float32).reshape(-1, 16)
+
+    def digest(self) -> str:
+        return "0" * 64
+
+    def _vector(self, word: str) -> NDArray[np.float32]:
+        vector = np.zeros(16, np.float32)
+        for dim, (name, words) in enumerate(self.topics.items()):
+            if word in {name, *words.split()}:
+                noise = np.random.default_rng(crc32(word.encode())).normal(size=16)
+                vector = (0.3 * noise + 3 * (np.arange(16) == dim)).astype(np.float32)
+        return vector
 
 
 class Weighed(Classifier):

@@ -19,6 +19,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from al_learner import Classifier, Learner, Vectorizer, strategy
 from al_learner.core.artifacts import pickling
+from al_learner.core.configuration import defaults
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError, PluginError, SettingsError
 from al_learner.core.training.fitting import fit_classifier
 
@@ -86,7 +88,7 @@ def test_a_clone_has_the_same_parameters_and_has_learnt_nothing():
 
 
 def test_parameters_of_strategies_are_reached_by_name():
-    learner = Learner(vectorizer="tfidf").set_params(classifier__C=3, vectorizer__min_df=2)
+    learner = Learner(classifier="logreg", vectorizer="tfidf").set_params(classifier__C=3, vectorizer__min_df=2)
 
     assert learner.get_params()["classifier__C"] == 3
     assert learner.get_params()["classifier__max_iter"] == strategy("classifier", "logreg").max_iter
@@ -111,7 +113,7 @@ def test_a_strategy_and_its_parameters_can_be_set_together():
 )
 def test_an_unknown_or_wrong_parameter_is_refused_when_it_is_set(params, error, says):
     with pytest.raises(error, match=says):
-        Learner().set_params(**params)
+        Learner(classifier="logreg").set_params(**params)
 
 
 def test_it_is_cross_validated():
@@ -119,7 +121,8 @@ def test_it_is_cross_validated():
 
 
 def test_a_grid_search_reaches_into_the_strategy():
-    search = GridSearchCV(Learner(), {"classifier__C": [1e-9, 1]}, cv=2, scoring="neg_log_loss").fit(TEXTS, LABELS)
+    logreg = Learner(classifier="logreg")
+    search = GridSearchCV(logreg, {"classifier__C": [1e-9, 1]}, cv=2, scoring="neg_log_loss").fit(TEXTS, LABELS)
 
     assert search.best_params_ == {"classifier__C": 1}
     assert search.best_estimator_.classifier == strategy("classifier", "logreg", C=1)
@@ -134,7 +137,7 @@ def test_a_grid_search_compares_strategies():
 def test_what_was_given_is_stored_as_it_is_and_resolved_only_in_fit():
     learner = Learner(classifier="no-such-thing")
 
-    assert learner.get_params(deep=False) == {"classifier": "no-such-thing", "vectorizer": "count"}
+    assert learner.get_params(deep=False) == {"classifier": "no-such-thing", "vectorizer": None}
     assert "no-such-thing" in repr(learner)
     with pytest.raises(SettingsError, match="'no-such-thing' is unknown"):
         learner.fit(TEXTS, LABELS)
@@ -467,6 +470,38 @@ def test_a_model_starts_anew_after_one_that_is(last):
     fit_classifier(classifier, X, y, last=last(X, y))
 
     assert classifier.starts == []
+
+
+def test_by_default_it_has_the_strategies_and_the_candidates_of_a_new_project():
+    texts, labels = TEXTS * 20, LABELS * 20
+    project = Settings()
+
+    learner = Learner().fit(texts, labels)
+
+    assert learner.get_params(deep=False) == {"classifier": None, "vectorizer": None}
+    assert learner.get_params()["classifier__min_labels"] == project.strategies.classifier.min_labels
+    assert type(learner.transformer_) is type(project.strategies.vectorizer.fit(texts))
+    assert [*learner.choice_.candidates] == [*project.candidates]
+    assert [*Learner(classifier="auto").fit(texts, labels).choice_.candidates] == [*project.candidates]
+
+
+def test_another_default_of_projects_is_that_of_a_learner_too(monkeypatch):
+    other = {**defaults.of_new_project(), "classifier": "sgd", "vectorizer": "hashing"}
+    monkeypatch.setattr(defaults, "WITHOUT_SOURCE", other)
+    monkeypatch.setattr(defaults, "WITH_SOURCE", other)
+
+    learner = Learner().fit(TEXTS, LABELS)
+
+    assert learner.pipeline_[-1].__class__.__name__ == "SGDClassifier"
+    assert learner.set_params(classifier__alpha=0.5).classifier == strategy("classifier", "sgd", alpha=0.5)
+
+
+def test_candidates_that_are_asked_for_may_need_any_package():
+    learner = Learner(classifier=strategy("classifier", "auto", candidates=("complement-nb", "lightgbm")))
+    learner.set_params(classifier__min_labels=100)
+
+    assert [*learner.fit(TEXTS, LABELS).choice_.candidates] == []
+    assert [*learner.fit(TEXTS * 20, LABELS * 20).choice_.candidates] == ["complement-nb", "lightgbm"]
 
 
 def test_auto_trains_the_first_candidate_until_there_are_enough_labels():

@@ -4,6 +4,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from al_learner.core.registry import (
     candidates,
     changed,
     entry_points,
+    is_same,
     names,
     origin,
     split,
@@ -80,6 +82,58 @@ def test_nothing_but_the_one_plug_in_is_loaded(fresh_python):
     )
 
     assert fresh_python(code).split() == ["al_learner.plugins.classifiers.sgd"]
+
+
+AUTO = {"name": "auto", "params": strategy("classifier", "auto").model_dump(mode="json")}
+LOGREG = {"name": "logreg", "params": strategy("classifier", "logreg").model_dump(mode="json")}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "same"),
+    [
+        pytest.param(LOGREG, True, id="as it is"),
+        pytest.param({"name": "logreg", "params": {}}, True, id="without parameters that a version added"),
+        pytest.param({"name": "logreg", "params": {"C": 1.0}}, True, id="without some of them"),
+        pytest.param({"name": "logreg", "params": {"C": 2.0}}, False, id="another parameter"),
+        pytest.param({"name": "logreg", "params": {"gone": 1}}, False, id="a parameter that it has no more"),
+        pytest.param({"name": "uninstalled", "params": {}}, False, id="another strategy"),
+        pytest.param({**LOGREG, "chosen": LOGREG}, False, id="a candidate of another selector"),
+        pytest.param(None, False, id="nothing"),
+    ],
+)
+def test_a_recorded_strategy_is_compared_with_the_current_one(recorded, same):
+    assert is_same("classifier", recorded, LOGREG) is same
+
+
+@pytest.mark.parametrize(("C", "same"), [(1.0, True), (2.0, False)])
+def test_what_a_selector_chose_is_compared_too(C, same):
+    recorded = {"name": "auto", "params": {}, "chosen": {"name": "logreg", "params": {"C": C}}}
+
+    assert is_same("classifier", recorded, {**AUTO, "chosen": LOGREG}) is same
+
+
+def test_for_digests_a_strategy_has_only_the_parameters_that_are_not_its_defaults():
+    assert Spec("logreg", LOGREG["params"]).shorten("classifier") == Spec("logreg", {})
+    assert Spec("logreg", {**LOGREG["params"], "C": 2.0}).shorten("classifier") == Spec("logreg", {"C": 2.0})
+
+
+def test_a_class_that_is_no_plug_in_is_compared_too():
+    name = f"{WithADefault.__module__}:{WithADefault.__qualname__}"
+
+    assert is_same(
+        "classifier", {"name": name, "params": {"needed": 1}}, asdict(Spec.of("classifier", WithADefault(needed=1)))
+    )
+    assert not is_same(
+        "classifier", {"name": name, "params": {}}, asdict(Spec.of("classifier", WithADefault(needed=1)))
+    )
+
+
+class WithADefault(Classifier):
+    needed: int
+    words: tuple[str, ...] = ("the", "a")
+
+    def fit(self, X, y):
+        raise NotImplementedError
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():

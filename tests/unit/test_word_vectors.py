@@ -24,6 +24,14 @@ def test_right_vectors_come_back_as_they_are(words):
     assert np.array_equal(Given().lookup(words), np.ones((len(words), 3)))
 
 
+def test_a_source_gets_short_words_that_utf_8_can_encode():
+    class Lengths(Given):
+        def vectors(self, words):
+            return np.array([[len(word), len(word.encode())] for word in words], np.float32).reshape(len(words), 2)
+
+    assert Lengths().lookup(["ș", "\ud83d!", "a" * 10_000]).tolist() == [[1, 2], [2, 2], [1_000, 1_000]]
+
+
 def with_nan(n_words):
     array = np.zeros((n_words, 3), np.float32)
     array[1:2, 2] = np.nan

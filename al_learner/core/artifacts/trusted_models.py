@@ -7,7 +7,7 @@ from typing import Any
 
 from al_learner.core.artifacts import pickling, signatures
 from al_learner.core.errors import UntrustedError
-from al_learner.core.registry import Kind
+from al_learner.core.registry import Kind, is_same
 from al_learner.core.storage.migrations.upgrade import needing_privileges
 from al_learner.core.storage.records import Run, Sign, StoredModel
 from al_learner.core.storage.storage import Storage
@@ -133,4 +133,4 @@ class TrustedModels:
 
     @staticmethod
     def _matches(run: Run, kind: Kind, spec: Any) -> bool:
-        return bool(run.strategies[kind] == spec)
+        return is_same(kind, run.strategies.get(kind), spec)

@@ -11,11 +11,13 @@ from typing import Any
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from al_learner.core.configuration.settings_file import config_file
+from al_learner.core.errors import SettingsError
 from al_learner.core.events import event
-from al_learner.core.registry import INTERFACES, allowed
+from al_learner.core.registry import allowed
 
 PREFIX = "AL_LEARNER_"
 ARGUMENTS = "arguments!"
+LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 _OF_SERVICE = re.compile(
     r"AL_LEARNER(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -62,6 +64,28 @@ def unknown_variables(known: Sequence[str]) -> list[str]:
     return problems
 
 
+def database_url(url: str | None) -> str:
+    """Return the URL for SQLAlchemy, from the setting of that name or from libpq's variables.
+
+    Raises
+    ------
+    SettingsError
+        No database is named.
+    """
+    if url:
+        return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+    if any(os.environ.get(name) for name in LIBPQ_PLACES):
+        return "postgresql+psycopg://"
+    raise SettingsError(
+        [
+            (
+                f"no database is named: set PGHOST (or {', '.join(LIBPQ_PLACES[1:])}) for PostgreSQL, or "
+                f"{PREFIX}DATABASE_URL, or give --database, e.g. sqlite:///project.db"
+            )
+        ]
+    )
+
+
 class ArgumentNames(PydanticBaseSettingsSource):
     """Tells the validator which settings were given as arguments."""
 
@@ -93,9 +117,4 @@ def origins(
             found[name] = f"environment {variable(name)}"
         else:
             found[name] = str(path)
-    for kind in INTERFACES:  # parameters may come from the file's table of that strategy, such as [classifiers.logreg]
-        chosen = getattr(settings, kind)
-        named = isinstance(chosen, str) and chosen in getattr(settings, f"{kind}s")
-        if found[f"{kind}_params"] == "default" and named:
-            found[f"{kind}_params"] = found[f"{kind}s"]
     return found

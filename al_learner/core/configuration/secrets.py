@@ -7,6 +7,20 @@ from urllib.parse import unquote_plus
 
 MASK = "***"
 
+HIDDEN = frozenset(
+    {
+        "database_url",
+        "redis_url",
+        "redis_host",
+        "redis_password",
+        "redis_password_file",
+        "redis_ca_file",
+        "signing_key",
+        "signing_key_file",
+    }
+)
+"""Settings whose wrong value no error shows: it is a secret, or one that was put there by mistake."""
+
 _USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<userinfo>[^\n]*)@", re.IGNORECASE)
 _OPTION = re.compile(r"(?<=[?&])(?P<name>[^=&\s]+)=[^&]*")
 _SECRET_OPTION = re.compile(r"pass|pwd|secret|token|key", re.IGNORECASE)

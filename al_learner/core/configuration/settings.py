@@ -6,7 +6,6 @@ Arguments go over the environment, the environment over the TOML file, the file 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -28,17 +27,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from al_learner.core.configuration import defaults
+from al_learner.core.configuration.defaults import Defaults
 from al_learner.core.configuration.environment import (
     ARGUMENTS,
     PREFIX,
     ArgumentNames,
+    database_url,
     is_of_kubernetes,
     origins,
     unknown_variables,
 )
-from al_learner.core.configuration.secrets import MASK, masked
+from al_learner.core.configuration.secrets import HIDDEN, MASK, masked
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, config_file
-from al_learner.core.configuration.strategies import Strategies, make_strategies
+from al_learner.core.configuration.strategies import Strategies, make_strategies, strategy_origins
 from al_learner.core.configuration.values import (
     DatabaseUrl,
     ExistingFile,
@@ -51,24 +53,8 @@ from al_learner.core.configuration.values import (
     Tables,
 )
 from al_learner.core.errors import SettingsError
-from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer
-from al_learner.core.registry import INTERFACES, allowed
-
-LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
-
-HIDDEN = frozenset(
-    {
-        "database_url",
-        "redis_url",
-        "redis_host",
-        "redis_password",
-        "redis_password_file",
-        "redis_ca_file",
-        "signing_key",
-        "signing_key_file",
-    }
-)
-"""Settings whose wrong value no error shows: it is a secret, or one that was put there by mistake."""
+from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
+from al_learner.core.registry import INTERFACES, Spec, allowed
 
 
 class Settings(BaseSettings):
@@ -125,16 +111,20 @@ class Settings(BaseSettings):
         validation_alias="min_label_count",
         description="Votes that a text needs before its label counts.",
     )
-    classifier: str | InstanceOf[Classifier] = Field(default="auto", description="Plug-in that is trained.")
+    classifier: str | InstanceOf[Classifier] | None = Field(
+        default=None, description="Plug-in that is trained. Unset: the project's."
+    )
     classifier_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [classifiers.NAME] of the file."
     )
-    vectorizer: str | InstanceOf[Vectorizer] = Field(default="tfidf", description="Plug-in that makes features.")
+    vectorizer: str | InstanceOf[Vectorizer] | None = Field(
+        default=None, description="Plug-in that makes features. Unset: the project's."
+    )
     vectorizer_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [vectorizers.NAME] of the file."
     )
-    init_sampler: str | InstanceOf[InitSampler] = Field(
-        default="balanced", description="Plug-in that starts a project without prelabelled data."
+    init_sampler: str | InstanceOf[InitSampler] | None = Field(
+        default=None, description="Plug-in that starts a project without prelabelled data. Unset: the project's."
     )
     init_sampler_params: Params = Field(
         default={}, description="Its parameters: a JSON object, over the table [init_samplers.NAME] of the file."
@@ -212,10 +202,11 @@ class Settings(BaseSettings):
 
     _strategies: Strategies = PrivateAttr()
     _origins: dict[str, str] = PrivateAttr()
+    _defaults: tuple[Defaults, bool] = PrivateAttr()
 
     @property
     def strategies(self) -> Strategies:
-        """The strategies that the settings name."""
+        """The strategies that the settings name; where they name none, those of a new project; see `of_project`."""
         return self._strategies
 
     @property
@@ -226,7 +217,7 @@ class Settings(BaseSettings):
     @property
     def origins(self) -> Mapping[str, str]:
         """Where the value of each field came from, in words."""
-        return self._origins
+        return strategy_origins(self, self._origins, self._defaults[0], is_recorded=self._defaults[1])
 
     @property
     def database(self) -> str:
@@ -237,18 +228,7 @@ class Settings(BaseSettings):
         SettingsError
             No database is named.
         """
-        if self.database_url:
-            return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.database_url)
-        if any(os.environ.get(name) for name in LIBPQ_PLACES):
-            return "postgresql+psycopg://"
-        raise SettingsError(
-            [
-                (
-                    f"no database is named: set PGHOST (or {', '.join(LIBPQ_PLACES[1:])}) for PostgreSQL, or "
-                    f"{PREFIX}DATABASE_URL, or give --database, e.g. sqlite:///project.db"
-                )
-            ]
-        )
+        return database_url(self.database_url)
 
     @property
     def query(self) -> Literal["least-confidence", "most-confidence"] | None:
@@ -271,13 +251,30 @@ class Settings(BaseSettings):
         """The signing key."""
         return _secret(self.signing_key, self.signing_key_file)
 
+    def of_project(self, found: Defaults, *, is_recorded: bool = True) -> Self:
+        """Return these settings with the defaults of a project, which count where they name no strategy.
+
+        Raises
+        ------
+        SettingsError
+            A strategy of the project cannot be made.
+        """
+        strategies, problems = make_strategies(self, found)
+        if strategies is None:
+            began = ", ".join(f"{kind} {spec.name}" for kind, spec in found.items())
+            raise SettingsError([*problems, f"the project began with {began}; settings can name others"])
+        settings = self.model_copy()
+        settings._strategies, settings._defaults = strategies, (found, is_recorded)  # noqa: SLF001 - a copy of this
+        return settings
+
     def shown(self) -> dict[str, Any]:
         """Return every setting as plain data, secrets masked."""
         values = self.model_dump(mode="json", exclude={*INTERFACES, *(f"{kind}s" for kind in INTERFACES)})
         for kind in INTERFACES:
-            chosen = getattr(self, kind)
-            values[kind] = chosen if isinstance(chosen, str) else type(chosen).__name__
-            values[f"{kind}_params"] = getattr(self._strategies, kind).model_dump(mode="json")
+            made = getattr(self._strategies, kind)
+            is_object = isinstance(getattr(self, kind), Strategy)
+            values[kind] = type(made).__name__ if is_object else Spec.of(kind, made).name
+            values[f"{kind}_params"] = made.model_dump(mode="json")
         for name in ("database_url", "redis_url"):
             if values[name]:
                 values[name] = masked(values[name])
@@ -310,11 +307,15 @@ class Settings(BaseSettings):
             problems += dict.fromkeys(_problem(error, arguments) for error in exc.errors())
             broken = {str(error["loc"][0]) for error in exc.errors() if error["loc"]}
             settings = handler({name: value for name, value in values.items() if name not in broken})
-        strategies, wrong = make_strategies(settings, broken)
+        found = defaults.of_project(None, has_succeeded=False)
+        strategies, wrong = make_strategies(settings, found, broken)
+        if wrong and not (former := make_strategies(settings, defaults.FORMER, broken))[1]:
+            # Parameters without a name may be those of the strategy that an older project began with.
+            found, (strategies, wrong) = defaults.FORMER, former
         problems += wrong
         if problems or strategies is None:
             raise SettingsError(problems)
-        settings._strategies = strategies  # noqa: SLF001 - a validator of this class
+        settings._strategies, settings._defaults = strategies, (found, False)  # noqa: SLF001 - as the next line
         settings._origins = origins(settings, values, arguments, variable)  # noqa: SLF001 - a validator of this class
         return settings
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 from al_learner.core.errors import DataError
 
-Field = Literal["text", "label", "user", "text_id"]
+Field = Literal["text", "label", "description", "user", "text_id"]
 Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
 
@@ -30,12 +30,16 @@ class Row(dict[str, str]):
 COLUMNS: dict[Field, tuple[str, ...]] = {
     "text": ("text", "data", "text_data"),
     "label": ("label", "labels"),
+    "description": ("description", "descriptions"),
     "user": ("user", "users", "annotator", "worker"),
     "text_id": ("text_id", "id"),
 }
 """The column names under which each field is found."""
 
-OPTIONAL: tuple[Field, ...] = ("user",)
+OPTIONAL: tuple[Field, ...] = ("description", "user")
+
+MAX_DESCRIPTION_LENGTH = 1_000
+"""Of the description of a label, in characters: it says in a few words what the label means."""
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -64,7 +68,7 @@ def read(
         ``.csv`` with a header, or JSON: an object per line, a list of objects, or an object of columns as pandas writes
         it. Either gzipped, of at most 1 GiB when it is unpacked. UTF-8.
     fields : iterable of str
-        ``text``, ``label``, ``user``, ``text_id``; a missing user is "".
+        ``text``, ``label``, ``description``, ``user``, ``text_id``; a missing description or user is "".
     columns : mapping of str to str, optional
         The column of each field that has none of the names in `COLUMNS`.
     max_label_length : int, optional
@@ -104,7 +108,7 @@ def check(rows: Iterable[Mapping[Field, Any]], *, max_label_length: int | None =
 def find_columns(
     where: object, names: Iterable[str], fields: Iterable[Field], columns: Mapping[str, str]
 ) -> dict[Field, str | None]:
-    """Return the column of each field; None for a user that is missing.
+    """Return the column of each field; None for an optional one that is missing.
 
     Parameters
     ----------
@@ -238,12 +242,16 @@ def _row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> 
         raise DataError(
             f"{where}: the label has {len(checked['label'])} characters; at most {max_label_length} are allowed"
         )
+    if (length := len(checked.get("description", ""))) > MAX_DESCRIPTION_LENGTH:
+        raise DataError(
+            f"{where}: the description has {length:,} characters; at most {MAX_DESCRIPTION_LENGTH:,} are allowed"
+        )
     return checked
 
 
 def _checked(where: str, field: Field, value: Any) -> str:
     is_missing = _is_missing(value)
-    if field == "user" and is_missing:
+    if field in OPTIONAL and is_missing:
         return ""
     if field != "text" and isinstance(value, Integral) and not isinstance(value, bool):
         if abs(int(value)) >= 10**MAX_DIGITS:

@@ -11,6 +11,7 @@ from typing import Any
 
 from al_learner.core.errors import DataError
 from al_learner.core.exchange.file_formats import OPTIONAL, Field, Row, check, find_columns, read
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 from al_learner.core.storage.storage import Storage
 
@@ -68,10 +69,21 @@ class LoadingMethods:
         )
         return Loaded(loaded, (warning,) if dense_gib * 2**30 > DENSE_LIMIT_BYTES else ())
 
-    def load_labels(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
-        """Append label names, each once; like `load_texts`."""
-        rows = _rows(source, ("label",), max_label_length=MAX_LABEL_LENGTH, **options)
-        return Loaded(self._storage.tables.load_labels(dict.fromkeys(row["label"] for row in rows)))
+    def load_labels(self, source: Path | str | Iterable[str | tuple[str, str | None]], **options: Any) -> Loaded:
+        """Append label names, each once; in memory names, or pairs of name and description; like `load_texts`.
+
+        A description replaces an older one. A label with a description is not appended if it is there already.
+
+        Raises
+        ------
+        MigrationError
+            There is no table for the descriptions yet, and this user may not create it.
+        """
+        rows = [*_rows(source, ("label", "description"), max_label_length=MAX_LABEL_LENGTH, **options)]
+        if descriptions := {row["label"]: row["description"] for row in rows if row["description"].strip()}:
+            self._storage.database.may_create = True
+            upgrade_runs(self._storage.database)
+        return Loaded(self._storage.tables.load_labels(dict.fromkeys(row["label"] for row in rows), descriptions))
 
     def load_init_data(self, source: Path | str | Iterable[tuple[str, str]], **options: Any) -> Loaded:
         """Append prelabelled texts, in memory pairs of text and label; like `load_texts`."""
@@ -95,7 +107,7 @@ def _rows(
     if hasattr(source, "columns"):  # a DataFrame; the library that it is of is never imported here
         return check(_frame_rows(source, fields, **options), max_label_length=max_label_length)
     if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
-        what = "texts" if fields == ("text",) else "labels" if fields == ("label",) else f"({', '.join(fields)})"
+        what = "texts" if fields == ("text",) else "labels" if fields[0] == "label" else f"({', '.join(fields)})"
         columns = " and ".join(f"`{field}`" for field in fields if field not in OPTIONAL)
         raise DataError(
             f"a {type(source).__name__} cannot be loaded: give a file, a list of {what}, or a DataFrame with "

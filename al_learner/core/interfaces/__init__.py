@@ -10,13 +10,14 @@ Here live: one module for each kind of plug-in. No plug-in and nothing that runs
 from __future__ import annotations
 
 from al_learner.core.interfaces.classifiers import Classifier, Estimator, LinearStart, ModelSelector, WeighsColumns
-from al_learner.core.interfaces.init_samplers import SCANNED, InitSampler
+from al_learner.core.interfaces.init_samplers import IGNORED, SCANNED, InitSampler
 from al_learner.core.interfaces.label_aggregators import LabelAggregator, Votes
 from al_learner.core.interfaces.strategy import Codes, Labels, Strategy
 from al_learner.core.interfaces.vectorizers import DocumentFrequency, NgramRange, Transformer, Vectorizer
 from al_learner.core.interfaces.word_vectors import UsesWordVectors, WordVectors, package_folder, sha256
 
 __all__ = [
+    "IGNORED",
     "SCANNED",
     "Classifier",
     "Codes",

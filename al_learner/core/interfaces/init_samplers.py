@@ -14,6 +14,10 @@ SCANNED = 1_000
 """Texts that an init sampler's `scan` reads at a time."""
 
 
+IGNORED = "ignored"
+"""The label that the app gives to texts that fit no other label."""
+
+
 class InitSampler(Strategy):
     """Starts a project that has no labelled text: picks texts and gives them labels."""
 
@@ -34,15 +38,15 @@ class InitSampler(Strategy):
         labels : sequence of str
             The label names, at least two, without duplicates.
         size : int
-            How many texts to pick, at least 2; at most ``len(texts)`` of them are different.
+            How many texts to pick at least; it is 2 or more. At most ``len(texts)`` of them are different.
         rng : numpy.random.Generator
             The only source of randomness.
 
         Returns
         -------
-        rows : ndarray of shape (size,), intp
-            Positions in `texts`.
-        labels : list of str, length `size`
+        rows : ndarray of shape (n_picked,), intp
+            Positions in `texts`, `size` or more. They are different if there are enough texts.
+        labels : list of str, length n_picked
             A label for each; at least two different ones.
         """
 

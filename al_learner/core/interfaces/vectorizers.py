@@ -58,6 +58,6 @@ class Vectorizer(Strategy):
         Parameters
         ----------
         n_features : int
-            Number of columns that the fitted vectorizer returns.
+            Number of columns that the fitted vectorizer returns; 0 where only the names matter.
         """
         return {"words": slice(0, n_features)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,3 +201,17 @@ def count(rows: Iterable[VotedText], *, min_label_count: int, max_label_length: 
     cache = VoteCache(max_label_length=max_label_length)
     cache.refresh(None, lambda _: rows)
     return cache.count(min_label_count=min_label_count)
+
+
+def flat(entries: Any) -> Any:
+    """Return the elements of an array of any dimension, in the order of PostgreSQL's ``unnest``."""
+    while entries and isinstance(entries[0], list):
+        entries = [*chain.from_iterable(entries)]
+    return entries
+
+
+def intervals(ranges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last text_id of each interval that consecutive `ranges` make; they come in order."""
+    for _, run in groupby(enumerate(ranges), lambda item: item[1] - item[0]):
+        numbers = [number for _, number in run]
+        yield numbers[0] * RANGE, numbers[-1] * RANGE + RANGE - 1

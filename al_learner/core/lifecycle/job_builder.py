@@ -15,7 +15,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.catalogue import ranges
-from al_learner.core.registry import Spec
+from al_learner.core.registry import Kind, Spec
 from al_learner.core.storage.records import Prior, Run, RunKind
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import trained
@@ -30,7 +30,6 @@ class JobBuilder:
     def __init__(self, settings: Settings, storage: Storage, models: TrustedModels) -> None:
         self._settings, self._models = settings, models
         self._tables, self._runs = storage.tables, storage.runs
-        self._init_sampler = Spec.of("init_sampler", settings.strategies.init_sampler)
 
     def new(self, kind: RunKind, state: ProjectState, *, refit: bool = False, because: str = "it was asked for") -> Job:
         """Return the job of a new run: all labelled texts, with the configured strategies.
@@ -99,9 +98,10 @@ class JobBuilder:
     def _cold_start(self, state: ProjectState, n_labelled: int) -> ColdStart:
         descriptions = self._tables.descriptions()
         labels = {name: descriptions.get(name, "") for name in state.label_names if name not in state.excluded}
-        strategies = [asdict(self._init_sampler), state.specs["vectorizer"]]
+        kinds: tuple[Kind, ...] = ("init_sampler", "vectorizer")
+        strategies = [asdict(Spec(**state.specs[kind]).shorten(kind)) for kind in kinds]
         return ColdStart(
-            init_sampler=self._init_sampler,
+            init_sampler=Spec(**state.specs["init_sampler"]),
             labels=labels,
             size=max(2, self._settings.batch_size),
             made_for=hashlib.sha256(json.dumps([sorted(labels.items()), strategies]).encode()).hexdigest(),

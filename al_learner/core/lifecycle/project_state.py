@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.artifacts.trusted_models import TrustedModels
+from al_learner.core.configuration import defaults
+from al_learner.core.configuration.defaults import Defaults
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
 from al_learner.core.labels.new_samples import AggregatedLabels, aggregate
@@ -21,7 +23,7 @@ from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.backoff import blocked
 from al_learner.core.lifecycle.decide import Due, Facts, decide
 from al_learner.core.lifecycle.quality_gate import Gate
-from al_learner.core.registry import INTERFACES, Spec
+from al_learner.core.registry import INTERFACES, Spec, is_same
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, Run, RunStatus
 from al_learner.core.storage.storage import Storage
 from al_learner.core.storage.workers import Workers
@@ -34,10 +36,22 @@ N_RECENT = 50
 
 
 def deciding_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that decide what is trained and served. Workers of one database must have the same."""
-    strategies = {kind: str(Spec.of(kind, getattr(settings.strategies, kind))) for kind in INTERFACES}
+    """Return the settings that decide what is trained and served. Workers of one database must have the same.
+
+    A strategy that they do not name is the project's, which is the same for all workers. So whatever is installed
+    beside a worker makes no difference.
+    """
+    found: dict[str, Any] = {}
+    for kind in INTERFACES:
+        if getattr(settings, kind) is None:
+            found[kind] = str(Spec("the project's", getattr(settings, f"{kind}_params")))
+            found[f"{kind}s"] = getattr(settings, f"{kind}s")
+        else:
+            found[kind] = str(Spec.of(kind, getattr(settings.strategies, kind)))
+    if settings.classifier is not None:
+        found["candidates"] = [*settings.candidates]
     names = ("batch_size", "min_label_count", "exclude_labels", "predictor_packages", "gate")
-    return strategies | {name: getattr(settings, name) for name in names} | {"candidates": [*settings.candidates]}
+    return found | {name: getattr(settings, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,8 @@ class ProjectState:
     ----------
     specs : mapping
         The configured strategies, as al_runs records them. A model selector also has ``chosen``, what is trained.
+    defaults : mapping
+        The strategies of the project where no setting names one, as al_runs records them.
     digest : str
         Digest of votes, data and settings. After a failed run there is a pause while it stays the same.
     newest : Run or None
@@ -66,6 +82,7 @@ class ProjectState:
     init_labels: NDArray[np.object_]
     label_names: tuple[str, ...]
     specs: Mapping[str, Any]
+    defaults: Mapping[str, Any]
     digest: str
     newest: Run | None
     choice: Choice | None
@@ -80,7 +97,13 @@ class ProjectState:
 
 
 class StateReader:
-    """Reads the state of one project with one set of settings."""
+    """Reads the state of one project with one set of settings.
+
+    Attributes
+    ----------
+    settings : Settings
+        Once the state was read, with the project's strategies where the settings name none.
+    """
 
     def __init__(
         self,
@@ -94,14 +117,14 @@ class StateReader:
         compute: Compute,
         models: TrustedModels,
     ) -> None:
-        self._settings, self._workers, self._compute, self._models = settings, workers, compute, models
+        self.settings, self._workers, self._compute, self._models = settings, workers, compute, models
         self._database, self._tables, self._runs = storage.database, storage.tables, storage.runs
         self._selector, self._gate, self._announcements = selector, gate, announcements
         self._votes = VoteCache(max_label_length=MAX_LABEL_LENGTH)
         self._warned: set[str] = set()
-        strategies = settings.strategies
-        others = [kind for kind in INTERFACES if kind != "classifier"]  # that one is recorded by the selector
-        self._specs: dict[str, Any] = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in others}
+        self._defaults: Defaults = {}
+        self._is_recorded = False
+        self._specs: dict[str, Any] = {}
 
     def read(
         self, *, init_received: bool = False, may_announce: bool = True, is_evaluating: bool = False
@@ -110,7 +133,9 @@ class StateReader:
 
         `is_evaluating`: the background trainer scores or compares, so neither of the two is due again.
         """
-        settings, excluded = self._settings, {*self._settings.exclude_labels}
+        newest = self._runs.last(status=RunStatus.SUCCEEDED)
+        self._read_defaults(newest)
+        settings, excluded = self.settings, {*self.settings.exclude_labels}
         self._votes.refresh(self._tables.vote_digests(), self._tables.voted_texts)
         counted = self._votes.count(min_label_count=settings.min_label_count)
         aggregated = aggregate(counted, self._compute.winners_of)
@@ -118,7 +143,6 @@ class StateReader:
         init_ids, init_labels = self._tables.init_labels()
         names = tuple(self._tables.label_names())
         newest_text, newest_clf = self._tables.newest_text_id(), self._tables.newest_clf_id()
-        newest = self._runs.last(status=RunStatus.SUCCEEDED)
         choice = self.last_choice()
         specs = {"classifier": self._selector.record(choice), **self._specs}
         digest = self._digest(
@@ -132,7 +156,8 @@ class StateReader:
             newest is not None
             and not is_evaluating
             and (newest.origin == "update" or can_start_from_init_data)  # else its labels are random
-            and newest.strategies["vectorizer"] == specs["vectorizer"]  # else the next run has other features
+            # Else the next run has other features.
+            and is_same("vectorizer", newest.strategies["vectorizer"], specs["vectorizer"])
             and self._selector.is_due(choice, newest.texts or 0)
         )
         facts = Facts(
@@ -162,11 +187,42 @@ class StateReader:
             init_labels=init_labels,
             label_names=names,
             specs=specs,
+            defaults=defaults.to_record(self._defaults),
             digest=digest,
             newest=newest,
             choice=choice,
             excluded=settings.exclude_labels,
         )
+
+    def read_settings(self) -> Settings:
+        """Return the settings with the project's strategies where they name none; the tables may be of any version."""
+        with self._database.reading() as connection:
+            columns = self._database.columns(connection).get("al_runs", set())
+        record = self._runs.defaults() if "defaults" in columns else None
+        has_succeeded = bool(columns) and RunStatus.SUCCEEDED in self._runs.by_status()
+        found = defaults.of_project(record, has_succeeded=has_succeeded)
+        return self.settings.of_project(found, is_recorded=has_succeeded or record is not None)
+
+    def _read_defaults(self, newest: Run | None) -> None:
+        """Take over the strategies that the project began with, where the settings name none.
+
+        Until a run has recorded them, they are read again each time. So a run, which reads the state under the run
+        lock, has those of a run that another installation has just begun.
+        """
+        if self._is_recorded:
+            return
+        record = self._runs.defaults()
+        self._is_recorded = record is not None
+        found = defaults.of_project(record, has_succeeded=newest is not None)
+        is_new = record is None and newest is None
+        if is_new and None in (getattr(self.settings, kind) for kind in found):
+            defaults.tell_of_extra()
+        if found != self._defaults:
+            self.settings = self.settings.of_project(found, is_recorded=not is_new)
+            self._defaults, strategies = found, self.settings.strategies
+            self._selector.use(strategies.classifier, strategies.candidates)
+            others = [kind for kind in INTERFACES if kind != "classifier"]  # that one is recorded by the selector
+            self._specs = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in others}
 
     def _lacks_votes(self, aggregated: AggregatedLabels, newest_clf: int) -> bool:
         """Whether votes were trained on, but the newest classifier comes neither from that training nor from a person.
@@ -198,7 +254,7 @@ class StateReader:
         return f"superseded by {other.owner}, a worker that started later with other settings: {differences}"
 
     def _digest(self, *parts: Any, arrays: tuple[NDArray[np.integer[Any]], ...]) -> str:
-        settings = self._settings
+        settings = self.settings
         counted = [settings.batch_size, settings.min_label_count]
         trained_for = [settings.exclude_labels, settings.predictor_packages]
         limits = [settings.train_timeout_s, settings.train_memory_mib, settings.max_artifact_mib]

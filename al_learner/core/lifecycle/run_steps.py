@@ -232,7 +232,8 @@ class Lifecycle:
         aggregated = state.aggregated
         new = aggregated.is_new if kind == "update" else np.zeros_like(aggregated.is_new)
         samples = list(zip(aggregated.text_ids[new].tolist(), aggregated.labels[new].tolist(), strict=True))
-        run_id = lock.begin(kind, forced=forced, state=state.digest, strategies=state.specs, samples=samples)
+        given: Any = {"state": state.digest, "strategies": state.specs, "defaults": state.defaults}
+        run_id = lock.begin(kind, forced=forced, samples=samples, **given)
         event("run.started", run_id=run_id, kind=kind, new_samples=len(samples))
         try:
             job = self._jobs.new(kind, state, refit=refit)

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import cast
 
-from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Strategy
 from al_learner.core.registry import INTERFACES, Kind, Spec, split
 from al_learner.core.simulation.plan import Plan, n_pool
 from al_learner.core.simulation.query_strategies import Query
-from al_learner.core.simulation.replay import Round, settings_of
+from al_learner.core.simulation.replay import Round, default_of, settings_of
 from al_learner.core.simulation.simulated_annotators import Noise
 
 LABELS = 1_000
@@ -69,7 +68,7 @@ class Grid:
     Attributes
     ----------
     classifiers, vectorizers, init_samplers, aggregators : str, Strategy, or a list of them
-        ``NAME`` or ``NAME(parameter=value)``, in one text separated by commas. By default those of the settings.
+        ``NAME`` or ``NAME(parameter=value)``, in one text separated by commas. By default those of a new project.
     query : str or list of str
         How the next texts to vote on are picked: ``least-confidence``, as the API does, ``margin`` or ``random``.
     batch_size : int
@@ -141,7 +140,7 @@ class Grid:
 
 
 def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]:
-    chosen = Settings.model_fields[kind].default if chosen is None else chosen
+    chosen = default_of(kind) if chosen is None else chosen
     given = split(chosen) if isinstance(chosen, str) else [chosen] if isinstance(chosen, Strategy) else list(chosen)
     if not given:
         problems.append(f"{kind}: none is given; name at least one")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from al_learner.core.configuration.defaults import of_new_project
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.corpus import checked
@@ -73,7 +74,7 @@ def replay(
         Also score each classifier, as a worker does. With a model selector this is always done, because a worker
         compares the candidates after the score.
     **strategies
-        ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of the settings.
+        ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator``; by default those of a new project.
 
     Yields
     ------
@@ -136,7 +137,7 @@ def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec |
     fields = Settings.model_fields
     made: dict[str, Any] = {}
     for kind in INTERFACES:
-        chosen = strategies.get(kind, fields[kind].default)
+        chosen = strategies.get(kind, default_of(kind))
         spec = Spec(chosen, {}) if isinstance(chosen, str) else chosen
         made[kind] = seeded(kind, spec, plan.seed) if isinstance(spec, Spec) else spec
     ours = {
@@ -147,6 +148,11 @@ def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec |
         "predictor_packages": tuple(sorted({package for strategy in made.values() for package in strategy.requires})),
     }
     return Settings(**{name: field.default for name, field in fields.items()} | made | ours)
+
+
+def default_of(kind: Kind) -> str:
+    """Return the name of the strategy that a new project has."""
+    return of_new_project().get(kind) or str(Settings.model_fields[kind].default)
 
 
 def seeded(kind: Kind, spec: Spec, seed: int) -> Strategy:

@@ -1,22 +1,23 @@
-"""LabelForward's tables: every query on them, except a run's own transactions."""
+"""LabelForward's tables, and al_labels, which adds to one: every query on them, except a run's own transactions."""
 
 from __future__ import annotations
 
 import hashlib
-import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
-from typing import Any, Literal, overload
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from al_learner.core.errors import DataError, SchemaError
-from al_learner.core.labels.votes import RANGE, VotedText
+from al_learner.core.errors import DatabaseError, DataError, SchemaError
+from al_learner.core.events import event
+from al_learner.core.labels.votes import RANGE, VotedText, flat, intervals
 from al_learner.core.storage.database import Database, chunked
+from al_learner.core.storage.migrations.upgrade import INSUFFICIENT_PRIVILEGE
 from al_learner.core.storage.records import Ids, RowLocks, StoredClassifier
-from al_learner.core.storage.schema import classifiers, countvecs, init_data, labelforward, labels, text_data
+from al_learner.core.storage.schema import al_labels, classifiers, countvecs, init_data, labelforward, labels, text_data
 
 MAX_TEXT_ID = 2**31 - 1  # of a serial; PostgreSQL refuses to look for a larger one
 
@@ -37,6 +38,7 @@ class LabelForwardTables:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._has_warned = False
 
     def check(self) -> None:
         """Make sure that the tables are there.
@@ -89,10 +91,10 @@ class LabelForwardTables:
             .order_by(text_data.c.text_id)
         )
         if ranges is not None:
-            query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in _intervals(ranges))))
+            query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in intervals(ranges))))
         with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
             for text_id, names, voters, *rest in connection.execute(query):
-                yield VotedText(text_id, _flat(names), _flat(voters), *rest)
+                yield VotedText(text_id, flat(names), flat(voters), *rest)
 
     def _is_voted(self) -> sa.ColumnElement[bool]:
         if self._database.is_postgresql:
@@ -108,7 +110,18 @@ class LabelForwardTables:
             return list(connection.scalars(query))
 
     def descriptions(self) -> dict[str, str]:
-        return {}
+        """Return the descriptions of labels; none without their table or the right to read it, which is logged once."""
+        try:
+            with self._database.reading() as connection:
+                rows = connection.execute(sa.select(al_labels.c.label, al_labels.c.description)).all()
+                return {row[0]: row[1] for row in rows}
+        except (SchemaError, DatabaseError) as exc:
+            if isinstance(exc, DatabaseError) and exc.sqlstate != INSUFFICIENT_PRIVILEGE:
+                raise
+            if not self._has_warned:
+                event("labels.not_described", level=logging.WARNING, error=str(exc))
+            self._has_warned = True
+            return {}
 
     def init_labels(self) -> tuple[Ids, NDArray[np.object_]]:
         """Return ids and labels of init_data, by id, without rows whose label is empty."""
@@ -183,11 +196,11 @@ class LabelForwardTables:
         for row in self._streamed(query):
             yield row[0], row[1]
 
-    def non_empty_texts(self) -> NonEmptyTexts:
-        """Return the texts of text_data that are not blank, as a sequence that reads each text on access."""
+    def non_empty_text_ids(self) -> Ids:
+        """Return the text_id of every text that is not blank."""
         kept = sa.func.trim(text_data.c.text_data, BLANKS)
         query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
-        return NonEmptyTexts(self, np.fromiter((row[0] for row in self._streamed(query)), np.int64))
+        return np.fromiter((row[0] for row in self._streamed(query)), np.int64)
 
     def clf(self, clf_id: int) -> bytes:
         """Return a stored classifier."""
@@ -228,15 +241,32 @@ class LabelForwardTables:
     def load_texts(self, texts: Iterable[str]) -> int:
         """Append texts that nobody has voted on yet; all or none. Return how many."""
         blank = {"labeled": False, "selected": False, "taught": False, "labels": [], "users": []}
-        return self._insert(text_data, ({"text_data": text, **blank} for text in texts))
+        return self._load(lambda to: _append(to, text_data, ({"text_data": text, **blank} for text in texts)))
 
-    def load_labels(self, names: Iterable[str]) -> int:
-        """Append label names; all or none. Return how many."""
-        return self._insert(labels, ({"label": name} for name in names))
+    def load_labels(self, names: Iterable[str], descriptions: Mapping[str, str] | None = None) -> int:
+        """Append label names, and store descriptions of some; all or none. Return how many names.
+
+        A label with a description is not appended if it is there already. So its description can be replaced.
+        """
+
+        def append(connection: sa.Connection) -> int:
+            if not descriptions:
+                return _append(connection, labels, ({"label": name} for name in names))
+            given = [*names]
+            there = {*connection.scalars(sa.select(labels.c.label))} & descriptions.keys()
+            _append(connection, labels, ({"label": name} for name in given if name not in there))
+            connection.execute(al_labels.delete().where(al_labels.c.label.in_([*descriptions])))
+            _append(
+                connection, al_labels, ({"label": name, "description": descriptions[name]} for name in descriptions)
+            )
+            return len(given)
+
+        return self._load(append)
 
     def load_init_data(self, rows: Iterable[tuple[str, str]]) -> int:
         """Append prelabelled texts, pairs of text and label; all or none. Return how many."""
-        return self._insert(init_data, ({"text_data": text, "label": label} for text, label in rows))
+        values = ({"text_data": text, "label": label} for text, label in rows)
+        return self._load(lambda to: _append(to, init_data, values))
 
     def load_votes(self, votes: Iterable[tuple[int, str, str, str]]) -> int:
         """Append votes: text_id, label, annotator ("" for nobody named), where it stands. All or none; return how many.
@@ -272,18 +302,16 @@ class LabelForwardTables:
 
         return self._database.write(append)
 
-    def _insert(self, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
-        def insert(connection: sa.Connection) -> int:
+    def _load(self, work: Callable[[sa.Connection], int]) -> int:
+        """Do `work` in a transaction, in which LabelForward's tables are created if there is none of them."""
+
+        def load(connection: sa.Connection) -> int:
             if not {*labelforward.tables} & {*self._database.columns(connection)}:
                 labelforward.create_all(connection)
-            n = 0
-            for chunk in chunked(rows, CHUNK):
-                connection.execute(table.insert(), chunk)
-                n += len(chunk)
-            return n
+            return work(connection)
 
         self._database.may_create = True
-        return self._database.write_once(insert)  # rows can be read only once
+        return self._database.write_once(load)  # rows can be read only once
 
     def _streamed(self, query: Any) -> Iterator[Any]:
         with self._database.reading(chunk=CHUNK) as connection, connection.execute(query) as result:
@@ -302,18 +330,12 @@ class LabelForwardTables:
         return bytes(blob)
 
 
-def _flat(entries: Any) -> Any:
-    """Return the elements of an array of any dimension, in the order of PostgreSQL's ``unnest``."""
-    while entries and isinstance(entries[0], list):
-        entries = [*chain.from_iterable(entries)]
-    return entries
-
-
-def _intervals(ranges: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield first and last text_id of each interval that consecutive `ranges` make; they come in order."""
-    for _, run in groupby(enumerate(ranges), lambda item: item[1] - item[0]):
-        numbers = [number for _, number in run]
-        yield numbers[0] * RANGE, numbers[-1] * RANGE + RANGE - 1
+def _append(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
+    n = 0
+    for chunk in chunked(rows, CHUNK):
+        connection.execute(table.insert(), chunk)
+        n += len(chunk)
+    return n
 
 
 def _digest(text: str) -> int:
@@ -322,34 +344,3 @@ def _digest(text: str) -> int:
 
 def _source(table: TextTable) -> tuple[sa.Table, sa.Column[int]]:
     return (text_data, text_data.c.text_id) if table == "text_data" else (init_data, init_data.c.init_id)
-
-
-class NonEmptyTexts(Sequence[str]):
-    """The texts that are not blank. Each is read from the database on access.
-
-    Attributes
-    ----------
-    ids : ndarray of shape (n,), int64
-        The text_id at each position.
-    """
-
-    def __init__(self, tables: LabelForwardTables, ids: Ids) -> None:
-        self._tables = tables
-        self.ids = ids
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @overload
-    def __getitem__(self, position: int) -> str: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[str]: ...
-    def __getitem__(self, position: int | slice) -> str | list[str]:
-        chosen = self.ids[position if isinstance(position, slice) else operator.index(position)]
-        ids = np.atleast_1d(chosen).tolist()
-        found = self._tables.texts("text_data", ids)
-        return [found[i] for i in ids] if isinstance(position, slice) else found[ids[0]]
-
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), CHUNK):
-            yield from self[start : start + CHUNK]

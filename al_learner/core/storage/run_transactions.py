@@ -57,6 +57,7 @@ class RunTransactions:
         forced: bool,
         state: str,
         strategies: Mapping[str, Any],
+        defaults: Mapping[str, Any],
         samples: Sequence[tuple[int, str]],
     ) -> int:
         """First commit: store the labels of the new samples, and the run. Return its run_id.
@@ -75,6 +76,7 @@ class RunTransactions:
             "state": state,
             "new_samples": len(samples),
             "strategies": strategies,
+            "defaults": defaults,
         }
 
         def write() -> int:

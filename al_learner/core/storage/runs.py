@@ -133,6 +133,13 @@ class Runs:
             prior_id=row.prior_id,
         )
 
+    def defaults(self) -> Mapping[str, Any] | None:
+        """Return the defaults that the project's first run recorded; None if no run has recorded any."""
+        query = sa.select(al_runs.c.defaults).where(al_runs.c.defaults.is_not(None)).order_by(al_runs.c.run_id)
+        with self._database.reading() as connection:
+            defaults: Mapping[str, Any] | None = connection.scalar(query.limit(1))
+        return defaults
+
     def project_id(self) -> str:
         """Return the project's id; raises like the function `project_id`."""
         with self._database.reading() as connection:

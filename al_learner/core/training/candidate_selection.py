@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, PluginError
 from al_learner.core.events import event
 from al_learner.core.interfaces import Classifier, Estimator, Labels, ModelSelector
-from al_learner.core.registry import Spec
+from al_learner.core.registry import Spec, is_same
 from al_learner.core.training.job import Job, Losses
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class CandidateSelector:
     """
 
     def __init__(self, classifier: Classifier, candidates: Mapping[str, Classifier]) -> None:
+        self.use(classifier, candidates)
+
+    def use(self, classifier: Classifier, candidates: Mapping[str, Classifier]) -> None:
+        """Select among other candidates from now on; parameters as for the class."""
         self._model_selector = classifier if isinstance(classifier, ModelSelector) else None
         self._spec = Spec.of("classifier", classifier)
         self._specs = {name: Spec.of("classifier", one) for name, one in candidates.items()}
@@ -89,11 +93,11 @@ class CandidateSelector:
         """Whether the candidates must be compared now, with `labels` labelled texts."""
         if self._model_selector is None or labels < self._model_selector.min_labels or len(self._specs) < 2:
             return False
-        return last is None or last.candidates != self._params() or labels >= GROWTH * last.labels
+        return last is None or not self._were_compared(last) or labels >= GROWTH * last.labels
 
     def selected(self, last: Choice | None) -> str:
         """Return the candidate to train: the last choice, or the first candidate where that is no longer one."""
-        if last is not None and last.candidates.get(last.name) == self._params().get(last.name, ()):
+        if last is not None and self._is_same(last, last.name):
             return last.name
         return next(iter(self._specs))
 
@@ -129,6 +133,16 @@ class CandidateSelector:
         name = best(found) if found else self.selected(last)
         means = {candidate: round(float(np.nanmean(losses)), 4) for candidate, losses in found.items()}
         return Choice(name, labels, means, failed, self._params())
+
+    def _were_compared(self, last: Choice) -> bool:
+        return last.candidates.keys() == self._specs.keys() and all(self._is_same(last, name) for name in self._specs)
+
+    def _is_same(self, last: Choice, name: str) -> bool:
+        """Whether a candidate is one of the last comparison, with the same parameters."""
+        spec, params = self._specs.get(name), last.candidates.get(name)
+        if spec is None or params is None:
+            return False
+        return is_same("classifier", asdict(Spec(spec.name, params)), asdict(spec))
 
     def _params(self) -> dict[str, Mapping[str, Any]]:
         return {name: spec.params for name, spec in self._specs.items()}

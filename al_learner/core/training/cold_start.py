@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import cast
+import operator
+from collections.abc import Collection, Iterator, Sequence
+from typing import cast, overload
 
 import numpy as np
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
-from al_learner.core.interfaces import Codes, InitSampler, Labels
-from al_learner.core.storage.labelforward_tables import LabelForwardTables, NonEmptyTexts
+from al_learner.core.interfaces import IGNORED, Codes, InitSampler, Labels
+from al_learner.core.storage.labelforward_tables import CHUNK, LabelForwardTables
 from al_learner.core.storage.records import Ids, Prior
 from al_learner.core.training.job import ColdStart
 
@@ -61,6 +62,18 @@ def make_prior(tables: LabelForwardTables, cold_start: ColdStart) -> Prior:
     )
 
 
+def notes_on(prior: Prior, cold_start: ColdStart) -> tuple[str, ...]:
+    """Return a note that names the labels without texts, if the init sampler knows what labels mean."""
+    if type(_sampler(cold_start)).prior is InitSampler.prior:  # it makes no prior
+        return ()
+    if without := [label for label in cold_start.labels if label not in {*prior.labels, IGNORED}]:
+        names = ", ".join(map(repr, without))
+        if len(prior.labels):
+            return (f"no text is near to the meaning of these labels, so the prior has none of them: {names}",)
+        return (f"there is no prior, because fewer than two labels say what texts mean: {names}",)
+    return ()
+
+
 def pick(tables: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels]:
     """Let the init sampler pick texts and give them labels.
 
@@ -93,7 +106,7 @@ def _sampler(cold_start: ColdStart) -> InitSampler:
 
 
 def _texts(tables: LabelForwardTables) -> NonEmptyTexts:
-    texts = tables.non_empty_texts()
+    texts = NonEmptyTexts(tables)
     if not len(texts):
         raise DataError("all texts are empty")
     return texts
@@ -121,3 +134,34 @@ def _checked(
 
 def _failed(sampler: InitSampler, exc: Exception) -> PluginError:
     return PluginError(f"init_sampler {sampler!r} failed: {type(exc).__name__}: {exc}")
+
+
+class NonEmptyTexts(Sequence[str]):
+    """The texts of text_data that are not blank. Each is read from the database on access.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64
+        The text_id at each position.
+    """
+
+    def __init__(self, tables: LabelForwardTables) -> None:
+        self._tables = tables
+        self.ids = tables.non_empty_text_ids()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        chosen = self.ids[position if isinstance(position, slice) else operator.index(position)]
+        ids = np.atleast_1d(chosen).tolist()
+        found = self._tables.texts("text_data", ids)
+        return [found[i] for i in ids] if isinstance(position, slice) else found[ids[0]]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), CHUNK):
+            yield from self[start : start + CHUNK]

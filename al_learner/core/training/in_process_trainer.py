@@ -24,7 +24,7 @@ from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables, TextTable
 from al_learner.core.storage.records import Ids, Prior, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
-from al_learner.core.training.cold_start import make_prior, pick
+from al_learner.core.training.cold_start import make_prior, notes_on, pick
 from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure, unknown_tokens
 from al_learner.core.training.feature_cache import Features
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
@@ -70,7 +70,7 @@ class InProcessTrainer:
         countvec = self._vectorize_with(job)
         classifier = cast(Classifier, job.classifier.make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
-        prior, no_prior = self._prior_of(job)
+        prior, notes_on_prior = self._prior_of(job)
         rows = self._with_prior(*self._rows(job)[:2], prior, classifier) if job.cold_start is None else None
         if rows is None:
             rows = self._cold(cast(ColdStart, job.cold_start), prior)
@@ -93,7 +93,7 @@ class InProcessTrainer:
             versions=pickling.versions({*classifier.requires, *vectorizer.requires}) | _sources(vectorizer, countvec),
             prior=prior,
             prior_texts=rows.n_prior,
-            notes=(*no_prior, *notes, *dict.fromkeys(str(warning.message) for warning in caught)),
+            notes=(*notes_on_prior, *notes, *dict.fromkeys(str(warning.message) for warning in caught)),
         )
 
     def score(self, job: Job) -> Score:
@@ -227,15 +227,16 @@ class InProcessTrainer:
         return X[kept], job.labels[kept].astype(str), kept
 
     def _prior_of(self, job: Job) -> tuple[Prior | None, tuple[str, ...]]:
-        """Return the job's prior, or a new one; and a note where none could be made. A cold start raises instead."""
+        """Return the job's prior, or a new one; and notes on the new one. A cold start raises if it cannot be made."""
         if (start := job.cold_start or job.new_prior) is None:
             return job.prior, ()
         try:
-            return make_prior(self._tables, start), ()
+            prior = make_prior(self._tables, start)
         except AlLearnerError as exc:
             if job.cold_start is not None:
                 raise
             return None, (f"this run has no prior: {exc}",)
+        return prior, notes_on(prior, start)
 
     def _cold(self, cold_start: ColdStart, prior: Prior | None) -> _Rows:
         """Return the rows of a first classifier: those of the prior, or else what the init sampler picks."""

@@ -23,7 +23,8 @@ LOG_TEMPERATURES = (-4.0, 4.0)
 class Auto(ModelSelector):
     """Selects the candidate with the lowest cross-validated log loss on the labelled texts.
 
-    Candidates whose packages the predictor does not have are left out. The candidates are compared after a classifier
+    Candidates whose packages the predictor does not have are left out, and so are those that weigh a group of columns
+    which the vectorizer does not have: `tfidf` has no ``meaning``. The candidates are compared after a classifier
     was announced: the first time with `min_labels` labels, and again whenever there are 1.5 times as many labels as the
     last time. Before the first comparison, the first candidate is trained.
 
@@ -36,7 +37,14 @@ class Auto(ModelSelector):
     """
 
     candidates: tuple[str, ...] = Field(
-        default=("complement-nb", "logreg(C=10)", "sgd", "lightgbm"),
+        default=(
+            'logreg(C=30, column_weights={"meaning": 1})',
+            'logreg(C=30, column_weights={"meaning": 2})',
+            "complement-nb",
+            "logreg(C=10)",
+            "sgd",
+            "lightgbm",
+        ),
         min_length=1,
         description="Classifiers, NAME or NAME(parameter=value), the preferred one first.",
     )

@@ -92,7 +92,8 @@ class Model2VecHub(_Static):
         except Exception as exc:  # of the network, of the file system, and the hub's own
             advice = "check the name, which is OWNER/NAME; where there is no network, use a copy, as model2vec:FOLDER"
             problem = f"word vectors model2vec-hub:{self.name} cannot be downloaded: {advice}"
-            raise SettingsError([f"{problem} ({type(exc).__name__}: {exc})"]) from exc
+            reason = " ".join(str(exc).split())
+            raise SettingsError([f"{problem} ({type(exc).__name__}: {reason})"]) from exc
         if not _has_model(folder):
             raise SettingsError([f"word vectors model2vec-hub:{self.name}: that is not a model of model2vec"])
         return folder

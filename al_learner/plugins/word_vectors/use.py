@@ -33,8 +33,8 @@ class Use(WordVectors):
     """
 
     languages: ClassVar[tuple[str, ...]] = (
-        *("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"),
-    )
+        "ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh",
+    )  # fmt: skip
     licence: ClassVar[str] = "Apache-2.0"
     provenance: ClassVar[str] = (
         "Google's universal-sentence-encoder-multilingual 3, with numbers of six bits, from the package "

@@ -180,6 +180,32 @@ def test_labels_without_meaning_have_no_prior_and_it_is_not_tried_at_every_updat
     assert ByName.n_made == 1
 
 
+def test_the_log_names_the_labels_without_texts_once_for_each_prior(weather, project, logged):
+    weather.add_labels("ignored", "0", "A1")
+    project.init()
+    vote(weather, 1, 2)
+    project.update()
+
+    assert [told["note"] for told in logged.named("run.note")] == [
+        "no text is near to the meaning of these labels, so the prior has none of them: '0', 'A1'"
+    ]
+
+
+def test_the_log_says_that_there_is_no_prior(weather, project, logged):
+    weather.query("UPDATE labels SET label = 'A' WHERE label = 'rain'")
+    project.init()
+
+    assert [told["note"] for told in logged.named("run.note")] == [
+        "there is no prior, because fewer than two labels say what texts mean: 'A', 'sun'"
+    ]
+
+
+def test_a_sampler_that_makes_no_priors_is_not_asked_for_its_reasons(weather, open_project, logged):
+    open_project(weather, classifier=Weighed(), init_sampler="balanced", batch_size=2).init()
+
+    assert logged.named("run.note") == []
+
+
 def test_prelabelled_texts_need_no_prior(weather, project):
     weather.add_init_data(("rain again", "rain"), ("sun again", "sun"))
     assert project.init().run.prior is None

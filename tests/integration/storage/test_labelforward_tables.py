@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from al_learner.core.errors import DataError, SchemaError
+from al_learner import Project
+from al_learner.core.errors import DatabaseError, DatabaseUnavailable, DataError, MigrationError, SchemaError
 from al_learner.core.storage import labelforward_tables as store_module
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
+from tests.support.tables import WORKER_ROLE
 from tests.support.waiting import DEADLINE_S, wait_until
 
 SMALL_CHUNK = 2
@@ -141,37 +144,6 @@ def test_the_corpus_is_fetched_chunk_by_chunk(store_of, postgresql):
 
     assert [*first, *rows] == list("abcdefg")
     assert statement.startswith(f"FETCH FORWARD {SMALL_CHUNK} ")
-
-
-@pytest.fixture
-def blanks(database):
-    return database.add_texts("first", "", "  ", "\t\r\n", "second", "third")
-
-
-def test_non_empty_texts_leave_out_blank_ones(store, blanks):
-    texts = store.non_empty_texts()
-
-    assert texts.ids.tolist() == [blanks[0], blanks[4], blanks[5]]
-    assert len(texts) == 3
-
-
-@pytest.mark.usefixtures("small_chunks", "blanks")
-def test_non_empty_texts_are_a_sequence(store):
-    texts = store.non_empty_texts()
-
-    assert texts[0] == "first"
-    assert texts[-1] == "third"
-    assert texts[1:] == ["second", "third"]
-    assert texts[3:] == []
-    assert list(texts) == ["first", "second", "third"]
-    assert list(reversed(texts)) == ["third", "second", "first"]
-    assert "second" in texts
-    with pytest.raises(IndexError):
-        texts[3]
-
-
-def test_a_project_without_texts_has_no_non_empty_ones(store):
-    assert list(store.non_empty_texts()) == []
 
 
 def test_label_names_are_read_once_each(store, database):
@@ -387,3 +359,69 @@ def test_an_error_of_the_database_shows_no_text(store):
         store.load_init_data([("a secret text", None)])
 
     assert "secret" not in str(caught.value)
+
+
+def test_without_their_table_there_are_no_descriptions_and_the_log_says_so_once(store, logged):
+    assert store.descriptions() == store.descriptions() == {}
+
+    [told] = logged.named("labels.not_described")
+    assert "al_labels" in told["error"]
+    assert "al-learner db upgrade" in told["error"]
+
+
+def test_without_the_right_to_read_them_there_are_no_descriptions_and_the_log_says_so_once(postgresql, connect, logged):
+    upgrade_runs(connect(postgresql))
+    postgresql.query("INSERT INTO al_labels VALUES ('sun', 'a fine day')")
+    plain = Database(postgresql.engine_url.replace("postgres@", f"{WORKER_ROLE}@"))
+    store = LabelForwardTables(plain)
+
+    assert store.descriptions() == store.descriptions() == {}
+    plain.close()
+
+    [told] = logged.named("labels.not_described")
+    assert "permission denied" in told["error"]
+    assert LabelForwardTables(connect(postgresql)).descriptions() == {"sun": "a fine day"}
+
+
+def test_a_database_that_does_not_answer_is_no_project_without_descriptions(tmp_path):
+    gone = Database(f"sqlite:///{tmp_path / 'gone.db'}")
+
+    with pytest.raises(DatabaseUnavailable):
+        LabelForwardTables(gone).descriptions()
+    gone.close()
+
+
+def test_a_user_who_may_not_create_their_table_loads_no_descriptions_and_no_label(postgresql):
+    postgresql.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {WORKER_ROLE}")
+    postgresql.query(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {WORKER_ROLE}")
+    project = Project(postgresql.url.replace("postgres@", f"{WORKER_ROLE}@"))
+
+    with pytest.raises(MigrationError, match=r"may not .*al-learner db upgrade"):
+        project.load_labels([("sun", "a fine day"), "rain"])
+    assert postgresql.count("labels") == 0
+    assert project.load_labels(["sun", "rain"]).rows == 2
+    project.close()
+
+
+def test_a_user_who_may_not_write_descriptions_loads_no_label_with_one(postgresql, connect):
+    upgrade_runs(connect(postgresql))
+    postgresql.query(f"GRANT ALL ON labels, labels_label_id_seq, al_learner_version TO {WORKER_ROLE}")
+    postgresql.query(f"GRANT SELECT ON al_labels TO {WORKER_ROLE}")
+    project = Project(postgresql.url.replace("postgres@", f"{WORKER_ROLE}@"))
+
+    with pytest.raises(DatabaseError, match="permission denied for table al_labels"):
+        project.load_labels([("sun", "a fine day"), "rain"])
+    assert postgresql.count("labels") == 0
+    project.close()
+
+
+def test_descriptions_are_replaced_on_both_databases(store, database, connect):
+    upgrade_runs(connect(database))
+    database.add_labels("sun", "rain")
+
+    assert store.load_labels(["sun", "fog"], {"sun": "a day", "fog": "a grey day"}) == 2
+    assert store.load_labels(["sun"], {"sun": "a fine day"}) == 1
+
+    assert store.descriptions() == {"sun": "a fine day", "fog": "a grey day"}
+    assert store.label_names() == ["fog", "rain", "sun"]
+    assert database.count("labels") == 3

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.configuration.secrets import masked
-from al_learner.core.configuration.settings import HIDDEN, Settings
+from al_learner.core.configuration.secrets import HIDDEN, masked
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import SettingsError
 from al_learner.core.service.redis_channels import Channels
 

@@ -154,3 +154,84 @@ def test_a_file_without_rows_is_refused(project, tmp_path, method, name, content
 
 def test_nothing_in_memory_is_nothing_to_load(project):
     assert project.load_votes([]).rows == 0
+
+
+def labels(stored):
+    return [label for (label,) in stored("label", "labels")]
+
+
+def described(stored):
+    return dict(stored("label, description", "al_labels"))
+
+
+DESCRIBED = pd.DataFrame({"label": ["sun", "rain", "fog"], "description": ["a fine day", None, " "]})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param([("sun", "a fine day"), ("rain", None), ["fog"]], id="pairs"),
+        pytest.param([("sun", "a fine day"), "rain", "fog"], id="pairs and names"),
+        pytest.param(DESCRIBED, id="a frame"),
+        pytest.param("labels.csv", id="a file"),
+    ],
+)
+def test_labels_come_with_descriptions_and_a_blank_one_is_none(project, stored, tmp_path, source):
+    if isinstance(source, str):
+        source = tmp_path / source
+        DESCRIBED.to_csv(source, index=False)
+
+    assert project.load_labels(source).rows == 3
+    assert labels(stored) == ["+", "-", "sun", "rain", "fog"]
+    assert described(stored) == {"sun": "a fine day"}
+
+
+def test_a_description_column_of_another_name_is_named(project, stored):
+    project.load_labels(DESCRIBED.rename(columns={"description": "help"}), columns={"description": "help"})
+
+    assert described(stored) == {"sun": "a fine day"}
+
+
+def test_a_new_description_replaces_the_old_one_and_its_label_is_not_there_twice(project, stored):
+    project.load_labels([("+", "good"), ("-", "bad")])
+
+    assert project.load_labels([("+", "very good"), ("-", ""), ("0", "neither")]).rows == 3
+
+    assert described(stored) == {"+": "very good", "-": "bad", "0": "neither"}
+    assert labels(stored) == ["+", "-", "-", "0"]  # without a description a name is appended as ever
+    assert project._storage.tables.descriptions() == described(stored)
+
+
+def test_labels_alone_need_no_table_of_al_learner(project, stored):
+    project.load_labels(["+", "0"])
+
+    assert labels(stored) == ["+", "-", "+", "0"]
+    assert stored("count(*)", "sqlite_master WHERE name LIKE 'al_%'") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        pytest.param([("sun", "x" * 1_001)], "item 0: the description has 1,001 characters; at most 1,000", id="long"),
+        pytest.param(["sun", ("", "a fine day")], "item 1: the label is empty", id="no label"),
+        pytest.param([("sun", "a\0b")], "item 0: the description contains a NUL byte", id="NUL"),
+        pytest.param([("sun", 1.5)], "item 0: the description is 1.5, not a string", id="a fraction"),
+        pytest.param([("sun", "fine", "x")], "item 0: 3 values; expected 1 or 2: label, description", id="three"),
+        pytest.param([("sun", "fine"), ("x" * 51, "long")], "item 1: the label has 51 characters", id="a long label"),
+    ],
+)
+def test_a_wrong_description_is_refused_by_name_and_nothing_is_loaded(project, stored, rows, says):
+    with pytest.raises(DataError, match=says):
+        project.load_labels(rows)
+
+    assert labels(stored) == ["+", "-"]
+    assert stored("count(*)", "sqlite_master WHERE name = 'al_labels'") == [(0,)]
+
+
+def test_labels_with_descriptions_may_be_what_a_new_database_begins_with(tmp_path):
+    project = Project(f"sqlite:///{tmp_path / 'new.db'}")
+    project.load_labels([("sun", "a fine day")])
+
+    assert project._storage.tables.label_names() == ["sun"]
+    assert project._storage.tables.descriptions() == {"sun": "a fine day"}
+    project.close()

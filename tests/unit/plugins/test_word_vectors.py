@@ -235,6 +235,7 @@ def test_a_name_that_cannot_be_downloaded_is_one_error(fresh_python, tmp_path, n
 
     advice = "check the name, which is OWNER/NAME; where there is no network, use a copy, as model2vec:FOLDER"
     assert printed.startswith(f"word vectors model2vec-hub:{name} cannot be downloaded: {advice} ({reason}: ")
+    assert printed.count("\n") == 2  # one line for each of the two calls
 
 
 def test_a_folder_of_the_same_name_is_not_the_model_of_the_hub(fresh_python, tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from al_learner import strategy
+from al_learner.core.configuration import defaults
 from al_learner.core.errors import SettingsError
 from al_learner.core.simulation.grid import LABELS, Grid
 
@@ -12,6 +13,16 @@ def test_every_combination_is_simulated_with_every_query_and_seed():
     cells = grid.trials(2_384)
     assert len(cells) == len({(*cell.names().values(), cell.plan.seed) for cell in cells}) == 2 * 2 * 2 * 3
     assert {cell.init_sampler.name for cell in cells} == {"balanced"}
+
+
+def test_by_default_the_strategies_of_a_new_project_are_simulated(monkeypatch):
+    other = {"classifier": "sgd", "vectorizer": "hashing", "init_sampler": "uniform"}
+    monkeypatch.setattr(defaults, "WITHOUT_SOURCE", other)
+    monkeypatch.setattr(defaults, "WITH_SOURCE", other)
+
+    [cell] = Grid(seeds=1).trials(100)
+
+    assert {kind: spec.name for kind, spec in cell.strategies().items()} == {**other, "label_aggregator": "majority"}
 
 
 def test_a_strategy_is_simulated_once_however_often_it_is_named():

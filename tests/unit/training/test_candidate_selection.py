@@ -38,6 +38,15 @@ def test_with_one_candidate_there_is_nothing_to_select():
     assert not CandidateSelector(AUTO, {"sgd": strategy("classifier", "sgd")}).is_due(None, 1000)
 
 
+def test_a_parameter_that_a_version_added_is_no_reason_to_compare_again():
+    former = {name: {"C": params["C"]} if "C" in params else params for name, params in PARAMS.items()}
+
+    choice = Choice("logreg", 100, {}, {}, former)
+
+    assert not SELECTOR.is_due(choice, 101)
+    assert SELECTOR.selected(choice) == "logreg"
+
+
 @pytest.mark.parametrize(
     ("choice", "name"),
     [
