@@ -23,8 +23,11 @@ Floats = NDArray[np.float32]
 SAMPLED = 10_000
 """Texts on which vectors are computed at most: a random sample of a larger corpus."""
 
-FREQUENT = 15_000
-"""The words in the most texts that always have vectors, whether they are in the sample of texts or not."""
+CHARACTERS = 10_000
+"""Characters of a text in this sample that are used, so that long texts fit into memory too."""
+
+FREQUENT = 10_000
+"""The words in the most texts. They can have vectors whether they are in the sample of texts or not."""
 
 POWER_STEPS = 2
 """Power iterations of the decomposition. More of them take longer and did not make classifiers more accurate."""
@@ -205,7 +208,7 @@ def _sampled(texts: Iterable[str], sample: list[str], rng: Random) -> Iterator[s
     """Yield all texts, and leave a random sample of them (algorithm R: each is in it with the same probability)."""
     for position, text in enumerate(texts):
         if position < SAMPLED:
-            sample.append(text)
+            sample.append(text[:CHARACTERS])
         elif (place := rng.randrange(position + 1)) < SAMPLED:
-            sample[place] = text
+            sample[place] = text[:CHARACTERS]
         yield text

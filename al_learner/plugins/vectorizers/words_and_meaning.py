@@ -11,16 +11,13 @@ from pydantic import Field
 
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import UsesWordVectors
-from al_learner.plugins.vectorizers.meaning import Floats, MeaningVectorizer, latent
+from al_learner.plugins.vectorizers.meaning import FREQUENT, Floats, MeaningVectorizer, latent
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 DECIMALS = 4
 """Pre-trained vectors are rounded to so many decimals. Then rounding errors around 0 do not look like a meaning."""
-
-LOOKED_UP = 15_000
-"""Words that are looked up at most, those in the most texts. Rarer ones take long, and change the accuracy little."""
 
 
 class WordsAndMeaning(MeaningVectorizer, UsesWordVectors):
@@ -50,7 +47,8 @@ class WordsAndMeaning(MeaningVectorizer, UsesWordVectors):
         return [pretrained, latent(X, self.n_dims - n_pretrained, self.random_state)]
 
     def _pretrained(self, words: Sequence[str], n_texts_with: NDArray[np.int64], n_dims: int) -> Floats:
-        rows = np.argsort(-n_texts_with, kind="stable")[:LOOKED_UP]
+        # The rarer ones take long to look up, and change the accuracy little.
+        rows = np.argsort(-n_texts_with, kind="stable")[:FREQUENT]
         vectors = self.word_vectors.lookup([words[row] for row in rows])
         length = np.linalg.norm(vectors, axis=1)
         is_known = length > 0

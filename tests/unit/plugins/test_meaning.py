@@ -152,7 +152,7 @@ def test_half_of_the_columns_are_pre_trained_and_half_are_latent_semantic_analys
 
 
 def test_only_the_most_frequent_words_are_looked_up(texts, monkeypatch):
-    monkeypatch.setattr(words_and_meaning, "LOOKED_UP", 3)
+    monkeypatch.setattr(words_and_meaning, "FREQUENT", 3)
 
     strategy("vectorizer", "words-and-meaning").fit([*texts, "football football-fan, rain"])
 
@@ -181,6 +181,20 @@ def test_of_a_large_corpus_a_sample_of_texts_is_decomposed(name, monkeypatch):
     if name == "words-and-meaning":
         numbers = sorted(int(word.removeprefix("word")) for word in ASKED if word != "always")
         assert np.median(numbers[10:]) > 1_000  # texts from all parts of the corpus
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_beginnings_of_long_texts_are_decomposed(name, monkeypatch):
+    monkeypatch.setattr(meaning, "CHARACTERS", 20)
+    monkeypatch.setattr(meaning, "FREQUENT", 2)
+    monkeypatch.setattr(words_and_meaning, "FREQUENT", 2)
+
+    transformer = strategy("vectorizer", name).fit(["one two " * 100 + "three", "one two"])
+
+    latent = transformer["groups"].transformer_list[-1][1]
+    known = {word for word, column in transformer["tfidf"].vocabulary_.items() if latent["words"].get_support()[column]}
+    assert known == {"one", "two"}
+    assert "three" in transformer["tfidf"].vocabulary_
 
 
 @pytest.mark.parametrize("name", NAMES)
