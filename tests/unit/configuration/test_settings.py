@@ -346,6 +346,7 @@ def test_every_kind_of_value_can_stand_in_a_named_file(monkeypatch):
 
 TABLES = """
 classifier = "logreg"
+vectorizer = "tfidf"
 
 [classifiers.logreg]
 C = 0.5
