@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Self, cast
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from al_learner.core.configuration.defaults import of_new_project
@@ -84,11 +85,13 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         if missing := [at for at, label in enumerate(np.asarray(y, object)) if _is_missing(label)]:
             raise DataError(f"the label of text {missing[0]} is missing (None or NaN)")
         classifier = cast(Classifier, self._resolved("classifier"))
-        self.transformer_ = fit_vectorizer(cast(Vectorizer, self._resolved("vectorizer")), texts)
+        vectorizer = cast(Vectorizer, self._resolved("vectorizer"))
+        self.transformer_ = fit_vectorizer(vectorizer, texts)
         X = transform(self.transformer_, texts)
+        fit = partial(fit_classifier, groups=vectorizer.groups(X.shape[1]))
         if isinstance(classifier, ModelSelector):
-            self.choice_, classifier = _selected(classifier, X, labels)
-        self.pipeline_ = fit_classifier(classifier, X, labels)
+            self.choice_, classifier = _selected(classifier, X, labels, fit)
+        self.pipeline_ = fit(classifier, X, labels)
         self.classes_ = self.pipeline_.classes_
         return self
 
@@ -157,15 +160,15 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     return listed
 
 
-def _selected(selector: ModelSelector, X: csr_matrix, y: Labels) -> tuple[Choice, Classifier]:
+def _selected(
+    selector: ModelSelector, X: csr_matrix, y: Labels, fit: Callable[..., Pipeline]
+) -> tuple[Choice, Classifier]:
     # By default the candidates are those of a project, whose predictor has few packages.
     is_asked_for = "candidates" in selector.model_fields_set
     made = candidates(selector, packages=None if is_asked_for else Settings.model_fields["predictor_packages"].default)
     selection = CandidateSelector(selector, made)
     if selection.is_due(None, len(y)):
-        choice = selection.select(
-            None, len(y), lambda name: candidate_losses(selector, partial(fit_classifier, made[name]), X, y)
-        )
+        choice = selection.select(None, len(y), lambda name: candidate_losses(selector, partial(fit, made[name]), X, y))
     else:
         choice = Choice(selection.selected(None), len(y), {}, {}, {})
     return choice, made[choice.name]
