@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from al_learner.core.simulation.grid import TrialResult
 
-POINTS = (50, 100, 200, 500, 1_000, 2_000, 5_000)
+POINTS = (0, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 """Numbers of labels at which accuracy is shown, if a simulation has so many."""
 
 TARGET_SHARE = 0.95
@@ -144,7 +144,8 @@ def same(found: Sequence[Curve]) -> str:
 def points(found: Sequence[Curve]) -> list[int]:
     """Return the numbers of labels at which accuracy is shown."""
     last = max((int(curve.labels[-1]) for curve in found if len(curve.accuracy)), default=0)
-    return [point for point in POINTS if point <= last] or ([last] if last else [])
+    reached = [point for point in POINTS if point <= last]
+    return reached if last >= POINTS[1] else [*reached, last] if last else []
 
 
 def varying(found: Sequence[Curve]) -> list[str]:

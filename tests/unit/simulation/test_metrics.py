@@ -77,16 +77,16 @@ def test_without_a_target_it_is_95_percent_of_the_best_end():
 def test_the_table_names_what_differs_and_the_line_below_it_the_rest():
     found = curves([played("x", 0, [0, 0.5, 0.75]), played("y", 0, [0, 0.5, 0.9])])
     header, lines = table(found, 0.7)
-    assert header == ["classifier", "vectorizer", "50", "100", "area", "labels to 70.0%", "s/update"]
-    assert lines[1] == ["x", "tfidf", "50.0", "75.0", "43.8", "100", "0.15"]
+    assert header == ["classifier", "vectorizer", "0", "50", "100", "area", "labels to 70.0%", "s/update"]
+    assert lines[1] == ["x", "tfidf", "0.0", "50.0", "75.0", "43.8", "100", "0.15"]
     assert same(found) == "init sampler balanced, aggregator majority, query least-confidence"
     assert varying(found[:1]) == ["classifier", "vectorizer"]
     assert varying([*found, curve([[0, 0, 0]])])[-1] == "query"
 
 
 def test_accuracy_is_shown_only_as_far_as_the_simulation_went():
-    assert points([curve([[0, 0, 0]])]) == [50, 100]
-    assert points([curve([[0, 0, 0]], labels=(0, 10, 20))]) == [20]
+    assert points([curve([[0, 0, 0]])]) == [0, 50, 100]
+    assert points([curve([[0, 0, 0]], labels=(0, 10, 20))]) == [0, 20]
     assert points([]) == []
 
 
@@ -99,7 +99,11 @@ def test_the_rows_are_plain_data():
             "label_aggregator": "majority",
             "query": "least-confidence",
             "seeds": 1,
-            "accuracy": {"50": {"mean": 0.5, "sd": None}, "100": {"mean": 0.75, "sd": None}},
+            "accuracy": {
+                "0": {"mean": 0.0, "sd": None},
+                "50": {"mean": 0.5, "sd": None},
+                "100": {"mean": 0.75, "sd": None},
+            },
             "area": {"mean": 0.4375, "sd": None},
             "target": 0.7,
             "labels_to_target": 100,
