@@ -102,13 +102,17 @@ def redis(servers: Servers) -> own.Redis:
     return server
 
 
+FAST = {"classifier": "complement-nb", "vectorizer": "tfidf", "init_sampler": "balanced"}
+"""Strategies of tests that are about something else; word vectors would take a second in every process."""
+
+
 @pytest.fixture
 def open_project() -> Iterator[Callable[..., Project]]:
-    """Return a function like `Project`, with a fast classifier; what it opens is prepared, and closed in the end."""
+    """Return a function like `Project`, with fast strategies; what it opens is prepared, and closed in the end."""
     opened: list[Project] = []
 
     def open_one(tables: Tables, *, pause: Callable[[float], object] | None = None, **settings: Any) -> Project:
-        chosen = Settings(**{"database_url": tables.url, "classifier": "complement-nb", **settings})
+        chosen = Settings(**{"database_url": tables.url, **FAST, **settings})
         opened.append(Project.of(chosen, **({"pause": pause} if pause else {})))
         opened[-1].prepare()
         return opened[-1]

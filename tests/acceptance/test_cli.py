@@ -473,7 +473,7 @@ def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli
     assert played.returncode == 0, played.stderr
     accuracy = [float(line.split()[2].rstrip("%")) for line in played.stdout.splitlines() if " s " in f"{line} "]
     assert len(accuracy) == 9
-    assert accuracy[-1] > 2 * accuracy[0]
+    assert 60 < accuracy[0] < accuracy[-1]  # of twelve classes, by the meaning of their names
     picture = tmp_path / "al-learner-demo" / "learning-curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
 

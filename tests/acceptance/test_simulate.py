@@ -18,7 +18,18 @@ from tests.acceptance.conftest import AL_LEARNER, Cli
 from tests.support.corpora import small
 
 EXIT_INTERRUPTED = 130
-FAST = ("--classifiers", "complement-nb", "--batch-size", "6", "--rounds", "3", "--seeds", "2")
+FAST = (
+    "--classifiers",
+    "complement-nb",
+    "--vectorizers",
+    "tfidf",
+    "--batch-size",
+    "6",
+    "--rounds",
+    "3",
+    "--seeds",
+    "2",
+)
 
 
 @pytest.fixture

@@ -92,6 +92,8 @@ class Stage:
             "AL_LEARNER_RECONCILE_S": "1",
             "AL_LEARNER_REANNOUNCE_S": "2",
             "AL_LEARNER_CLASSIFIER": "complement-nb",
+            "AL_LEARNER_VECTORIZER": "tfidf",  # word vectors would take a second in every process
+            "AL_LEARNER_INIT_SAMPLER": "balanced",
             **settings,
         }
         self._environment = {**servers, "PYTHONPATH": os.pathsep.join([str(ROOT), str(plugins)])}

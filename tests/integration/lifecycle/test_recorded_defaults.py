@@ -58,7 +58,8 @@ def _today(install):
 @pytest.fixture
 def open_default(open_project):
     """Return a function that opens a project whose settings name no strategy."""
-    return lambda tables, **settings: open_project(tables, **{"classifier": None, **settings})
+    unset = {"classifier": None, "vectorizer": None, "init_sampler": None}
+    return lambda tables, **settings: open_project(tables, **{**unset, **settings})
 
 
 def trained_with(tables: Any) -> list[tuple[str, str]]:

@@ -16,7 +16,8 @@ texts = [f"{'sun' if n % 2 else 'rain'} " + "and wind " * 1_000 + str(n) for n i
 labels = ["good" if n % 2 else "bad" for n in range(240)]
 """
 
-SIMULATE = 'simulate(texts, labels, classifiers="complement-nb", seeds=1, rounds=1, batch_size=4, workers=1)'
+FAST = 'classifiers="complement-nb", vectorizers="tfidf", init_samplers="balanced"'
+SIMULATE = f"simulate(texts, labels, {FAST}, seeds=1, rounds=1, batch_size=4, workers=1)"
 
 UNGUARDED = f"{CALL}\nprint({SIMULATE}['labels'].tolist())\n"
 GUARDED = f'{CALL}\nif __name__ == "__main__":\n    print({SIMULATE}["labels"].tolist())\n'

@@ -32,7 +32,7 @@ class Deadly(Classifier):
 
 
 def cells(**grid):
-    chosen = {"classifiers": "complement-nb", "seeds": 2, "rounds": 2, "batch_size": 6, **grid}
+    chosen = {"classifiers": "complement-nb", "vectorizers": "tfidf", "seeds": 2, "rounds": 2, "batch_size": 6, **grid}
     return Grid(**chosen).trials(len(TEXTS))
 
 
