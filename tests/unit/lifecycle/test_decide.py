@@ -47,7 +47,10 @@ BLOCKED = {"blocked": "the last run failed"}
             id="prelabelled data before chance",
         ),
         pytest.param(
-            replace(EMPTY, is_loaded=True, can_start_at_random=True), "init", "random", id="two labels and a text"
+            replace(EMPTY, is_loaded=True, can_start_at_random=True),
+            "init",
+            "the init sampler",
+            id="two labels and a text",
         ),
         pytest.param(replace(EMPTY, can_start_from_init_data=True), None, "still be loading", id="half loaded"),
         pytest.param(
