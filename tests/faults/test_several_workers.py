@@ -113,6 +113,8 @@ def test_of_two_workers_with_different_settings_the_older_one_rests(open_stage):
 def test_two_installations_with_other_defaults_begin_at_once_and_do_not_contend(open_stage):
     """Both have read the new project before either has begun it; then the one that began it is stopped."""
     stage = open_stage(n_texts=200)
+    for name in ("AL_LEARNER_VECTORIZER", "AL_LEARNER_INIT_SAMPLER"):
+        del stage.settings[name]
     stage.predictor.start()
     other = (*stage.command[:-1], "tests.support.other_installation")
     with (
