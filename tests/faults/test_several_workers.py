@@ -137,7 +137,7 @@ def test_two_installations_with_other_defaults_begin_at_once_and_do_not_contend(
 
     assert stage.value("SELECT owner FROM al_runs ORDER BY run_id DESC LIMIT 1").endswith(f":{second.pid}")
     used = stage.query("SELECT DISTINCT strategies -> 'vectorizer' ->> 'name', countvec_id FROM al_runs")
-    assert used == [("tfidf" if first is ours else "count", 1)]
+    assert used == [("words-and-meaning" if first is ours else "count", 1)]
     for worker in (ours, theirs):
         assert not worker.logged("worker.superseded")
         assert not worker.logged("vectorizer.refitted")
