@@ -166,8 +166,8 @@ def prose(worker):
 def waits_for_a_row(stage):
     with stage.postgres.connect() as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND query LIKE '%%FOR NO KEY UPDATE%%'"
-            " AND application_name LIKE 'al-learner %%'",
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'al-learner %%'"
+            " AND state = 'idle in transaction' AND query LIKE 'ROLLBACK TO SAVEPOINT%%'",  # it pauses after an attempt
             (stage.database,),
         ).fetchone()
     return row is not None and row[0] > 0
