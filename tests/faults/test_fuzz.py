@@ -99,7 +99,12 @@ def stage(open_stage):
 @pytest.fixture(params=[1, 2])
 def project(request, stage):
     project = Project(
-        stage.postgres.url(stage.database), batch_size=BATCH_SIZE, min_label_count=request.param, classifier=Gated()
+        stage.postgres.url(stage.database),
+        batch_size=BATCH_SIZE,
+        min_label_count=request.param,
+        classifier=Gated(),
+        vectorizer="tfidf",
+        init_sampler="balanced",
     )
     yield project
     project.close()

@@ -68,7 +68,8 @@ class Classifier(Strategy):
         Parameters
         ----------
         X : csr_matrix of shape (n_rows, n_features), float32
-            Every column has at least one non-zero value. Neither `X` nor `y` may be changed.
+            Every column has at least one non-zero value. Columns of meaning, unlike those of words, have negative
+            values too. Neither `X` nor `y` may be changed.
         y : ndarray of shape (n_rows,)
             At least two different labels.
 
