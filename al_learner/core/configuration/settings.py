@@ -315,7 +315,7 @@ class Settings(BaseSettings):
         problems += wrong
         if problems or strategies is None:
             raise SettingsError(problems)
-        settings._strategies, settings._defaults = strategies, (found, False)  # noqa: SLF001 - as the next line
+        settings._strategies, settings._defaults = strategies, (found, False)  # noqa: SLF001 - this class
         settings._origins = origins(settings, values, arguments, variable)  # noqa: SLF001 - a validator of this class
         return settings
 

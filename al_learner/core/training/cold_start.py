@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterator, Sequence
-from typing import cast, overload
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TypeVar, cast, overload
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from al_learner.core.interfaces import IGNORED, Codes, InitSampler, Labels
 from al_learner.core.storage.labelforward_tables import CHUNK, LabelForwardTables
 from al_learner.core.storage.records import Ids, Prior
 from al_learner.core.training.job import ColdStart
+
+T = TypeVar("T")
 
 PRIOR_WEIGHT = 0.03
 """Weight of a text of the prior beside a voted text, while there are few votes.
@@ -40,12 +42,7 @@ def make_prior(tables: LabelForwardTables, cold_start: ColdStart) -> Prior:
         The init sampler raised an exception, or returned something invalid.
     """
     sampler, texts = _sampler(cold_start), _texts(tables)
-    try:
-        picked = sampler.prior(texts, cold_start.labels, np.random.default_rng(sampler.random_state))
-    except AlLearnerError:
-        raise
-    except Exception as exc:  # whatever a third party's code raises
-        raise _failed(sampler, exc) from exc
+    picked = _asked(sampler, lambda rng: sampler.prior(texts, cold_start.labels, rng))
     rows, names = picked or (np.array([], np.intp), [])
     if picked is not None:
         rows = _checked(sampler, rows, names, len(texts), cold_start.labels)
@@ -91,12 +88,7 @@ def pick(tables: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels
     """
     sampler, texts = _sampler(cold_start), _texts(tables)
     size = max(2, min(cold_start.size, len(texts)))  # a single text is sampled twice, with two labels
-    try:
-        rows, names = sampler.sample(texts, [*cold_start.labels], size, np.random.default_rng(sampler.random_state))
-    except AlLearnerError:
-        raise
-    except Exception as exc:  # whatever a third party's code raises
-        raise _failed(sampler, exc) from exc
+    rows, names = _asked(sampler, lambda rng: sampler.sample(texts, [*cold_start.labels], size, rng))
     rows = _checked(sampler, rows, names, len(texts), cold_start.labels, at_least=size)
     return texts.ids[rows], np.array(names)
 
@@ -132,8 +124,13 @@ def _checked(
     return rows
 
 
-def _failed(sampler: InitSampler, exc: Exception) -> PluginError:
-    return PluginError(f"init_sampler {sampler!r} failed: {type(exc).__name__}: {exc}")
+def _asked(sampler: InitSampler, question: Callable[[np.random.Generator], T]) -> T:
+    try:
+        return question(np.random.default_rng(sampler.random_state))
+    except AlLearnerError:
+        raise
+    except Exception as exc:  # whatever a third party's code raises
+        raise PluginError(f"init_sampler {sampler!r} failed: {type(exc).__name__}: {exc}") from exc
 
 
 class NonEmptyTexts(Sequence[str]):

@@ -70,10 +70,11 @@ class InProcessTrainer:
         countvec = self._vectorize_with(job)
         classifier = cast(Classifier, job.classifier.make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
-        prior, notes_on_prior = self._prior_of(job)
-        rows = self._with_prior(*self._rows(job)[:2], prior, classifier) if job.cold_start is None else None
-        if rows is None:
-            rows = self._cold(cast(ColdStart, job.cold_start), prior)
+        prior, notes_on_prior = self._prior_of(job, classifier)
+        if job.cold_start is None:
+            rows = self._with_prior(*self._rows(job)[:2], prior, classifier)
+        else:
+            rows = self._cold(job.cold_start, prior)
         last, notes = self._last(job)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
@@ -226,9 +227,13 @@ class InProcessTrainer:
         X = vstack([part[0] for part in parts], format="csr")
         return X[kept], job.labels[kept].astype(str), kept
 
-    def _prior_of(self, job: Job) -> tuple[Prior | None, tuple[str, ...]]:
-        """Return the job's prior, or a new one; and notes on the new one. A cold start raises if it cannot be made."""
-        if (start := job.cold_start or job.new_prior) is None:
+    def _prior_of(self, job: Job, classifier: Classifier) -> tuple[Prior | None, tuple[str, ...]]:
+        """Return the job's prior, or a new one; and notes on the new one. A cold start raises if it cannot be made.
+
+        For an update with a classifier that cannot weigh rows, none is made.
+        """
+        start = job.cold_start or (job.new_prior if classifier.weighs_rows() else None)
+        if start is None:
             return job.prior, ()
         try:
             prior = make_prior(self._tables, start)

@@ -226,10 +226,12 @@ def test_a_classifier_that_cannot_weigh_rows_starts_with_the_prior_and_goes_on_w
     project = open_weighed(classifier=Gated())
     assert project.init().run.texts == N_TEXTS
     vote(weather, 1, 2)
+    weather.add_labels("snow")  # so that the prior would be made anew
 
     run = project.update().run
 
     assert (run.texts, run.classes, run.prior) == (2, 2, None)
+    assert ByName.n_made == 1
 
 
 def test_an_update_goes_on_without_a_prior_that_cannot_be_made(weather, open_weighed, logged):
