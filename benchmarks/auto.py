@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ PREDICTORS = {"all": None, "without lightgbm": ("scikit-learn", "numpy", "scipy"
 
 Rows = NDArray[np.intp]
 Outcome = dict[str, Any]
+Groups = Mapping[str, slice]
 
 
 def main() -> None:
@@ -48,28 +51,30 @@ def main() -> None:
     arguments = parser.parse_args()
     done = [json.loads(line) for line in arguments.keep.open()] if arguments.keep and arguments.keep.exists() else []
     how = {"by": arguments.by, "vectorizer": arguments.vectorizer}
-    X, y = features(arguments.data, arguments.vectorizer)
+    X, y, groups = features(arguments.data, arguments.vectorizer)
     for seed in arguments.seeds:
         measured_already = {outcome["labels"] for outcome in done if {**how, "seed": seed}.items() <= outcome.items()}
         missing = [n for n in arguments.labels if n not in measured_already]
         pool = np.random.default_rng(seed).permutation(len(y))
         picked = labelled(X, y, pool[HELD_OUT:], missing, by=arguments.by) if missing else {}
         for n, rows in picked.items():
-            outcome = {**how, "labels": n, "seed": seed, **measured(X, y, rows, pool[:HELD_OUT])}
+            outcome = {**how, "labels": n, "seed": seed, **measured(X, y, rows, pool[:HELD_OUT], groups)}
             done.append(outcome)
             say(json.dumps(outcome))
             if arguments.keep:
                 with arguments.keep.open("a") as kept:
                     kept.write(json.dumps(outcome) + "\n")
     for predictor in PREDICTORS:
-        print(table([outcome for outcome in done if how.items() <= outcome.items()], predictor), end="\n\n")
+        shown = [outcome for outcome in done if how.items() <= outcome.items()]
+        print(table(shown, predictor, groups), end="\n\n")
 
 
-def features(data: Path, name: str) -> tuple[csr_matrix, NDArray[np.str_]]:
-    """Return features and labels of a corpus."""
+def features(data: Path, name: str) -> tuple[csr_matrix, NDArray[np.str_], Groups]:
+    """Return features and labels of a corpus, and the vectorizer's groups of columns."""
     corpus = read(data, limit=None, seed=0)
     vectorizer: Any = strategy("vectorizer", name)
-    return transform(fit_vectorizer(vectorizer, corpus.texts), corpus.texts), np.array(corpus.labels)
+    X = transform(fit_vectorizer(vectorizer, corpus.texts), corpus.texts)
+    return X, np.array(corpus.labels), vectorizer.groups(X.shape[1])
 
 
 def labelled(X: csr_matrix, y: NDArray[np.str_], pool: Rows, sizes: list[int], *, by: str) -> dict[int, Rows]:
@@ -89,32 +94,33 @@ def labelled(X: csr_matrix, y: NDArray[np.str_], pool: Rows, sizes: list[int], *
         rows = np.concatenate([rows, rest[np.argsort(top, kind="stable")[: wanted - len(rows)]]])
 
 
-def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows) -> Outcome:
+def measured(X: csr_matrix, y: NDArray[np.str_], rows: Rows, held_out: Rows, groups: Groups) -> Outcome:
     """Train and measure every candidate, select one for each predictor, and measure the seconds of both."""
     model_selector: Any = strategy("classifier", "auto")
-    made = candidates(model_selector)
+    made = candidates(model_selector, groups=groups)
     accuracy, losses, fit_s, losses_s = {}, {}, {}, {}
     for name, candidate in made.items():
         started = time.perf_counter()
-        model = fit_classifier(candidate, X[rows], y[rows])
+        fit = partial(fit_classifier, candidate, groups=groups)
+        model = fit(X[rows], y[rows])
         fit_s[name] = time.perf_counter() - started
         accuracy[name] = float((model.predict(X[held_out]) == y[held_out]).mean())
         started = time.perf_counter()
-        losses[name] = candidate_losses(model_selector, candidate, X[rows], y[rows])
+        losses[name] = candidate_losses(model_selector, fit, X[rows], y[rows])
         losses_s[name] = time.perf_counter() - started
     chosen = {}
     for predictor, packages in PREDICTORS.items():
-        selector = CandidateSelector(model_selector, candidates(model_selector, packages=packages))
+        selector = CandidateSelector(model_selector, candidates(model_selector, packages=packages, groups=groups))
         due = selector.is_due(None, len(rows))
         choice = selector.select(None, len(rows), losses.__getitem__) if due else None
         chosen[predictor] = selector.selected(choice)
     return {"accuracy": accuracy, "chosen": chosen, "fit_s": fit_s, "losses_s": losses_s}
 
 
-def table(outcomes: list[Outcome], predictor: str) -> str:
+def table(outcomes: list[Outcome], predictor: str, groups: Groups) -> str:
     """Return the means over the seeds as Markdown, in points."""
     model_selector: Any = strategy("classifier", "auto")
-    names = [*candidates(model_selector, packages=PREDICTORS[predictor])]
+    names = [*candidates(model_selector, packages=PREDICTORS[predictor], groups=groups)]
     columns = [*names, "auto", "behind the best", "behind each seed's best", "chosen", "choosing", "training"]
     lines = [
         f"Predictor: {predictor}; means over the seeds, accuracy in %, time in seconds",
