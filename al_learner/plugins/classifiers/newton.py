@@ -11,7 +11,7 @@ Algorithm
     3. A step is shortened until the loss falls. The fit has converged when no component of the mean gradient is above
        ``tol``, times ``mean loss / SMALL_LOSS`` where the mean loss is small.
     4. A start is not used if the loss is larger there than at zero. If the fit from a start does not converge, it is
-       done again from zero.
+       done again from zero. A fit from zero with a weak penalty first goes to the rough minimum with a stronger one.
 
 Complexity
     A conjugate-gradient step costs two products of X with a dense matrix: 4 · nnz(X) · n_classes operations, of which
@@ -23,6 +23,9 @@ References
 ----------
 Nocedal and Wright (2006). Numerical Optimization, algorithm 7.1 (line search Newton-CG). Springer.
 doi:10.1007/978-0-387-40065-5
+
+Li, Fukushima, Qi and Yamashita (2004). Regularized Newton methods for convex minimization problems with singular
+solutions. Computational Optimization and Applications 28. doi:10.1023/B:COAP.0000026881.96694.32
 """
 
 from __future__ import annotations
@@ -46,6 +49,19 @@ MAX_INNER = 200
 
 EXACTNESS = 0.7
 """Conjugate gradients end when this share of the error is left. Smaller and larger values took longer in total."""
+
+STRONG_PENALTY = np.float32(1)
+"""A fit with a weaker penalty that begins at zero is first done roughly with this one: that takes fewer products."""
+
+ROUGH_TOL = 0.01
+"""The tolerance of that rough fit."""
+
+DAMPING = 0.01
+"""This share of the largest component of the intercepts' gradient is added to their curvature.
+
+The intercepts have no penalty. Where all probabilities of a class are nearly 0 or 1 their curvature is nearly 0, and a
+step without damping would be nearly infinite.
+"""
 
 DENSE = 0.5
 """Columns with a value in a larger share of the texts are multiplied as one dense block."""
@@ -97,7 +113,7 @@ def fit_softmax(
     coef : ndarray of shape (n_classes, n_features), or (1, n_features) for two classes, float32
     intercept : ndarray of shape (n_classes,) or (1,), float32
     n_iter : int
-        Newton steps, without those of a fit that started over.
+        Newton steps, without those of a rough fit or of a start that was given up.
     has_converged : bool
     """
     from joblib import cpu_count  # heavy
@@ -229,13 +245,21 @@ class _Softmax:
 
     def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Return coefficients of shape (n_features + 1, n_classes), the number of steps, and if they converged."""
-        W = np.zeros((len(self.penalty), self.n_classes), np.float32) if start is None else start
+        if start is not None and self._loss(self.X @ start, start)[0] <= self._loss_at_zero():
+            return self._descend(start, tol=tol, max_iter=max_iter)
+        W = np.zeros((len(self.penalty), self.n_classes), np.float32)
+        if self.penalty[0, 0] < STRONG_PENALTY:
+            weak, self.penalty = self.penalty, self.penalty * (STRONG_PENALTY / self.penalty[0, 0])
+            W, _, _ = self._descend(W, tol=max(tol, ROUGH_TOL), max_iter=max_iter)
+            self.penalty = weak
+        return self._descend(W, tol=tol, max_iter=max_iter)
+
+    def _descend(self, W: Floats, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
+        """Go from `W` to the minimum."""
         work = [np.empty_like(W) for _ in range(4)]
         n_rows = float(self.weights.sum())
         Z = self.X @ W
         loss, P = self._loss(Z, W)
-        if start is not None and loss > n_rows * np.log(self.n_classes):  # what it is at zero
-            return self.solve(None, tol=tol, max_iter=max_iter)
         for step in range(max_iter + 1):
             R = self.weights * P
             R[self.rows, self.codes] = 0
@@ -260,6 +284,9 @@ class _Softmax:
             (W, Z), loss, P = tried, new_loss, new_P
         return W, max_iter, False
 
+    def _loss_at_zero(self) -> float:
+        return float(self.weights.sum()) * np.log(self.n_classes)
+
     def _loss(self, Z: Floats, W: Floats) -> tuple[float, Floats]:
         """Return the loss, and the probabilities. Both are precise where a loss is nearly 0."""
         P = Z - Z.max(axis=1, keepdims=True)
@@ -277,7 +304,9 @@ class _Softmax:
         """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
         D, q, z, inverse = work
         weighted = self.weights * P
-        np.add(self.squared @ (weighted * (1 - P)), self.penalty[0], out=inverse)
+        damping = DAMPING * np.abs(gradient[-1]).max()
+        np.add(self.squared @ (weighted * (1 - P)), self.penalty, out=inverse)
+        inverse[-1] += damping
         np.reciprocal(inverse, out=inverse)
         r = -gradient
         np.multiply(r, inverse, out=q)
@@ -290,6 +319,7 @@ class _Softmax:
             S *= weighted
             curved = self.transposed @ S
             _add(curved[:-1], self.penalty[0, 0], q[:-1])
+            curved[-1] += damping * q[-1]
             length = rz / float(np.vdot(q, curved))
             _add(D, length, q)
             _add(U, length, A)

@@ -58,6 +58,11 @@ class LabelMeaning(UsesWordVectors, InitSampler):
         default=7_000, ge=1, description="Of the words of these texts so many, the most frequent, are looked up."
     )
     texts_per_label: int = Field(default=60, ge=1, description="Largest number of texts that a label gets.")
+    chosen_texts: int = Field(
+        default=1_500,
+        ge=1,
+        description=f"Largest number of texts that all labels get together; with more labels than fit, {LEAST} each.",
+    )
 
     def sample(
         self, texts: Sequence[str], labels: Sequence[str], size: int, rng: np.random.Generator
@@ -88,7 +93,8 @@ class LabelMeaning(UsesWordVectors, InitSampler):
         comparable, known = np.flatnonzero(similarity.any(axis=1)), np.flatnonzero(similarity.any(axis=0)).tolist()
         if len(known) < 2:
             return None
-        chosen = _surest(similarity[comparable][:, known], self.texts_per_label)
+        most = min(self.texts_per_label, max(LEAST, self.chosen_texts // len(known)))
+        chosen = _surest(similarity[comparable][:, known], most)
         if sum(len(rows) > 0 for rows in chosen) < 2:
             return None
         same = list(called.values())  # labels with the same words take turns

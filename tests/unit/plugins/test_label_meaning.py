@@ -182,6 +182,8 @@ def test_a_label_gets_half_of_the_texts_near_to_it_but_at_least_ten_and_not_more
     assert count(12) == (10, 30)
     assert count(8) == (8, 24)
     assert count(40, texts_per_label=7) == (7, 21)
+    assert count(40, chosen_texts=36) == (12, 36)
+    assert count(40, chosen_texts=1) == (10, 30)
 
 
 def test_a_sample_is_the_prior_and_random_texts_only_if_that_is_smaller():

@@ -49,6 +49,20 @@ def test_a_start_changes_how_long_it_takes_and_not_where_it_ends(n_classes):
     assert anew.n_iter_[0] > on.n_iter_[0] > again.n_iter_[0] == 0
 
 
+def test_a_step_is_finite_where_a_class_has_probability_0_everywhere():
+    X, y = some_texts(7, 200)
+    weights = np.where(y == "class 6", 0.03, 1).astype(np.float32)
+    at_minimum = strategy("classifier", "logreg").fit(X, y, weights)
+    start = LinearStart(at_minimum.coef_.astype(float), at_minimum.intercept_ - 60.0 * (at_minimum.classes_ == "class 6"))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # from zero it takes more steps, and would not converge
+        again = strategy("classifier", "logreg", max_iter=10).fit_from(X, y, start, weights)
+
+    assert at_minimum.n_iter_[0] > 10
+    assert again.predict_proba(X) == pytest.approx(at_minimum.predict_proba(X), abs=5e-3)
+
+
 def test_it_stops_after_max_iter_steps_or_at_a_gradient_below_tol():
     X, y = some_texts(3)
 
