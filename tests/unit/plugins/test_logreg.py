@@ -38,7 +38,7 @@ def test_the_solution_is_the_one_of_scikit_learn(n_classes, class_weight, C):
 
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_a_start_changes_how_long_it_takes_and_not_where_it_ends(n_classes):
-    logreg = strategy("classifier", "logreg")
+    logreg = strategy("classifier", "logreg", C=1)
     X, y = some_texts(n_classes, 120)
     before, anew = logreg.fit(X[:110], y[:110]), logreg.fit(X, y)
 
@@ -52,12 +52,12 @@ def test_a_start_changes_how_long_it_takes_and_not_where_it_ends(n_classes):
 def test_a_step_is_finite_where_a_class_has_probability_0_everywhere():
     X, y = some_texts(7, 200)
     weights = np.where(y == "class 6", 0.03, 1).astype(np.float32)
-    at_minimum = strategy("classifier", "logreg").fit(X, y, weights)
+    at_minimum = strategy("classifier", "logreg", C=1).fit(X, y, weights)
     start = LinearStart(at_minimum.coef_.astype(float), at_minimum.intercept_ - 60.0 * (at_minimum.classes_ == "class 6"))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # from zero it takes more steps, and would not converge
-        again = strategy("classifier", "logreg", max_iter=10).fit_from(X, y, start, weights)
+        again = strategy("classifier", "logreg", C=1, max_iter=10).fit_from(X, y, start, weights)
 
     assert at_minimum.n_iter_[0] > 10
     assert again.predict_proba(X) == pytest.approx(at_minimum.predict_proba(X), abs=5e-3)
@@ -138,7 +138,7 @@ def test_words_of_one_text_alone_get_the_coefficients_that_scikit_learn_gives_th
     alone = X.getnnz(axis=0) == 1
     theirs = LogisticRegression(tol=1e-8, max_iter=10_000).fit(X.astype(float), y)
 
-    ours = strategy("classifier", "logreg", tol=1e-7).fit(X, y)
+    ours = strategy("classifier", "logreg", C=1, tol=1e-7).fit(X, y)
 
     assert alone.any()
     assert ours.coef_[:, alone] == pytest.approx(theirs.coef_[:, alone], abs=1e-3)
