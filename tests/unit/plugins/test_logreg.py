@@ -53,7 +53,9 @@ def test_a_step_is_finite_where_a_class_has_probability_0_everywhere():
     X, y = some_texts(7, 200)
     weights = np.where(y == "class 6", 0.03, 1).astype(np.float32)
     at_minimum = strategy("classifier", "logreg", C=1).fit(X, y, weights)
-    start = LinearStart(at_minimum.coef_.astype(float), at_minimum.intercept_ - 60.0 * (at_minimum.classes_ == "class 6"))
+    start = LinearStart(
+        at_minimum.coef_.astype(float), at_minimum.intercept_ - 60.0 * (at_minimum.classes_ == "class 6")
+    )
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # from zero it takes more steps, and would not converge
