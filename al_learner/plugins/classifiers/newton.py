@@ -285,7 +285,7 @@ class _Softmax:
         return W, max_iter, False
 
     def _loss_at_zero(self) -> float:
-        return float(self.weights.sum()) * np.log(self.n_classes)
+        return float(self.weights.sum() * np.log(self.n_classes))
 
     def _loss(self, Z: Floats, W: Floats) -> tuple[float, Floats]:
         """Return the loss, and the probabilities. Both are precise where a loss is nearly 0."""
