@@ -13,6 +13,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.deprecated import DeprecatedMethods
 from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.events import event
+from al_learner.core.exchange.exporting import Exporter, ExportingMethods
 from al_learner.core.exchange.loading import LoadingMethods
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
@@ -36,7 +37,7 @@ from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.compute import Compute
 
 
-class Project(LoadingMethods, DeprecatedMethods):
+class Project(LoadingMethods, ExportingMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters
@@ -81,6 +82,9 @@ class Project(LoadingMethods, DeprecatedMethods):
         self._reader = StateReader(settings, storage, workers=self._workers, **parts)
         self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
+        self._exporter = Exporter(
+            storage, self.prepare, self.load_model, self._compute.winners_of, settings.min_label_count
+        )
         self._is_prepared = False
 
     @property
@@ -284,7 +288,7 @@ class Project(LoadingMethods, DeprecatedMethods):
         self.prepare()
         return self._catalogue.prune(keep, dry_run=dry_run, wait_s=wait_s)
 
-    def export(self, clf_id: int, file: Path | str, *, force: bool = False) -> Path:
+    def export_model(self, clf_id: int, file: Path | str, *, force: bool = False) -> Path:
         """Write a model as one pickled scikit-learn Pipeline from texts to labels; see `export.export`."""
         self.prepare()
         return self._catalogue.export(clf_id, Path(file), force=force)
