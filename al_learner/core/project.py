@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,8 +24,9 @@ from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
 from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.lifecycle.status import Status, read_status, read_vitals
-from al_learner.core.models.catalogue import Catalogue, Prediction
+from al_learner.core.models.catalogue import Catalogue
 from al_learner.core.models.comparison import Comparison
+from al_learner.core.models.predicting import PredictingMethods
 from al_learner.core.models.retention import Retention
 from al_learner.core.service.http import Vitals
 from al_learner.core.service.redis_channels import Channels
@@ -37,7 +38,7 @@ from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.compute import Compute
 
 
-class Project(LoadingMethods, ExportingMethods, DeprecatedMethods):
+class Project(LoadingMethods, ExportingMethods, PredictingMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters
@@ -330,17 +331,6 @@ class Project(LoadingMethods, ExportingMethods, DeprecatedMethods):
         if clf_id is None and not (clf_id := self._storage.tables.newest_clf_id()):
             raise DataError("there is no classifier yet: run `al-learner init`")
         return self._models.load(clf_id)
-
-    def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
-        """Predict labels with a stored classifier, by default the newest; raises like `load_model`.
-
-        Parameters
-        ----------
-        texts : iterable of str, optional
-            By default every text of the project.
-        clf_id : int, optional
-        """
-        yield from self._catalogue.predict(texts, *self.load_model(clf_id))
 
     def close(self) -> None:
         """Close every connection. `Compute` that was passed in stays open."""
