@@ -74,7 +74,12 @@ class LabelForwardTables:
             " # hashint8extended(8 * text_id::bigint + taught::int, 0)"
         )
         number: sa.ColumnElement[int] = sa.literal_column(f"text_id / {RANGE}")
-        query = sa.select(number, sa.func.sum(digest)).select_from(text_data).where(self._is_voted()).group_by(number)
+        query = (
+            sa.select(number, sa.func.sum(digest))
+            .select_from(text_data)
+            .where(is_voted(self._database))
+            .group_by(number)
+        )
         with self._database.reading() as connection:
             connection.exec_driver_sql("SET LOCAL enable_sort = off")  # it would sort all rows to group them
             return {row[0]: int(row[1]) for row in connection.execute(query)}
@@ -87,7 +92,7 @@ class LabelForwardTables:
             votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))
         query = (
             sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
-            .where(self._is_voted())
+            .where(is_voted(self._database))
             .order_by(text_data.c.text_id)
         )
         if ranges is not None:
@@ -95,13 +100,6 @@ class LabelForwardTables:
         with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
             for text_id, names, voters, *rest in connection.execute(query):
                 yield VotedText(text_id, flat(names), flat(voters), *rest)
-
-    def _is_voted(self) -> sa.ColumnElement[bool]:
-        if self._database.is_postgresql:
-            voted = text_data.c.labels != sa.cast([], text_data.c.labels.type)
-        else:
-            voted = sa.type_coerce(text_data.c.labels, sa.Text) != "[]"
-        return sa.or_(voted, text_data.c.major_label.is_not(None))
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""
@@ -328,6 +326,15 @@ class LabelForwardTables:
         if blob is None:
             raise DataError(f"there is no {_NAMES[key.name]} {value}: `al-learner models` lists what is stored")
         return bytes(blob)
+
+
+def is_voted(database: Database) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of text_data has an entry in `labels` or a major label."""
+    if database.is_postgresql:
+        voted = text_data.c.labels != sa.cast([], text_data.c.labels.type)
+    else:
+        voted = sa.type_coerce(text_data.c.labels, sa.Text) != "[]"
+    return sa.or_(voted, text_data.c.major_label.is_not(None))
 
 
 def _append(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -157,7 +157,9 @@ def open_contents(
     """
     with snapshot(database) as stored:
         cache = VoteCache(max_label_length=MAX_LABEL_LENGTH)
-        cache.refresh(None, lambda _: stored.voted_texts())
+        cache.refresh(
+            dict.fromkeys(stored.voted_ranges(), 0), stored.voted_texts
+        )  # in parts, so that few are in memory
         every = cache.count(min_label_count=1)
         labels = aggregate(cache.count(min_label_count=min_label_count), winners_of)
         having = {"labels": labels.text_ids, "votes": every.text_ids}.get(what)

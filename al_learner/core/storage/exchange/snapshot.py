@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from al_learner.core.labels.votes import VotedText, flat
+from al_learner.core.labels.votes import RANGE, VotedText, flat, intervals
 from al_learner.core.storage.database import Database, chunked
-from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID
+from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID, is_voted
 from al_learner.core.storage.schema import labels, text_data
 
 
@@ -42,10 +42,19 @@ class Snapshot:
         """Return how many rows text_data has."""
         return self._connection.scalar(sa.select(sa.func.count()).select_from(text_data)) or 0
 
-    def voted_texts(self) -> Iterator[VotedText]:
-        """Yield the votes on every text, by id; not all are in memory at a time."""
+    def voted_ranges(self) -> list[int]:
+        """Return the ranges of `RANGE` text_ids in which texts have votes or labels, ascending."""
+        number = text_data.c.text_id // RANGE
+        query = sa.select(number).where(is_voted(self._database)).distinct().order_by(number)
+        return list(self._connection.scalars(query))
+
+    def voted_texts(self, ranges: Sequence[int] | None = None) -> Iterator[VotedText]:
+        """Yield the votes on every text that has votes or a label, by id; with `ranges`, only those in them."""
         query = sa.select(text_data.c.text_id, *self._votes, text_data.c.major_label, text_data.c.taught)
-        for text_id, names, voters, *rest in self._streamed(query.order_by(text_data.c.text_id)):
+        query = query.where(is_voted(self._database)).order_by(text_data.c.text_id)
+        if ranges is not None:
+            query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in intervals(ranges))))
+        for text_id, names, voters, *rest in self._streamed(query):
             yield VotedText(text_id, flat(names), flat(voters), *rest)
 
     def existing(self, ids: Sequence[int]) -> list[int]:
