@@ -216,7 +216,7 @@ def predict(
     database: Database = None,
 ) -> None:
     """Predict a label and its probability for every text, as CSV."""
-    from al_learner.core.exchange.file_formats import read
+    from al_learner.core.exchange.rows import read
 
     texts: Iterable[str] | None = None
     if file == Path("-"):
