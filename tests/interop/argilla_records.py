@@ -1,6 +1,7 @@
 """Reads and writes records with Argilla's own SDK; it runs in the SDK's environment, without a server.
 
-`argilla_records.py write FOLDER` reads the questions from standard input; `argilla_records.py read FILE` prints records.
+`argilla_records.py write FOLDER` reads the questions from standard input and writes two files. `argilla_records.py read
+FILE` prints what the SDK reads, `argilla_records.py flatten FILE` what it writes then.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_DNS, uuid5
+from uuid import UUID
 
 import argilla as rg
 from argilla.records._io import GenericIO, JsonIO
@@ -20,11 +21,10 @@ QUESTION = "topic"
 
 def write(folder: Path, questions: dict[str, Any]) -> None:
     """Write the records nested, as `to_json` does, and flat, as `to_list(flatten=True)` gives them."""
-    users = {name: uuid5(NAMESPACE_DNS, f"{name}.example.org") for name in questions["annotators"]}
     records = []
     for number, (record_id, text) in enumerate(questions["texts"].items(), 1):
         responses = [
-            rg.Response(QUESTION, label, users[annotator], STATUS[kind])
+            rg.Response(QUESTION, label, UUID(questions["users"][annotator]), STATUS[kind])
             for id_, annotator, label, kind in questions["answers"]
             if id_ == record_id and label is not None  # a response without a value is none for the SDK
         ]
@@ -45,6 +45,11 @@ def write(folder: Path, questions: dict[str, Any]) -> None:
     JsonIO.to_json(records, folder / "nested.json")
     flat = json.dumps(GenericIO.to_list(records, flatten=True), ensure_ascii=False, indent=1)
     (folder / "flat.json").write_text(flat + "\n", encoding="utf-8")
+
+
+def flatten(file: Path) -> list[dict[str, Any]]:
+    """Return the records of a file flat, as `to_list(flatten=True)` gives them."""
+    return list(GenericIO.to_list(JsonIO._records_from_json(file), flatten=True))
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -71,4 +76,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "write":
         write(Path(sys.argv[2]), json.load(sys.stdin))
     else:
-        json.dump(read(Path(sys.argv[2])), sys.stdout)
+        json.dump({"read": read, "flatten": flatten}[sys.argv[1]](Path(sys.argv[2])), sys.stdout)

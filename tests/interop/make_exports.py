@@ -8,8 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.interop.programs import Doccano, LabelStudio, argilla, doccano_lines, label_studio_tasks, running
-from tests.interop.questions import ANSWERS, VOTES
+from tests.interop.questions import ANSWERS, LABELS, VOTES
 from tests.support.servers import folder
+
+CSV_LABELS = ("python", "sql", "csharp")
+"""In doccano's CSV a label with `#` looks like two labels."""
 
 EXPORTS = Path(__file__).resolve().parents[1] / "data" / "exports"
 
@@ -25,13 +28,14 @@ def make_label_studio(place: Path) -> None:
 
 
 def make_doccano(place: Path) -> None:
-    first_of_each = {vote.id: vote for vote in reversed(VOTES)}.values()
+    first_of_each = tuple({vote.id: vote for vote in reversed(VOTES)}.values())
     with running(Doccano) as server:
         for name, votes in {"members": VOTES, "collaborative": first_of_each}.items():
-            project = server.create(collaborative=name == "collaborative")
-            server.upload(project, doccano_lines())
-            server.annotate(project, votes)
-            for kind in ("JSONL", "CSV"):
+            for kind, labels in {"JSONL": LABELS, "CSV": CSV_LABELS}.items():
+                renamed = dict(zip(LABELS, labels, strict=True))
+                project = server.create(labels=labels, collaborative=name == "collaborative")
+                server.upload(project, doccano_lines())
+                server.annotate(project, [vote._replace(label=renamed[str(vote.label)]) for vote in votes])
                 (place / f"{name}-{kind.lower()}.zip").write_bytes(server.export(project, kind))
 
 

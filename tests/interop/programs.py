@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.error import URLError
+from uuid import NAMESPACE_DNS, uuid5
 
 from tests.interop.questions import ANNOTATORS, ANSWERS, LABELS, MODEL_VERSION, PREDICTIONS, TEXTS, Answer
 from tests.interop.session import ANSWER_S, Session
@@ -99,7 +99,7 @@ class LabelStudio(Program):
         self.people: dict[str, Session] = {}
 
     def answers(self) -> bool:
-        with suppress(AssertionError, URLError):
+        with suppress(AssertionError, OSError):
             return bool(self._session(self._token).get("/api/current-user/whoami"))
         return False
 
@@ -142,6 +142,11 @@ class LabelStudio(Program):
         """Return the file that the program exports: `JSON`, `JSON_MIN` or `CSV`, of every task."""
         path = f"/api/projects/{project}/export?exportType={export_format}&download_all_tasks=true"
         return self.people[ANNOTATORS[0]].get(path)
+
+    def numbers(self) -> dict[str, str]:
+        """Return the number of each person, by e-mail address."""
+        people = self.people[ANNOTATORS[0]].json("GET", "/api/users")
+        return {person["email"]: str(person["id"]) for person in people}
 
     def snapshot(self, project: int, export_format: str | None = None) -> bytes:
         """Return a snapshot, whose annotators are people with e-mails; as JSON, or converted to another format."""
@@ -200,7 +205,7 @@ class Doccano(Program):
         super().stop()
 
     def answers(self) -> bool:
-        with suppress(AssertionError, URLError):
+        with suppress(AssertionError, OSError):
             return bool(self._log_in(ANNOTATORS[0]))
         return False
 
@@ -212,8 +217,8 @@ class Doccano(Program):
             self.people[owner].json("POST", "/v1/users/create", account)
             self.people[name] = self._log_in(name)
 
-    def create(self, *, collaborative: bool = False) -> int:
-        """Create a project with the labels and every annotator as a member, and return its number."""
+    def create(self, *, labels: Sequence[str] = LABELS, collaborative: bool = False) -> int:
+        """Create a single-label project with every annotator as a member, and return its number."""
         owner = self.people[ANNOTATORS[0]]
         project = owner.json(
             "POST",
@@ -227,7 +232,7 @@ class Doccano(Program):
                 "collaborative_annotation": collaborative,
             },
         )["id"]
-        for number, label in enumerate(LABELS):
+        for number, label in enumerate(labels):
             content = {"text": label, "background_color": f"#{number}0{number}0{number}0"}
             owner.json("POST", f"/v1/projects/{project}/category-types", content)
         role = next(role["id"] for role in owner.json("GET", "/v1/roles") if role["name"] == "annotator")
@@ -247,6 +252,11 @@ class Doccano(Program):
     def examples(self, project: int) -> list[dict[str, Any]]:
         """Return every text as the program shows it."""
         return list(self.people[ANNOTATORS[0]].json("GET", f"/v1/projects/{project}/examples?limit=100")["results"])
+
+    def categories(self, project: int, example: int) -> list[dict[str, Any]]:
+        """Return the labels that the first annotator gave to a text."""
+        path = f"/v1/projects/{project}/examples/{example}/categories"
+        return list(self.people[ANNOTATORS[0]].json("GET", path))
 
     def annotate(self, project: int, answers: Iterable[Answer]) -> None:
         """Let the annotators label and confirm, each with the own account."""
@@ -304,6 +314,7 @@ def label_studio_tasks() -> list[dict[str, Any]]:
     return [
         {
             "data": {"text": text, "ref": id_},
+            "meta": {"thread": f"thread-{number}"},
             "predictions": [
                 {"result": [_choice(label)], "score": score, "model_version": MODEL_VERSION}
                 for label, score in [PREDICTIONS[id_]]
@@ -311,7 +322,7 @@ def label_studio_tasks() -> list[dict[str, Any]]:
             if id_ in PREDICTIONS
             else [],
         }
-        for id_, text in TEXTS.items()
+        for number, (id_, text) in enumerate(TEXTS.items(), 1)
     ]
 
 
@@ -319,6 +330,11 @@ def doccano_lines() -> bytes:
     """Return the questions as a person would write them for doccano; without `label` it reports an error."""
     rows = ({"id": id_, "text": text, "label": [], "source": "forum"} for id_, text in TEXTS.items())
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def argilla_user(annotator: str) -> str:
+    """Return the UUID that a user of Argilla may have."""
+    return str(uuid5(NAMESPACE_DNS, f"{annotator}.example.org"))
 
 
 def argilla(*arguments: str | Path, home: Path) -> str:
@@ -329,7 +345,7 @@ def argilla(*arguments: str | Path, home: Path) -> str:
         input=json.dumps(
             {
                 "texts": TEXTS,
-                "annotators": ANNOTATORS,
+                "users": {annotator: argilla_user(annotator) for annotator in ANNOTATORS},
                 "answers": ANSWERS,
                 "predictions": PREDICTIONS,
                 "model_version": MODEL_VERSION,

@@ -53,4 +53,6 @@ class Session:
             with self._opener.open(request, timeout=ANSWER_S) as answer:
                 return bytes(answer.read())
         except HTTPError as exc:
-            raise AssertionError(f"{method} {path}: {exc.code} {exc.read()[:500].decode(errors='replace')}") from exc
+            with exc:
+                said = exc.read()[:500].decode(errors="replace")
+            raise AssertionError(f"{method} {path}: {exc.code} {said}") from exc
