@@ -96,8 +96,9 @@ class ExportFormat:
 
 
 def described(left_out: Mapping[str, int]) -> str:
-    """Return what was left out in words, such as ``12 skipped, 3 drafts``."""
-    return ", ".join(f"{n:,} {SINGULAR.get(what, what) if n == 1 else what}" for what, n in left_out.items() if n)
+    """Return what was left out in words, such as ``12 skipped, 3 drafts``; what annotators did comes first."""
+    counts = sorted(((what, n) for what, n in left_out.items() if n), key=lambda count: (count[0] in SINGULAR, count))
+    return ", ".join(f"{n:,} {SINGULAR.get(what, what) if n == 1 else what}" for what, n in counts)
 
 
 def annotated(

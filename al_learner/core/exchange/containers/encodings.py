@@ -23,8 +23,8 @@ CANDIDATES = [
 ]  # fmt: skip
 """The encodings that are recognised beside UTF-8, 16 and 32. Of equally good ones, the first is taken."""
 
-ALIKE = 0.02
-"""Two encodings are equally good if the disorder that charset-normalizer finds differs by at most this."""
+ALIKE, AS_COHERENT = 0.02, 0.1
+"""Two encodings are equally good if chaos and coherence that charset-normalizer finds differ by at most this."""
 
 BLOCK = 2**20
 
@@ -33,34 +33,39 @@ SAMPLE_BYTES = 2**16
 
 
 def open_text(name: str, file: BinaryIO, encoding: str | None = None) -> tuple[io.TextIOWrapper, str]:
-    """Open a file as text whose lines end with a newline. Return it, and its encoding.
+    """Open a file as text whose lines end with a newline. Return it, and its encoding in words.
 
     Raises
     ------
     DataError
         It is in another encoding than `encoding`, or in none that is recognised.
     """
-    found = encoding or _found(name, file)
-    if found == "utf-8" and encoding is None:
-        pass  # all of it was decoded to find that out
-    elif (wrong := _first_wrong_line(name, file, found)) is not None:
-        number, reason = wrong
-        raise DataError(
-            f"{name}, line {number}: not {_shown(found)}: {reason}; say which encoding it is in with --encoding NAME, "
-            "such as cp1252, in Python with encoding=NAME"
-        )
+    found = encoding or _marked(file) or "utf-8"
+    shown = "UTF-8" if found in ("utf-8", "utf-8-sig") else found
+    if (wrong := _first_wrong_line(name, file, found)) is not None:
+        guessed = _guessed(file) if encoding is None and found == "utf-8" else None
+        if guessed is None:
+            number, reason = wrong
+            raise DataError(
+                f"{name}, line {number}: not {shown}: {reason}; say which encoding it is in with --encoding NAME, such "
+                "as cp1252, in Python with encoding=NAME"
+            )
+        found, shown = guessed, f"{guessed} (guessed)"
     file.seek(0)
-    return io.TextIOWrapper(file, encoding=found, newline="\n"), _shown(found)
+    return io.TextIOWrapper(file, encoding=found, newline="\n"), shown
 
 
-def _found(name: str, file: BinaryIO) -> str:
+def _marked(file: BinaryIO) -> str | None:
+    """Return the encoding that a byte order mark says."""
     head = file.read(4)
     file.seek(0)
-    marked = next((encoding for mark, encoding in BYTE_ORDER_MARKS if head.startswith(mark)), None)
-    if marked:
-        return marked
-    if _first_wrong_line(name, file, "utf-8") is None:
-        return "utf-8"
+    return next((encoding for mark, encoding in BYTE_ORDER_MARKS if head.startswith(mark)), None)
+
+
+def _guessed(file: BinaryIO) -> str | None:
+    """Return the encoding in which the lines that are not ASCII look most like a language."""
+    from charset_normalizer import from_bytes  # heavy, and needed for few files
+
     sample = bytearray()
     file.seek(0)
     for line in _lines(file):
@@ -68,17 +73,18 @@ def _found(name: str, file: BinaryIO) -> str:
             sample += line
         if len(sample) > SAMPLE_BYTES:
             break
-    return _guessed(bytes(sample[: 2 * SAMPLE_BYTES])) or "utf-8"
-
-
-def _guessed(sample: bytes) -> str | None:
-    from charset_normalizer import from_bytes  # heavy, and needed for few files
-
-    matches = [match for match in from_bytes(sample, cp_isolation=CANDIDATES) if match.encoding in CANDIDATES]
+    matches = [
+        (match, names)
+        for match in from_bytes(bytes(sample), cp_isolation=CANDIDATES)
+        if (names := {match.encoding, *match.could_be_from_charset} & {*CANDIDATES})
+    ]
     if not matches:
         return None
-    best = min(match.chaos for match in matches)
-    return min((match.encoding for match in matches if match.chaos <= best + ALIKE), key=CANDIDATES.index)
+    least = min(match.chaos for match, _ in matches) + ALIKE
+    most = max(match.coherence for match, _ in matches if match.chaos <= least) - AS_COHERENT
+    good = [names for match, names in matches if match.chaos <= least and match.coherence >= most]
+    guess = min((name for names in good for name in names), key=CANDIDATES.index)
+    return guess if _first_wrong_line("", file, guess) is None else None
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -91,7 +97,7 @@ def _first_wrong_line(name: str, file: BinaryIO, encoding: str) -> tuple[int, st
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
         "".encode(encoding)  # "".encode refuses what is no encoding of text, such as rot13
-    except (LookupError, TypeError, UnicodeError) as exc:
+    except (LookupError, TypeError, ValueError) as exc:
         raise DataError(
             f"{name}: there is no encoding {encoding!r}; write one such as utf-8, cp1252 or utf-16"
         ) from exc
@@ -108,7 +114,3 @@ def _first_wrong_line(name: str, file: BinaryIO, encoding: str) -> tuple[int, st
         if not block:
             return None
         n_lines += decoded.count("\n")
-
-
-def _shown(encoding: str) -> str:
-    return {"utf-8": "UTF-8", "utf-8-sig": "UTF-8"}.get(encoding.lower(), encoding)

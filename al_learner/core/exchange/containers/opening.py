@@ -172,7 +172,7 @@ def _members(name: str, archive: zipfile.ZipFile) -> list[str]:
 
 
 def _is_hidden(member: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(member).parts)
+    return any(part.startswith((".", "__MACOSX")) and part != ".." for part in PurePosixPath(member).parts)
 
 
 def _check_size(name: str, archive: zipfile.ZipFile) -> None:

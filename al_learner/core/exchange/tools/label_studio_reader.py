@@ -43,6 +43,7 @@ def read_tasks(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
             "of texts can be loaded"
         )
     question = only_question(records.source, questions, reading) if reading.needs_votes else ""
+    _note_numbers(reading, (answer.get("completed_by") for _, _, found in answers for _, answer in found))
     for where, task, found in answers:
         data = task["data"] if isinstance(task.get("data"), Mapping) else task
         reading.left_out["drafts"] += _n(task.get("drafts"))
@@ -108,6 +109,14 @@ def _annotator(by: Any) -> Any:
     return by
 
 
+def _note_numbers(reading: Reading, annotators: Iterable[Any]) -> None:
+    if reading.needs_votes and any(str(annotator).isdecimal() for annotator in annotators):
+        reading.notes.append(
+            "this export names annotators by numbers; a snapshot (/api/projects/ID/exports/) that is made with "
+            "annotations__completed_by.only_id=false has their e-mail addresses"
+        )
+
+
 def _n(items: Any) -> int:
     return len(items) if isinstance(items, list) else 0
 
@@ -115,9 +124,8 @@ def _n(items: Any) -> int:
 def read_rows(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     """Yield the texts of JSON-MIN or CSV, once for each annotation; a row without an answer has no vote."""
     rows = list(records.rows)
-    if "CSV" not in records.kind:
-        reading.notes.append("JSON-MIN names annotators by numbers; the JSON export has their e-mail addresses")
     question = _row_question(records.source, rows, reading) if reading.needs_votes else ""
+    _note_numbers(reading, (row.get("annotator") for _, row in rows))
     for where, row in rows:
         votes = []
         label = one_choice(where, _choice_of_row(where, row.get(question))) if question else None
@@ -139,6 +147,8 @@ def _row_question(source: str, rows: Sequence[tuple[str, Mapping[str, Any]]], re
         return only_question(source, columns, reading)
     taken = {*SERVER, *COLUMNS["text"], *COLUMNS["text_id"], *COLUMNS["id"], *reading.columns.values()}
     names = [name for name in columns if name not in taken and name != reading.id_column]
+    if len(names) > 1 and (added := _added(rows)):
+        names = [name for name in names if name in added]
     if not names:
         raise DataError(
             f"{source}: no column has the labels; found {listed(columns)}. The question may have the name of the "
@@ -150,6 +160,20 @@ def _row_question(source: str, rows: Sequence[tuple[str, Mapping[str, Any]]], re
             "Python with question=NAME; the JSON export says it itself"
         )
     return names[0]
+
+
+def _added(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> set[str]:
+    """Return what JSON-MIN adds to the data of a task: answers stand between ``id`` and ``annotator``.
+
+    CSV sorts its columns, so there nothing stands between them that would be an answer for sure.
+    """
+    added: set[str] = set()
+    for _, row in rows:
+        names = list(row)
+        if names == sorted(names):
+            return set()
+        added |= {*names[names.index("id") + 1 : names.index("annotator")]} if "id" in row else set()
+    return added
 
 
 def _choice_of_row(where: str, value: Any) -> Any:
@@ -164,5 +188,5 @@ def _choice_of_row(where: str, value: Any) -> Any:
 
 FORMATS = (
     ExportFormat("Label Studio export (JSON)", _are_tasks, read_tasks),
-    ExportFormat("Label Studio export", _are_rows, read_rows),
+    ExportFormat("Label Studio export with a row for each annotation", _are_rows, read_rows),
 )

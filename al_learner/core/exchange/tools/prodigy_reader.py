@@ -13,13 +13,15 @@ from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
 
 ANSWERS = ("accept", "reject", "ignore")
 
-OWN = ("_input_hash", "_task_hash", "_view_id", "_session_id", "_annotator_id", "options", "accept")
+HASHES = ("_input_hash", "_task_hash")
 
 
 def _are_tasks(records: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(records) and all(
-        (record.get("answer") in ANSWERS or isinstance(record.get("options"), list))
-        and any(name in record for name in OWN)
+    """Whether there is a task. Its answer alone is enough, or a reject would be taken for the label of its text."""
+    return any(
+        record.get("answer") in ANSWERS
+        or any(name in record for name in HASHES)
+        or (isinstance(record.get("options"), list) and "_view_id" in record)
         for record in records
     )
 
@@ -62,7 +64,7 @@ def _label(where: str, task: Mapping[str, Any], reading: Reading, other: Mapping
     """Return the label that the annotator gave; None, and count why, if there is none."""
     answer, accepted = task.get("answer"), one_choice(where, task.get("accept"))
     is_choice = bool(task.get("options")) or "accept" in task
-    if answer is None:
+    if is_empty(answer):
         reading.left_out["prefilled" if not is_empty(accepted) else "unanswered"] += 1
     elif answer == "ignore":
         reading.left_out["ignored"] += 1
