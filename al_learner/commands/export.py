@@ -55,7 +55,13 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
     ] = None,
     ids: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Only the texts of this file's column text_id."),
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="Only the texts of this file's column text_id; - is standard input.",
+        ),
     ] = None,
     safe_csv: Annotated[
         bool, typer.Option("--safe-csv", help="Put an apostrophe before text that a spreadsheet takes for a formula.")
@@ -64,7 +70,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
     database: Database = None,
 ) -> None:
     """Write labels, votes, texts or predictions as a table, or in the import format of another tool."""
-    from al_learner.core.exchange.file_formats import read
+    from al_learner.core.exchange.rows import read
 
     names, annotators = _pairs("--name", name), _pairs("--annotator", annotator)
     is_standard = file == STANDARD_OUTPUT

@@ -43,6 +43,9 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     column: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=NAME", help="The column of FILE that holds a field: text=body.")
     ] = None,
+    id_column: Annotated[
+        str | None, typer.Option("--id", metavar="NAME", help="The column of FILE with ids to print beside the row.")
+    ] = None,
     safe_csv: Annotated[
         bool, typer.Option("--safe-csv", help="Put an apostrophe before what a spreadsheet takes for a formula.")
     ] = False,
@@ -54,9 +57,9 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         raise typer.BadParameter("--votes is for the project's texts; the texts of a file have none")
     if safe_csv and as_json:
         raise typer.BadParameter("--safe-csv is not for --json")
-    if column and file in (None, STANDARD_INPUT):
-        raise typer.BadParameter("--column is for a file")
-    columns = named_columns(column)
+    if (column or id_column) and file in (None, STANDARD_INPUT):
+        raise typer.BadParameter("--column and --id are for a file")
+    columns = named_columns(column) | ({"id": id_column} if id_column else {})
     with open_project(database) as project, progress_bar(hidden=sys.stdout.isatty()) as bar:
         task = bar.add_task("predicting", total=None)
 
@@ -68,23 +71,18 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         else:
             rows = _of_file(project, clf_id, file, columns, progress)
         first = next(rows, None)  # an error comes before the header
-        left_out = {*([] if all_classes else ["probabilities"]), *([] if texts else ["text", "external_id"])}
-        chosen = (
-            {name: value for name, value in row.items() if name not in left_out}
-            for row in chain([first] if first else [], rows)
-        )
+        header = [
+            "text_id" if file is None else "row",
+            *(["external_id"] if id_column or (texts and file is None) else []),
+            *(["text"] if texts else []),
+            *("label", "probability"),
+            *(["votes", "annotators"] if votes else []),
+        ]
+        names = [*header, "probabilities"] if all_classes else header
+        chosen = ({name: row[name] for name in names} for row in chain([first] if first else [], rows))
         if as_json:
             _print_json(chosen)
         else:
-            number = "text_id" if file is None else "row"
-            given = ["text"] if file else ["external_id", "text"]
-            header = [
-                number,
-                *(given if texts else []),
-                "label",
-                "probability",
-                *(["votes", "annotators"] if votes else []),
-            ]
             _print_csv(chosen, header, safe=safe_csv)
 
 
@@ -107,15 +105,17 @@ def _of_file(
     progress: Callable[[int, int | None], object],
 ) -> Iterator[dict[str, Any]]:
     """Yield the predictions of the texts of a file, or of standard input."""
-    given: deque[str] = deque()
+    given: deque[Mapping[str, str]] = deque()
 
-    def remembered(texts: Iterable[str]) -> Iterator[str]:
-        for text in texts:
-            given.append(text)
-            yield text
+    def texts() -> Iterator[str]:
+        for row in _rows(file, columns, progress):
+            given.append(row)
+            yield row["text"]
 
-    for number, probabilities in project.predict_proba(remembered(_texts(file, columns, progress)), clf_id=clf_id):
-        yield {"row": number + 1, "text": given.popleft()} | _prediction(probabilities)
+    for number, probabilities in project.predict_proba(texts(), clf_id=clf_id):
+        row = given.popleft()
+        ids = {"row": number + 1, "external_id": row.get("id") or None}
+        yield ids | {"text": row["text"]} | _prediction(probabilities)
 
 
 def _prediction(probabilities: Mapping[str, float]) -> dict[str, Any]:
@@ -123,15 +123,16 @@ def _prediction(probabilities: Mapping[str, float]) -> dict[str, Any]:
     return {"label": label, "probability": probabilities[label], "probabilities": probabilities}
 
 
-def _texts(file: Path, columns: Mapping[str, str], progress: Callable[[int, int | None], object]) -> Iterator[str]:
-    from al_learner.core.exchange.file_formats import read
+def _rows(
+    file: Path, columns: Mapping[str, str], progress: Callable[[int, int | None], object]
+) -> Iterator[Mapping[str, str]]:
+    from al_learner.core.exchange.rows import read
 
     if file == STANDARD_INPUT:
-        yield from _standard_input()
+        yield from ({"text": text} for text in _standard_input())
     else:
         size = file.stat().st_size if file.exists() else None
-        for row in read(file, ("text",), columns=columns, progress=lambda done: progress(done, size)):
-            yield row["text"]
+        yield from read(file, ("text", "id"), columns=columns, progress=lambda done: progress(done, size))
 
 
 def _standard_input() -> Iterator[str]:

@@ -180,16 +180,18 @@ def test_predictions_have_every_class_votes_and_texts_if_they_are_asked_for(cli:
 def test_predictions_of_a_file_are_numbered_from_1_and_its_columns_are_named(
     cli: Cli, trained: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "new.csv").write_text('n,body\n1,"a plum\nor two"\n2,owl\n', encoding="utf-8")
-    options = ("new.csv", "--column", "text=body", "--texts", "--database", trained)
+    (tmp_path / "new.csv").write_text('n,body\nx1,"a plum\nor two"\nx2,owl\n', encoding="utf-8")
+    options = ("new.csv", "--column", "text=body", "--id", "n", "--texts", "--database", trained)
 
-    assert [(row["row"], row["text"], row["label"]) for row in table(cli("predict", *options).stdout)] == [
-        ("1", "a plum\nor two", "fruit"),
-        ("2", "owl", "bird"),
+    rows = table(cli("predict", *options).stdout)
+    assert [(row["row"], row["external_id"], row["text"], row["label"]) for row in rows] == [
+        ("1", "x1", "a plum\nor two", "fruit"),
+        ("2", "x2", "owl", "bird"),
     ]
-    assert [(row["row"], row["text"]) for row in json.loads(cli("predict", *options, "--json").stdout)] == [
-        (1, "a plum\nor two"),
-        (2, "owl"),
+    found = json.loads(cli("predict", *options, "--json").stdout)
+    assert [(row["row"], row["external_id"], row["text"]) for row in found] == [
+        (1, "x1", "a plum\nor two"),
+        (2, "x2", "owl"),
     ]
 
 
@@ -203,8 +205,8 @@ def test_no_texts_are_an_empty_list_and_a_header(cli: Cli, trained: str) -> None
     [
         ("- --votes", "--votes is for the project's texts"),
         ("--json --safe-csv", "--safe-csv is not for --json"),
-        ("- --column text=body", "--column is for a file"),
-        ("--column text=body", "--column is for a file"),
+        ("- --column text=body", "--column and --id are for a file"),
+        ("--id n", "--column and --id are for a file"),
     ],
 )
 def test_options_of_predict_that_do_not_go_together_are_wrong_usage(

@@ -53,7 +53,7 @@ def _judgement(what: str, text: ExportedText, target: Target) -> Record:
         last = {target.annotator_id(annotator): label for label, annotator in text.votes}
         target.left_out[ONE_RESPONSE] += len(text.votes) - len(last)
         return {"responses": {question: [_response(text, label, user_id) for user_id, label in last.items()]}}
-    return {}
+    return {"responses": {}}
 
 
 def _response(text: ExportedText, label: str, user_id: str | None) -> Record:

@@ -46,7 +46,7 @@ def _judgements(what: str, text: ExportedText, target: Target) -> Record:
         return {"annotations": [_annotation(text.label, text.annotator, target)]}
     if what == "votes":
         return {"annotations": [_annotation(label, annotator, target) for label, annotator in text.votes]}
-    return {}
+    return {"annotations": []}
 
 
 def _annotation(label: str, annotator: str | None, target: Target) -> Record:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from al_learner.core.labels.votes import RANGE, VotedText, flat, intervals
 from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID, is_voted
-from al_learner.core.storage.schema import labels, text_data
+from al_learner.core.storage.schema import al_external_ids, labels, text_data
 
 
 class StoredText(NamedTuple):
@@ -63,10 +63,22 @@ class Snapshot:
 
     def texts(self, ids: Sequence[int] | None = None) -> Iterator[StoredText]:
         """Yield every text, by id; with `ids`, those of them that exist, in their order."""
-        query = sa.select(text_data.c.text_id, text_data.c.text_data, *self._votes, sa.null())
+        has_ids = self._has_external_ids()
+        external_id = al_external_ids.c.external_id if has_ids else sa.null()
+        query = sa.select(text_data.c.text_id, text_data.c.text_data, *self._votes, external_id).select_from(text_data)
+        if has_ids:
+            query = query.outerjoin(al_external_ids, al_external_ids.c.text_id == text_data.c.text_id)
         rows = self._streamed(query.order_by(text_data.c.text_id)) if ids is None else self._chosen(query, ids)
         for text_id, text, names, voters, external_id in rows:
             yield StoredText(text_id, text, flat(names), flat(voters), external_id)
+
+    def _has_external_ids(self) -> bool:
+        """Whether this user may read the table of external ids; it may be missing."""
+        name = al_external_ids.name
+        if name not in self._database.columns(self._connection):
+            return False
+        may_read = sa.select(sa.func.has_table_privilege(name, "select"))
+        return not self._database.is_postgresql or bool(self._connection.scalar(may_read))
 
     def _chosen(self, query: sa.Select[Any], ids: Sequence[int]) -> Iterator[Any]:
         for chunk in chunked((text_id for text_id in ids if abs(text_id) <= MAX_TEXT_ID), CHUNK):

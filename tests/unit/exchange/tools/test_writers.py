@@ -68,7 +68,10 @@ def test_a_prediction_has_its_score_and_its_classifier_for_label_studio():
 
 
 def test_texts_are_tasks_without_annotations_for_label_studio():
-    assert records("texts", "label-studio")[0] == [{"data": DATA}, {"data": {"text": 'It "rains".', "text_id": 2}}]
+    assert records("texts", "label-studio")[0] == [
+        {"data": DATA, "annotations": []},
+        {"data": {"text": 'It "rains".', "text_id": 2}, "annotations": []},
+    ]
     assert records("texts", "label-studio", ())[0] == []
 
 
@@ -215,7 +218,7 @@ def test_predictions_are_suggestions_for_argilla_and_texts_have_none():
         "suggestions": {"weather": {"value": "sun", "score": 0.75, "agent": "al_learner-3"}},
     }
     assert rain["id"] == "2"
-    assert records("texts", "argilla")[0][1] == {"id": "2", "fields": {"text": 'It "rains".'}}
+    assert records("texts", "argilla")[0][1] == {"id": "2", "fields": {"text": 'It "rains".'}, "responses": {}}
 
 
 # -- all of them --------------------------------------------------------------------------------------------------
