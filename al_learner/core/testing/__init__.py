@@ -15,6 +15,7 @@ from al_learner.core.interfaces import (
     InitSampler,
     LabelAggregator,
     ModelSelector,
+    QueryStrategy,
     Strategy,
     Vectorizer,
     WordVectors,
@@ -26,6 +27,7 @@ from al_learner.core.testing import (
     init_samplers,
     label_aggregators,
     model_selectors,
+    query_strategies,
     vectorizers,
     word_vectors,
 )
@@ -37,7 +39,7 @@ def check_plugin(strategy: Strategy) -> None:
 
     Parameters
     ----------
-    strategy : Classifier, Vectorizer, InitSampler, LabelAggregator or WordVectors
+    strategy : Classifier, Vectorizer, InitSampler, LabelAggregator, WordVectors or QueryStrategy
         An object with the parameters that are checked.
 
     Raises
@@ -90,5 +92,6 @@ def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
         InitSampler: init_samplers.CHECKS,
         LabelAggregator: label_aggregators.CHECKS,
         WordVectors: word_vectors.CHECKS,
+        QueryStrategy: query_strategies.CHECKS,
     }
     return (*every_plugin.CHECKS, *next(promises[interface] for interface in promises if issubclass(cls, interface)))
