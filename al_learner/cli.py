@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, demo, load, models, plugins, simulate
+from al_learner.commands import annotators, demo, load, models, plugins, query, simulate
 from al_learner.commands.shared import (
     Database,
     Json,
@@ -58,6 +58,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
+app.command()(query.query)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 

@@ -25,6 +25,7 @@ from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.lifecycle.status import Status, read_status, read_vitals
 from al_learner.core.models.catalogue import Catalogue, Prediction
 from al_learner.core.models.comparison import Comparison
+from al_learner.core.models.querying import QueryMethods
 from al_learner.core.models.retention import Retention
 from al_learner.core.service.http import Vitals
 from al_learner.core.service.redis_channels import Channels
@@ -36,7 +37,7 @@ from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.compute import Compute
 
 
-class Project(LoadingMethods, DeprecatedMethods):
+class Project(LoadingMethods, QueryMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters
