@@ -4,6 +4,7 @@ A broken strategy is a class with a parameter `how`: the name of a function belo
 """
 
 import itertools
+import operator
 from typing import ClassVar
 
 import numpy as np
@@ -14,11 +15,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.naive_bayes import ComplementNB, MultinomialNB
+from sklearn.naive_bayes import BernoulliNB, ComplementNB, MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from al_learner import Classifier, InitSampler, LabelAggregator, Vectorizer, WordVectors, check_plugin, strategy
 from al_learner.core.errors import PluginError, PluginWarning
-from al_learner.core.interfaces import ModelSelector
+from al_learner.core.interfaces import ModelSelector, WeighsColumns
 from al_learner.core.registry import PLUGINS, names
 from al_learner.core.testing import checks
 from al_learner.core.training.fitting import transform
@@ -43,6 +47,7 @@ PARAMETERS = [
     ("classifier", "lightgbm", {"n_estimators": 5, "min_child_samples": 20, "n_jobs": 1, "random_state": None}),
     ("classifier", "logreg", {"class_weight": "balanced"}),
     ("classifier", "logreg", {"C": 100.0}),
+    ("classifier", "logreg", {"column_weights": {"words": 0, "meaning": 2}}),
     ("classifier", "sgd", {"class_weight": "balanced", "random_state": None}),
     ("classifier", "sgd", {"loss": "modified_huber", "penalty": "elasticnet"}),
     ("classifier", "bernoulli-nb", {"alpha": 2.0, "fit_prior": False}),
@@ -405,6 +410,64 @@ class ForgetsItsPriors(MultinomialNB):
 @fails(BrokenClassifier, "check_stored_classifier_is_the_same", "predicts other probabilities")
 def loses_something_when_it_is_stored(X, y):
     return ForgetsItsPriors().fit(X, y)
+
+
+@fails(BrokenClassifier, "check_columns_of_meaning", "Negative values in data passed to MultinomialNB")
+def counts_alone(X, y):
+    return MultinomialNB().fit(X, y)
+
+
+@fails(BrokenClassifier, "check_columns_of_meaning", "invalid value encountered in sqrt")
+def square_roots(X, y):
+    root = FunctionTransformer(np.sqrt, accept_sparse=True)
+    return make_pipeline(root, LogisticRegression()).fit(X, y)
+
+
+@fails(BrokenClassifier, "check_columns_of_meaning", "ValueError: Found unknown categories")
+def only_numbers_that_were_in_training(X, y):
+    dense = FunctionTransformer(operator.methodcaller("toarray"), accept_sparse=True)
+    return make_pipeline(dense, OneHotEncoder(), LogisticRegression()).fit(X, y)
+
+
+@fails(BrokenClassifier, "check_columns_of_meaning", "columns are full")
+def needs_zeros_in_every_column(X, y):
+    if (X.getnnz(axis=0) == len(y)).any():
+        raise ValueError("some columns are full")
+    return BernoulliNB().fit(X, y)
+
+
+class Counts(WeighsColumns):
+    column_weights: dict[str, float] = Field(default={"meaning": 0}, description="Factors of groups of columns.")
+
+    def fit(self, X, y, sample_weight=None):
+        return MultinomialNB().fit(X, y, sample_weight)
+
+
+def test_a_classifier_that_leaves_the_columns_of_meaning_out_need_not_take_negative_values():
+    check_plugin(Counts())
+
+
+@pytest.mark.parametrize("broken", [BrokenClassifier(how="counts_alone"), Counts(column_weights={})], ids=repr)
+def test_the_error_of_a_classifier_that_takes_no_negative_values_says_what_to_do(broken):
+    with pytest.raises(PluginError) as caught:
+        check_plugin(broken)
+
+    assert str(caught.value).startswith(
+        f"classifier {broken!r} fails check_columns_of_meaning: it fails on the negative values of columns of meaning; "
+        'let fit accept them, or derive the class from WeighsColumns with column_weights={"meaning": 0}, so that it '
+        "gets only words: "
+    )
+
+
+class Neighbours(WeighsColumns):
+    def fit(self, X, y):
+        return KNeighborsClassifier(1).fit(X, y)
+
+
+BROKEN += [
+    (ComplementNb(column_weights={"words": 2}), "check_columns_of_meaning", "passed to ComplementNB"),
+    (Neighbours(column_weights={"words": 2}), "check_columns_of_meaning", "only 0 and 1 are possible"),
+]
 
 
 @fails(BrokenStart, "check_start_does_not_change_the_result", "differ from those of fit")
