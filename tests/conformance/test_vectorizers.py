@@ -80,6 +80,16 @@ def a_group_that_is_too_long(n_features):
     return {"words": slice(0, n_features + 1)}
 
 
+@BROKEN.fails(BrokenGroups, "check_groups_of_columns", "ZeroDivisionError")
+def needs_a_column(n_features):
+    return {"words": slice(0, n_features, n_features // n_features)}
+
+
+@BROKEN.fails(BrokenGroups, "check_groups_of_columns", "for 0 columns groups has the names [], and else ['words']")
+def names_no_group_without_columns(n_features):
+    return {"words": slice(0, n_features)} if n_features else {}
+
+
 @BROKEN.fails(BrokenGroups, "check_groups_of_columns", "groups must be slices, not words: [0, 1]")
 def a_list_of_columns(_n_features):
     return {"words": [0, 1]}
