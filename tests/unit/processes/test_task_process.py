@@ -1,11 +1,13 @@
 """A process that does tasks: what it returns and raises, and that nothing keeps its parent waiting for ever."""
 
 import os
+import platform
 import re
 import signal
 import struct
 from functools import partial
 from multiprocessing.connection import Connection
+from operator import mul
 
 import psutil
 import pytest
@@ -33,6 +35,12 @@ def spin_in_c():
     re.match("(a+)+$", "a" * 60 + "b")
 
 
+def fragment(mib):
+    """Allocate memory in small blocks and free all but the last, which keeps the C library from returning the rest."""
+    blocks = [bytes(2**15) for _ in range(mib * 2**5)]
+    some_tasks.last_block = blocks[-1]
+
+
 def some_tasks():
     return {
         "pid": os.getpid,
@@ -40,6 +48,8 @@ def some_tasks():
         "length": len,
         "refuse": refuse,
         "fail": partial(int, "one"),
+        "fragment": fragment,
+        "repeat": partial(mul, b"x"),
         "exit": partial(os._exit, 3),
         "stop": stop_itself,
         "spin": spin_in_c,
@@ -153,3 +163,29 @@ def test_a_task_that_cannot_be_sent_is_raised(make):
     with pytest.raises((TypeError, AttributeError), match="pickle"):
         process.ask("length", lambda: None)
     assert process.ask("length", "abc") == 3
+
+
+def resident_mib(process):
+    return psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked to return memory")
+def test_what_a_task_has_freed_is_returned_to_the_operating_system(make):
+    process = make()
+    process.ask("pid")
+    before = resident_mib(process)
+
+    process.ask("fragment", 200)
+
+    wait_until(lambda: resident_mib(process) < before + 50, "the memory of the task to be returned")
+
+
+def test_neither_a_task_nor_its_answer_stays_in_memory(make):
+    process = make()
+    process.ask("pid")
+    before = resident_mib(process)
+
+    process.ask("length", b"x" * 100 * 2**20)
+    process.ask("repeat", 100 * 2**20)
+
+    wait_until(lambda: resident_mib(process) < before + 50, "the memory of the task to be returned")
