@@ -12,7 +12,8 @@ from typing import Any
 
 from al_learner.core import errors
 from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
-from al_learner.core.processes.child_process import ChildProcess, give_memory_back, how_it_ended, limit_memory
+from al_learner.core.processes.child_process import ChildProcess, how_it_ended
+from al_learner.core.processes.memory import limit_memory, return_free_memory
 
 TICK_S = 0.2
 """How often the parent calls `tick` while it waits for the process."""
@@ -143,7 +144,7 @@ def _serve(
         limit_memory(memory_mib)
     with suppress(EOFError):
         while _do_one(pipe, tasks):
-            give_memory_back()
+            return_free_memory()
 
 
 def _do_one(pipe: Connection[Any, Any], tasks: Tasks) -> bool:

@@ -1,13 +1,17 @@
 """A process that does tasks: what it returns and raises, and that nothing keeps its parent waiting for ever."""
 
+import ctypes
 import os
 import platform
 import re
 import signal
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
 from operator import mul
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,6 +19,8 @@ import pytest
 from al_learner.core.errors import DataError, TrainerError
 from al_learner.core.processes.task_process import TaskProcess
 from tests.support.waiting import DEADLINE_S, wait_until
+
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these functions")
 
 TIMEOUT_S = 0.3
 """Only for processes that do nothing any more."""
@@ -41,6 +47,25 @@ def fragment(mib):
     some_tasks.last_block = blocks[-1]
 
 
+def n_heaps(file):
+    """Return from how many heaps glibc has allocated, after several threads have allocated at the same time."""
+    everyone = threading.Barrier(4)
+
+    def allocate():
+        everyone.wait()
+        return [bytes(2**15) for _ in range(1_000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for thread in [pool.submit(allocate) for _ in range(4)]:
+            thread.result()
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(libc.fopen(os.fsencode(file), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    return Path(file).read_text().count("<heap ")
+
+
 def some_tasks():
     return {
         "pid": os.getpid,
@@ -49,6 +74,7 @@ def some_tasks():
         "refuse": refuse,
         "fail": partial(int, "one"),
         "fragment": fragment,
+        "heaps": n_heaps,
         "repeat": partial(mul, b"x"),
         "exit": partial(os._exit, 3),
         "stop": stop_itself,
@@ -169,7 +195,12 @@ def resident_mib(process):
     return psutil.Process(process.pid).memory_info().rss / 2**20
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked to return memory")
+@on_glibc
+def test_its_threads_allocate_from_one_heap(make, tmp_path):
+    assert make().ask("heaps", tmp_path / "info.xml") == 1
+
+
+@on_glibc
 def test_what_a_task_has_freed_is_returned_to_the_operating_system(make):
     process = make()
     process.ask("pid")
