@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, demo, export, load, models, plugins, predict, simulate
+from al_learner.commands import annotators, demo, export, load, models, plugins, predict, query, simulate
 from al_learner.commands.shared import (
     Database,
     Json,
@@ -55,6 +55,7 @@ app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
 app.command()(export.export)
 app.command()(predict.predict)
+app.command()(query.query)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
 

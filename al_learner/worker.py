@@ -349,7 +349,9 @@ def main() -> int:
     from al_learner.core.configuration.settings import Settings
     from al_learner.core.errors import SettingsError
     from al_learner.core.events import printable
+    from al_learner.core.processes.memory import use_one_heap
 
+    use_one_heap()
     try:
         settings = Settings()
         events.configure(settings.log)

@@ -27,6 +27,7 @@ from al_learner.core.lifecycle.status import Status, read_status, read_vitals
 from al_learner.core.models.catalogue import Catalogue
 from al_learner.core.models.comparison import Comparison
 from al_learner.core.models.predicting import PredictingMethods
+from al_learner.core.models.querying import QueryMethods
 from al_learner.core.models.retention import Retention
 from al_learner.core.service.http import Vitals
 from al_learner.core.service.redis_channels import Channels
@@ -38,7 +39,7 @@ from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.compute import Compute
 
 
-class Project(LoadingMethods, ExportingMethods, PredictingMethods, DeprecatedMethods):
+class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters

@@ -16,7 +16,7 @@ from al_learner.core.events import event
 from al_learner.core.labels.votes import RANGE, VotedText, flat, intervals
 from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.migrations.upgrade import INSUFFICIENT_PRIVILEGE
-from al_learner.core.storage.records import Ids, RowLocks, StoredClassifier
+from al_learner.core.storage.records import MAX_LABEL_LENGTH, Ids, RowLocks, StoredClassifier
 from al_learner.core.storage.schema import al_labels, classifiers, countvecs, init_data, labelforward, labels, text_data
 
 MAX_TEXT_ID = 2**31 - 1  # of a serial; PostgreSQL refuses to look for a larger one
@@ -190,9 +190,18 @@ class LabelForwardTables:
 
     def all_texts(self) -> Iterator[tuple[int, str]]:
         """Yield id and text of text_data, by id; not all are in memory at a time."""
-        query = sa.select(text_data.c.text_id, text_data.c.text_data).order_by(text_data.c.text_id)
-        for row in self._streamed(query):
-            yield row[0], row[1]
+        return self._streamed(sa.select(text_data.c.text_id, text_data.c.text_data).order_by(text_data.c.text_id))
+
+    def texts_without_votes(self) -> Iterator[tuple[int, str]]:
+        """Yield id and text of what has no vote and is not blank, by id; not all are in memory at a time."""
+        if self._database.is_postgresql:
+            entry = sa.func.unnest(text_data.c.labels).table_valued("value").render_derived()
+        else:
+            entry = sa.func.json_each(text_data.c.labels).table_valued("value")
+        is_vote = (entry.c.value != "") & (sa.func.length(entry.c.value) <= MAX_LABEL_LENGTH)
+        query = sa.select(text_data.c.text_id, text_data.c.text_data).where(~sa.exists().where(is_vote))
+        is_blank = sa.func.trim(text_data.c.text_data, BLANKS) == ""
+        return self._streamed(query.where(~is_blank).order_by(text_data.c.text_id))
 
     def non_empty_text_ids(self) -> Ids:
         """Return the text_id of every text that is not blank."""
@@ -218,15 +227,11 @@ class LabelForwardTables:
 
     def models(self, clf_id: int | None = None, *, limit: int | None = None) -> list[StoredClassifier]:
         """Return the stored classifiers, the newest first, at most `limit`; or the one with an id, if it is there."""
-        query = sa.select(
-            classifiers.c.clf_id,
-            classifiers.c.created_at,
-            classifiers.c.precision_score,
-            sa.func.length(classifiers.c.clf),
-        )
-        query = query.order_by(classifiers.c.clf_id.desc()).limit(limit)
+        c = classifiers.c
+        query = sa.select(c.clf_id, c.created_at, c.precision_score, sa.func.length(c.clf))
+        query = query.order_by(c.clf_id.desc()).limit(limit)
         if clf_id is not None:
-            query = query.where(classifiers.c.clf_id == clf_id)
+            query = query.where(c.clf_id == clf_id)
         with self._database.reading() as connection:
             return [StoredClassifier(*row) for row in connection.execute(query)]
 

@@ -266,7 +266,9 @@ class InProcessTrainer:
         return _Rows(vstack([X, X_prior[kept]], format="csr"), labels, weights, n_prior)
 
     def _columns(self, rows: _Rows, vectorizer: Vectorizer) -> dict[str, Any]:
-        return {"groups": vectorizer.groups(rows.X.shape[1]), "sample_weight": rows.weights}
+        from al_learner.core.training.fitting import groups_of  # heavy: scikit-learn
+
+        return {"groups": groups_of(vectorizer, rows.X.shape[1]), "sample_weight": rows.weights}
 
 
 @dataclass(frozen=True)
