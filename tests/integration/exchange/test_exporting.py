@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from al_learner.core.errors import DataError, SettingsError
+from al_learner.core.exchange.output import contents
 from tests.support.corpora import add_weather
 
 LONGEST = "x" * 50
@@ -132,12 +133,12 @@ def test_predictions_are_those_of_the_classifier_that_is_asked_for(database, ope
 def test_a_vote_that_arrives_meanwhile_is_in_no_part_of_an_export(voted, open_project):
     project = open_project(voted)
 
-    with project._exporter.open("texts") as contents:
+    with project._exporter.open("texts") as exported:
         voted.vote(1, "b", "cem")
         voted.vote(5, "b", "cem")
         voted.query("UPDATE text_data SET text_data = 'changed' WHERE text_id = 1")
         voted.add_text("new", labels=["b"], users=["cem"])
-        found = [*contents.texts]
+        found = [*exported.texts]
 
     assert (found[0].text, found[0].label, found[0].votes) == ("unanimous", "a", (("a", "ada"), ("a", "ben")))
     assert [(text.label, text.votes) for text in found if text.text_id == 5] == [(None, ())]
@@ -155,6 +156,20 @@ def test_votes_go_on_while_an_export_is_read(voted, open_project):
     assert voted.text(1, "labels")[0] in (["a", "a", "b"], '["a","a","b"]')
 
 
+def test_texts_are_read_a_few_at_a_time(voted, open_project, monkeypatch):
+    monkeypatch.setattr(contents, "CHUNK", 2)
+    seen = []
+    exported = open_project(voted).export_rows("texts", progress=lambda done, total: seen.append((done, total)))
+
+    next(exported)
+    assert seen == []
+    next(exported)
+    next(exported)
+    assert seen == [(2, 9)]
+    assert len([*exported]) == 6
+    assert seen == [(2, 9), (4, 9), (6, 9), (8, 9), (9, 9)]
+
+
 def test_an_export_writes_nothing(voted, open_project, tmp_path):
     project = open_project(voted)
     before = voted.content()
@@ -167,10 +182,13 @@ def test_an_export_writes_nothing(voted, open_project, tmp_path):
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
 GIVEN = st.lists(
-    st.tuples(TEXT, st.lists(st.tuples(TEXT, st.none() | TEXT), max_size=3)),
+    st.tuples(
+        TEXT, st.lists(st.tuples(TEXT, st.none() | TEXT), max_size=3, unique_by=lambda vote: vote[1] or object())
+    ),
     min_size=1,
     max_size=4,
 )
+"""Texts and votes; of two votes of one annotator on a text only the last would be loaded."""
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -198,7 +216,7 @@ def test_what_was_exported_can_be_loaded_again(voted, open_project, tmp_path):
     voted.query("UPDATE text_data SET labels = NULL, users = NULL, major_label = NULL")
     assert rows(project, "votes", "label") == []
 
-    project.load_votes(tmp_path / "votes.jsonl.gz")
+    project.load_votes(tmp_path / "votes.jsonl.gz", new_labels=True)
 
     assert rows(project, "votes", "text_id", "label", "annotator") == votes
 
