@@ -60,7 +60,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
             exists=True,
             dir_okay=False,
             allow_dash=True,
-            help="Only the texts of this file's column text_id; - is standard input.",
+            help="Only the texts of this file's column text_id or external_id; - is standard input.",
         ),
     ] = None,
     safe_csv: Annotated[
@@ -70,8 +70,6 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
     database: Database = None,
 ) -> None:
     """Write labels, votes, texts or predictions as a table, or in the import format of another tool."""
-    from al_learner.core.exchange.rows import read
-
     names, annotators = _pairs("--name", name), _pairs("--annotator", annotator)
     is_standard = file == STANDARD_OUTPUT
     if is_standard and form == "parquet" and sys.stdout.isatty():
@@ -86,7 +84,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
             annotators=annotators,
             anonymous=anonymous,
             clf_id=clf_id,
-            text_ids=None if ids is None else [int(row["text_id"]) for row in read(ids, ("text_id",))],
+            text_ids=None if ids is None else _ids(ids),
             safe_csv=safe_csv,
             force=force,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -96,6 +94,23 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
     if not is_standard:
         whose = "" if what is What.TEXTS else f"{what} of "
         say(f"{whose}{exported.texts:,} texts written to {file}")
+
+
+def _ids(file: Path) -> list[int | str]:
+    """Return the texts that a file names: by text_id, or if it has only external ids, by these, as str."""
+    from al_learner.core.exchange.containers.opening import opened
+    from al_learner.core.exchange.fields import paths
+    from al_learner.core.exchange.rows import table_rows
+
+    found: list[int | str] = []
+    with opened(file) as parts:
+        for part in parts:
+            names = {name for record in part.peek() for name in paths(record)}
+            if "external_id" in names and "text_id" not in names:
+                found += (row["id"] for row in table_rows(part, ("id",), columns={}, optional=()))
+            else:
+                found += (int(row["text_id"]) for row in table_rows(part, ("text_id",), columns={}))
+    return found
 
 
 def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:

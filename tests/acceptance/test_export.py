@@ -93,6 +93,20 @@ def test_options_of_an_export_say_who_is_who_and_which_texts(cli: Cli, trained: 
     assert all("completed_by" not in task["annotations"][0] for task in anonymous)
 
 
+def test_texts_are_chosen_by_the_ids_of_a_file_or_of_standard_input(command: Cli, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("external_id,text\n7,seven\nb,two\n1,three\n", encoding="utf-8")
+    database = ("--database", "sqlite:///ids.db")
+    assert cli("load", "texts", "texts.csv", *database).returncode == 0
+    (tmp_path / "ids.csv").write_text("external_id\n7\nb\n", encoding="utf-8")
+
+    chosen = cli("export", "texts", "--ids", "ids.csv", *database)
+    assert [(row["text_id"], row["text"]) for row in table(chosen.stdout)] == [("1", "seven"), ("2", "two")]
+    piped = command("export", "texts", "--ids", "-", *database, text='{"text_id": 3}\n{"text_id": 1}\n')
+    assert [row["external_id"] for row in table(piped.stdout)] == ["1", "7"]
+    missing = command("export", "texts", "--ids", "-", *database, text="text_id\n9\n")
+    assert missing.stderr == "error: text_id 9 is not in table text_data\n"
+
+
 def test_what_another_tool_cannot_keep_is_warned_about(cli: Cli, trained: str, tmp_path: Path) -> None:
     (tmp_path / "again.csv").write_text("text_id,label,user\n1,tool,ada\n", encoding="utf-8")
     cli("load", "votes", "again.csv", "--database", trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from al_learner import Project
+from al_learner.core.errors import DataError
 from tests.support.corpora import add_weather
 
 ADA, BEN = "f3b1c9a2-0000-4000-8000-000000000001", "f3b1c9a2-0000-4000-8000-000000000002"
@@ -147,6 +148,12 @@ def test_a_frame_of_votes_is_a_project_again(voted, other):
     other.load_project(voted.export("votes"))
 
     assert votes(other) == votes(voted)
+
+
+def test_texts_are_chosen_by_the_ids_that_they_have_elsewhere(voted):
+    assert [row["external_id"] for row in voted.export_rows("texts", text_ids=["7", "a-1"])] == ["7", "a-1"]
+    with pytest.raises(DataError, match="no text has the external id 'a-9'"):
+        next(voted.export_rows("texts", text_ids=["a-1", "a-9"]))
 
 
 def test_without_the_table_of_ids_an_export_has_none(database, open_project):
