@@ -60,7 +60,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
             exists=True,
             dir_okay=False,
             allow_dash=True,
-            help="Only the texts of this file's column text_id or external_id; - is standard input.",
+            help="Only the texts of this file's column text_id, or else external_id; - is standard input.",
         ),
     ] = None,
     safe_csv: Annotated[
