@@ -104,9 +104,10 @@ class Worker:
 
 
 class Memory(threading.Thread):
-    """Reads the resident memory of a process and its descendants, and keeps the highest sum.
+    """Reads the memory of a process and its descendants, and keeps the highest sum.
 
-    Pages that several of them share, such as the code of a library, count once for each.
+    Pages of files, such as the code of libraries, are shared. They count once: those of the process that has the most.
+    On systems that do not tell them apart, they count once for each process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -115,7 +116,7 @@ class Memory(threading.Thread):
         self._family: list[psutil.Process] = []
         self._family_at = 0.0
         self._ended = threading.Event()
-        self._peak = self._total_peak = 0
+        self._peak = self._total_peak = self._resident_peak = 0
 
     def run(self) -> None:
         """Sample until `stop`."""
@@ -142,6 +143,11 @@ class Memory(threading.Thread):
         """The highest sum since the start."""
         return self._total_peak / 2**20
 
+    @property
+    def resident_peak_mib(self) -> float:
+        """The highest sum since the start, if shared pages count once for each process."""
+        return self._resident_peak / 2**20
+
     def high_water_mib(self) -> float:
         """Return the sum of the highest memory use of each living process, at different times. It is never too low."""
         return sum(_high_water_kib(process.pid) for process in self._living()) / 2**10
@@ -156,12 +162,16 @@ class Memory(threading.Thread):
         return total
 
     def _sample(self) -> None:
-        total = 0
+        resident, files = [0], [0]
         for process in self._living():
             with suppress(psutil.Error):
-                total += process.memory_info().rss
+                memory = process.memory_info()
+                resident.append(memory.rss)
+                files.append(getattr(memory, "shared", 0))  # Linux has it
+        total = sum(resident) - sum(files) + max(files)
         self._peak = max(self._peak, total)
         self._total_peak = max(self._total_peak, total)
+        self._resident_peak = max(self._resident_peak, sum(resident))
 
     def _living(self) -> list[psutil.Process]:
         now = time.monotonic()
