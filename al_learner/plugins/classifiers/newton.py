@@ -213,11 +213,10 @@ class _Columns:
     def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int) -> None:
         self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts), dense, sparse.shape[0]
 
-    def __matmul__(self, R: Floats) -> Floats:
-        product = np.empty((self.n_sparse + len(self.dense), R.shape[1]), np.float32)
-        self.sparse.multiply(R, product[: self.n_sparse])
-        np.matmul(self.dense, R, out=product[self.n_sparse :])
-        return product
+    def multiply(self, R: Floats, out: Floats) -> Floats:
+        self.sparse.multiply(R, out[: self.n_sparse])
+        np.matmul(self.dense, R, out=out[self.n_sparse :])
+        return out
 
 
 class _Softmax:
@@ -248,17 +247,17 @@ class _Softmax:
     def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Return coefficients of shape (n_features + 1, n_classes), the number of steps, and if they converged."""
         W = np.zeros((len(self.penalty), self.n_classes), np.float32) if start is None else start
-        work = [np.empty_like(W) for _ in range(4)]
         n_rows = float(self.weights.sum())
         Z = self.X @ W
         loss, P = self._loss(Z, W)
         if start is not None and loss > n_rows * np.log(self.n_classes):  # what it is at zero
             return self.solve(None, tol=tol, max_iter=max_iter)
+        gradient, *work = (np.empty_like(W) for _ in range(6))
         for step in range(max_iter + 1):
             R = self.weights * P
             R[self.rows, self.codes] = 0
             R[self.rows, self.codes] = -R.sum(axis=1)  # weight * (P - 1) would round to 0 where P is nearly 1
-            gradient = self.transposed @ R
+            self.transposed.multiply(R, gradient)
             gradient += self.penalty * W
             if np.abs(gradient).max() <= tol * min(n_rows, loss / SMALL_LOSS):
                 return W, step, True
@@ -293,9 +292,9 @@ class _Softmax:
 
     def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:
         """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
-        D, q, z, inverse = work
+        D, q, z, inverse, curved = work
         weighted = self.weights * P
-        np.add(self.squared @ (weighted * (1 - P)), self.penalty[0], out=inverse)
+        np.add(self.squared.multiply(weighted * (1 - P), inverse), self.penalty[0], out=inverse)
         np.reciprocal(inverse, out=inverse)
         r = -gradient
         np.multiply(r, inverse, out=q)
@@ -306,7 +305,7 @@ class _Softmax:
             A = self.X @ q
             S = A - np.einsum("ij,ij->i", P, A)[:, None]
             S *= weighted
-            curved = self.transposed @ S
+            self.transposed.multiply(S, curved)
             _add(curved[:-1], self.penalty[0, 0], q[:-1])
             length = rz / float(np.vdot(q, curved))
             _add(D, length, q)
