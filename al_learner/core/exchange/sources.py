@@ -87,7 +87,9 @@ class Source:
         """The columns of a table."""
         return {name for part in self.parts for record in part.peek() for name in paths(record)}
 
-    def texts(self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL) -> Iterator[AnnotatedText]:
+    def texts(
+        self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL, **limits: Any
+    ) -> Iterator[AnnotatedText]:
         """Yield what was read as texts with votes; a row of a table, or a tuple, is a text with at most one vote.
 
         Parameters
@@ -96,11 +98,14 @@ class Source:
             The columns of a table that are read.
         optional : iterable of str
             Those that may be missing.
+        **limits
+            ``max_label_length``: a longer label of a table is an error. Labels of tools are votes, so none has more
+            than fits into text_data.major_label.
         """
         if self.export is not None:
             texts = read_export(self.parts, self.export, self.reading)
         else:
-            texts = map(_text, self.rows(fields, optional))
+            texts = map(_text, self.rows(fields, optional, **limits))
         return self._not_empty(texts)
 
     def rows(self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL, **limits: Any) -> Iterator[Row]:
