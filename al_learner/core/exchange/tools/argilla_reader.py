@@ -102,15 +102,18 @@ def read_flat(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
         reading.left_out["predictions"] += sum(
             str(name).endswith(SUGGESTION) and value is not None for name, value in record.items()
         )
-        votes = list(_flat_votes(where, record, question, reading)) if reading.needs_votes and question else []
+        classes = records.class_names.get(f"{question}{RESPONSES}", ())
+        votes = list(_flat_votes(where, record, question, classes, reading)) if reading.needs_votes and question else []
         data = [("", {name: value for name, value in record.items() if name != "id"})]
         yield annotated(where, record, reading, data=data, own_id=record.get("id"), votes=votes)
 
 
-def _flat_votes(where: str, record: Mapping[str, Any], question: str, reading: Reading) -> Iterator[Vote]:
+def _flat_votes(
+    where: str, record: Mapping[str, Any], question: str, classes: Sequence[str], reading: Reading
+) -> Iterator[Vote]:
     column = f"{question}{RESPONSES}"
-    lists = [record.get(name) for name in (column, f"{column}.users", f"{column}.status")]
-    values, users, statuses = ([] if given is None else given for given in lists)
+    lists: list[Any] = [record.get(name) for name in (column, f"{column}.users", f"{column}.status")]
+    values, users, statuses = ([] if is_empty(given) else given for given in lists)
     if not all(isinstance(given, list) for given in (values, users, statuses)):
         raise DataError(f"{where}: {column!r}, its users and its status must be lists")
     if not statuses and values and reading.assume_submitted:
@@ -122,7 +125,8 @@ def _flat_votes(where: str, record: Mapping[str, Any], question: str, reading: R
             f"{where}: {column!r} has {len(values)} values, {len(users)} users and {len(statuses)} statuses"
         )
     for value, user, status in zip(values, users, statuses, strict=True):
-        yield from _votes(where, value, user, status, reading)
+        is_number = isinstance(value, int) and 0 <= value < len(classes)
+        yield from _votes(where, classes[value] if is_number else value, user, status, reading)
 
 
 def _votes(where: str, value: Any, user: Any, status: Any, reading: Reading) -> Iterator[Vote]:

@@ -33,7 +33,8 @@ def append_votes(database: Database, connection: sa.Connection, texts: Sequence[
         if text_id is None:
             raise DataError(
                 f"{text.where}: no text has the external id {text.external_id!r}: load the texts with their ids first, "
-                "or texts and votes at once with `al-learner load project`"
+                "or texts and votes at once with `al-learner load project`; if it is a text_id, say so with "
+                "--column text_id=NAME"
             )
         given.setdefault(text_id, []).append(text)
     for ids in chunked(sorted(given), CHUNK):
