@@ -264,8 +264,6 @@ def candidates(
     if packages is not None:
         has = {*map(canonical, packages)}
         made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
-    if groups is not None:
-        made = {name: one for name, one in made.items() if _weighed_groups(one) <= {*groups}}
     if not made:
         listed, has_alone = ", ".join(selector.candidates), ", ".join(packages or ())
         raise SettingsError(
@@ -277,7 +275,12 @@ def candidates(
                 )
             ]
         )
-    return made
+    usable = {name: one for name, one in made.items() if groups is None or _weighed_groups(one) <= {*groups}}
+    if not usable:
+        weighed, known = ", ".join(made), ", ".join(groups or ())
+        problem = f"the column_weights of {weighed} name other groups of columns than those of the vectorizer: {known}"
+        raise SettingsError([f"{problem}; choose a vectorizer that has them too, or add a candidate without them"])
+    return usable
 
 
 def _weighed_groups(classifier: Classifier) -> set[str]:

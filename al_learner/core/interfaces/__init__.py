@@ -14,7 +14,13 @@ from al_learner.core.interfaces.init_samplers import IGNORED, SCANNED, InitSampl
 from al_learner.core.interfaces.label_aggregators import LabelAggregator, Votes
 from al_learner.core.interfaces.strategy import Codes, Labels, Strategy
 from al_learner.core.interfaces.vectorizers import DocumentFrequency, NgramRange, Transformer, Vectorizer
-from al_learner.core.interfaces.word_vectors import UsesWordVectors, WordVectors, package_folder, sha256
+from al_learner.core.interfaces.word_vectors import (
+    UsesWordVectors,
+    WordVectors,
+    package_folder,
+    release_word_vectors,
+    sha256,
+)
 
 __all__ = [
     "IGNORED",
@@ -37,5 +43,6 @@ __all__ = [
     "WeighsColumns",
     "WordVectors",
     "package_folder",
+    "release_word_vectors",
     "sha256",
 ]

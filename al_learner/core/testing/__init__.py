@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from al_learner.core.errors import AlLearnerError, PluginError, PluginWarning
+from al_learner.core.errors import PluginError, PluginWarning
 from al_learner.core.interfaces import (
     Classifier,
     InitSampler,
@@ -29,7 +29,7 @@ from al_learner.core.testing import (
     vectorizers,
     word_vectors,
 )
-from al_learner.core.testing.expect import expect
+from al_learner.core.testing.expect import expect, reason
 
 
 def check_plugin(strategy: Strategy) -> None:
@@ -70,8 +70,7 @@ def check_plugin(strategy: Strategy) -> None:
                 "the strategy was changed; store what is learned in the artifact, not in the strategy",
             )
         except Exception as exc:  # whatever a third party's code raises
-            reason = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
-            raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason}") from exc
+            raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason(exc)}") from exc
     if isinstance(strategy, Classifier) and not isinstance(strategy, ModelSelector) and not strategy.weighs_rows():
         warnings.warn(
             f"{type(strategy).__name__}.fit has no parameter sample_weight: it works, but texts that nobody voted on "
