@@ -50,7 +50,8 @@ def read_nested(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     """
     rows = list(records.rows)
     given = [(where, record, _responses_of(where, record)) for where, record in rows]
-    question = only_question(records.source, (name for _, _, of in given for name in of), reading)
+    questions = (name for _, _, of in given for name in of)
+    question = only_question(records.source, questions, reading) if reading.needs_votes else ""
     for where, record, responses in given:
         reading.left_out["predictions"] += len(record.get("suggestions") or {})
         votes: list[Vote] = []
@@ -97,13 +98,13 @@ def read_flat(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     rows = list(records.rows)
     names = dict.fromkeys(str(name) for _, record in rows for name in record)
     questions = [name.removesuffix(RESPONSES) for name in names if name.endswith(RESPONSES)]
-    question = only_question(records.source, questions, reading)
+    question = only_question(records.source, questions, reading) if reading.needs_votes else ""
     for where, record in rows:
         reading.left_out["predictions"] += sum(
             str(name).endswith(SUGGESTION) and value is not None for name, value in record.items()
         )
         classes = records.class_names.get(f"{question}{RESPONSES}", ())
-        votes = list(_flat_votes(where, record, question, classes, reading)) if reading.needs_votes and question else []
+        votes = list(_flat_votes(where, record, question, classes, reading)) if question else []
         data = [("", {name: value for name, value in record.items() if name != "id"})]
         yield annotated(where, record, reading, data=data, own_id=record.get("id"), votes=votes)
 

@@ -64,6 +64,7 @@ def test_several_questions_are_listed_and_one_can_be_chosen():
     with pytest.raises(DataError, match="several questions: 'topic', 'rating'"):
         read(path)
     assert read(path, question="rating").votes == [("r-1", "user 0", "3")]
+    assert read(path, needs_votes=False).texts == {"r-1": "a text"}
 
 
 @pytest.mark.parametrize(
