@@ -57,9 +57,6 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
         Path | None,
         typer.Option(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
             help="Only the texts of this file's column text_id, or else external_id; - is standard input.",
         ),
     ] = None,

@@ -34,13 +34,20 @@ NOUNS = {"texts": "text", "labels": "label", "init_data": "prelabelled text", "v
 SHOWN_CHARACTERS = 60
 """Of a text in a dry run."""
 
+
+def _existing(file: Path) -> Path:
+    """Refuse a file that is not there, but not `-`; typer's own check does, because that is a Path too."""
+    if file != Path("-") and not file.exists():
+        raise typer.BadParameter(f"file {str(file)!r} does not exist.")
+    return file
+
+
 File = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        exists=True,
         dir_okay=False,
-        allow_dash=True,
+        callback=_existing,
         help="CSV, JSON, JSON lines, Excel or Parquet, or an export of Label Studio, doccano, Prodigy or Argilla; the "
         "content says which. - is standard input.",
     ),

@@ -61,7 +61,7 @@ def test_votes_are_exported_and_loaded_into_another_project(command: Cli, cli: C
         ("labels --annotator ada=x", EXIT_ERROR, "error: --annotator: only for label-studio"),
         ("labels --ids votes.csv --clf-id 1", EXIT_ERROR, "error: clf_id: labels have no predictions"),
         ("nothing", EXIT_USAGE, "'nothing' is not one of 'labels', 'votes', 'texts'"),
-        ("labels --ids none.csv", EXIT_USAGE, "none.csv"),
+        ("labels --ids none.csv", EXIT_ERROR, "error: none.csv: No such file or directory"),
     ],
 )
 def test_what_cannot_be_exported_is_an_error_that_says_why(

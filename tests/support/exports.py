@@ -28,7 +28,7 @@ def read(source: Any, *, needs_votes: bool = True, **options: Any) -> Read:
     """Read a source as `Project.load_project` does. A vote is the id or the wording of its text, annotator, label."""
     fields = ("text", "label", "user", "id")
     with open_source(source, "texts", Options(**options), needs_votes=needs_votes) as opened:
-        texts = list(merged(opened.texts(fields, ("label", "user", "id")), opened.reading))
+        texts = list(merged(opened.texts(fields, fields[1:], max_label_length=50), opened.reading))
         reading = opened.reading
     return Read(
         opened.kind,

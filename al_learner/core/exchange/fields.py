@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral
 from typing import Any, Literal
 
-from al_learner.core.errors import DataError
+from al_learner.core.errors import DataError, did_you_mean
 from al_learner.core.storage.exchange.annotated_texts import MAX_ID_LENGTH
 
 Field = Literal["text", "label", "description", "user", "text_id", "id"]
@@ -130,13 +129,6 @@ def listed(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - N_SHOWN:,} more" if len(names) > N_SHOWN else ""
     return ", ".join(map(reprlib.repr, names[:N_SHOWN])) + more
-
-
-def did_you_mean(value: str, names: Iterable[str]) -> str:
-    """Return a question after the name that is nearest to a wrong one; nothing if none is near."""
-    folded = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.6)
-    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
 
 
 def checked_row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> Row:

@@ -177,7 +177,7 @@ class LoadingMethods:
             opened.reading.known_labels = self._known_labels()
             by_id = asked.id_column is not None or ("external_id" in opened.names and "text_id" not in opened.names)
             fields: tuple[Field, ...] = ("id", "label", "user") if by_id else ("text_id", "label", "user")
-            texts = opened.texts(fields, ("user",))
+            texts = opened.texts(fields, ("user",), max_label_length=MAX_LABEL_LENGTH)
             every = [text for text in merged(texts, opened.reading) if text.votes]
             known = _label_set(every, may_be_new=new_labels)
             if asked.dry_run:
@@ -208,7 +208,8 @@ class LoadingMethods:
             opened.reading.known_labels = self._known_labels()
             if asked.id_column is None and "external_id" not in opened.names and "id" in opened.names:
                 opened.reading.id_column = "id" if opened.export is None else None
-            texts = opened.texts(("text", "label", "user", "id"), ("label", "user", "id"))
+            fields: tuple[Field, ...] = ("text", "label", "user", "id")
+            texts = opened.texts(fields, fields[1:], max_label_length=MAX_LABEL_LENGTH)
             every = list(merged(texts, opened.reading, policy))
             known = _label_set(every, opened.reading.labels, may_be_new=new_labels, may_be_first=True)
             return self._load_annotated(every, opened, asked, policy, known)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from al_learner.core.errors import DataError
+from al_learner.core.errors import DataError, did_you_mean
 from al_learner.core.exchange.containers.records import Records
 from al_learner.core.exchange.fields import (
     COLUMNS,
     Field,
     checked_row,
     checked_value,
-    did_you_mean,
     is_empty,
     listed,
     paths,

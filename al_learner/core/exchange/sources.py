@@ -87,7 +87,9 @@ class Source:
         """The columns of a table."""
         return {name for part in self.parts for record in part.peek() for name in paths(record)}
 
-    def texts(self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL) -> Iterator[AnnotatedText]:
+    def texts(
+        self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL, **limits: Any
+    ) -> Iterator[AnnotatedText]:
         """Yield what was read as texts with votes; a row of a table, or a tuple, is a text with at most one vote.
 
         Parameters
@@ -96,11 +98,14 @@ class Source:
             The columns of a table that are read.
         optional : iterable of str
             Those that may be missing.
+        **limits
+            ``max_label_length``: a longer label of a table is an error. Labels of tools are votes, so none has more
+            than fits into text_data.major_label.
         """
         if self.export is not None:
             texts = read_export(self.parts, self.export, self.reading)
         else:
-            texts = map(_text, self.rows(fields, optional))
+            texts = map(_text, self.rows(fields, optional, **limits))
         return self._not_empty(texts)
 
     def rows(self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL, **limits: Any) -> Iterator[Row]:
@@ -185,6 +190,11 @@ def open_source(source: Any, what: str, options: Options, *, needs_votes: bool) 
 
 def _of_records(parts: list[Records], reading: Reading, *, is_file: bool = False) -> Source:
     export = recognised(parts)
+    if export is None and reading.question is not None:
+        raise DataError(
+            f"{parts[0].source}: this is a table ({parts[0].kind}) and no tool's export, so there is no question "
+            f"{reading.question!r}; say which column has the labels with --column label=NAME"
+        )
     kind = parts[0].kind if len(parts) == 1 else f"zip of {len(parts):,} files, {parts[0].kind}"
     if export is not None:
         kind = export.name if export.name.endswith(")") else f"{export.name} ({kind})"

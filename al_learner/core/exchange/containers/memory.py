@@ -32,9 +32,14 @@ def read_frame(frame: Any) -> Records:
 
     def rows() -> Rows:
         for number, row in enumerate(zip(*(frame[name] for name in names), strict=True)):
-            yield f"item {number}", dict(zip(names, row, strict=True))
+            yield f"item {number}", {name: _plain(value) for name, value in zip(names, row, strict=True)}
 
     return Records("the DataFrame", "DataFrame", rows())
+
+
+def _plain(value: Any) -> Any:
+    """Return an array in a cell as a list."""
+    return value.tolist() if getattr(value, "ndim", 0) else value
 
 
 def read_dataset(dataset: Any) -> Records:

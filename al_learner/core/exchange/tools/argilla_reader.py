@@ -50,7 +50,8 @@ def read_nested(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     """
     rows = list(records.rows)
     given = [(where, record, _responses_of(where, record)) for where, record in rows]
-    question = only_question(records.source, (name for _, _, of in given for name in of), reading)
+    questions = (name for _, _, of in given for name in of)
+    question = only_question(records.source, questions, reading) if reading.needs_votes else ""
     for where, record, responses in given:
         reading.left_out["predictions"] += len(record.get("suggestions") or {})
         votes: list[Vote] = []
@@ -97,20 +98,23 @@ def read_flat(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     rows = list(records.rows)
     names = dict.fromkeys(str(name) for _, record in rows for name in record)
     questions = [name.removesuffix(RESPONSES) for name in names if name.endswith(RESPONSES)]
-    question = only_question(records.source, questions, reading)
+    question = only_question(records.source, questions, reading) if reading.needs_votes else ""
     for where, record in rows:
         reading.left_out["predictions"] += sum(
             str(name).endswith(SUGGESTION) and value is not None for name, value in record.items()
         )
-        votes = list(_flat_votes(where, record, question, reading)) if reading.needs_votes and question else []
+        classes = records.class_names.get(f"{question}{RESPONSES}", ())
+        votes = list(_flat_votes(where, record, question, classes, reading)) if question else []
         data = [("", {name: value for name, value in record.items() if name != "id"})]
         yield annotated(where, record, reading, data=data, own_id=record.get("id"), votes=votes)
 
 
-def _flat_votes(where: str, record: Mapping[str, Any], question: str, reading: Reading) -> Iterator[Vote]:
+def _flat_votes(
+    where: str, record: Mapping[str, Any], question: str, classes: Sequence[str], reading: Reading
+) -> Iterator[Vote]:
     column = f"{question}{RESPONSES}"
-    lists = [record.get(name) for name in (column, f"{column}.users", f"{column}.status")]
-    values, users, statuses = ([] if given is None else given for given in lists)
+    lists: list[Any] = [record.get(name) for name in (column, f"{column}.users", f"{column}.status")]
+    values, users, statuses = ([] if is_empty(given) else given for given in lists)
     if not all(isinstance(given, list) for given in (values, users, statuses)):
         raise DataError(f"{where}: {column!r}, its users and its status must be lists")
     if not statuses and values and reading.assume_submitted:
@@ -122,7 +126,8 @@ def _flat_votes(where: str, record: Mapping[str, Any], question: str, reading: R
             f"{where}: {column!r} has {len(values)} values, {len(users)} users and {len(statuses)} statuses"
         )
     for value, user, status in zip(values, users, statuses, strict=True):
-        yield from _votes(where, value, user, status, reading)
+        is_number = isinstance(value, int) and 0 <= value < len(classes)
+        yield from _votes(where, classes[value] if is_number else value, user, status, reading)
 
 
 def _votes(where: str, value: Any, user: Any, status: Any, reading: Reading) -> Iterator[Vote]:

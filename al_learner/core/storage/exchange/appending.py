@@ -12,7 +12,6 @@ from al_learner.core.errors import DataError
 from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.exchange import external_ids
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, OnDuplicate
-from al_learner.core.storage.exchange.external_ids import ExternalIds
 from al_learner.core.storage.exchange.labels import LabelSet, append_labels
 from al_learner.core.storage.exchange.votes import append_votes, update_texts
 from al_learner.core.storage.labelforward_tables import CHUNK
@@ -94,7 +93,7 @@ class Loads:
 
     def would_load(self, texts: Sequence[AnnotatedText], on_duplicate: OnDuplicate) -> Appended:
         """Return what `load_annotated` would write now, as far as external ids decide it; raises like it."""
-        there = ExternalIds(self._database).text_ids([text.external_id for text in texts if text.external_id])
+        there = external_ids.known(self._database, [text.external_id for text in texts if text.external_id])
         old = {there[text.external_id]: text for text in texts if text.external_id in there}
         if old and on_duplicate is OnDuplicate.ERROR:
             _refuse(old)

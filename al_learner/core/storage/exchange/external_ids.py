@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -16,43 +15,17 @@ CHUNK = 500
 """Ids that are looked up at a time; SQLite allows 32,766 parameters."""
 
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class ExternalIds:
-    """Which text has which id elsewhere."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def of_texts(self, ids: Sequence[int] | None = None) -> dict[int, str]:
-        """Return external ids by text_id, of texts that have one; without `ids`, of all."""
-        query = sa.select(al_external_ids.c.text_id, al_external_ids.c.external_id)
-
-        def read(connection: sa.Connection) -> dict[int, str]:
-            if ids is None:
-                return {row[0]: row[1] for row in connection.execute(query)}
-            among = (self._database.among(al_external_ids.c.text_id, chunk) for chunk in chunked(ids, CHUNK))
-            return {row[0]: row[1] for each in among for row in connection.execute(query.where(each))}
-
-        return self._if_there(read)
-
-    def text_ids(self, names: Sequence[str]) -> dict[str, int]:
-        """Return text_ids by external id, of those whose text is there."""
-        return self._if_there(lambda connection: text_ids(connection, names)) if names else {}
-
-    def _if_there(self, read: Callable[[sa.Connection], dict[K, V]]) -> dict[K, V]:
-        """Read; return nothing if there is no table or no database yet, or if this user may not read the table."""
-        if not self._database.is_postgresql and not self._database.path.exists():
-            return {}
-        try:
-            with self._database.reading() as connection:
-                return read(connection)
-        except (SchemaError, DatabaseError) as exc:
-            if isinstance(exc, DatabaseError) and exc.sqlstate != INSUFFICIENT_PRIVILEGE:
-                raise
-            return {}
+def known(database: Database, external_ids: Sequence[str]) -> dict[str, int]:
+    """Return text_ids by external id; none if there is no table or no database, or if this user may not read it."""
+    if not external_ids or not (database.is_postgresql or database.path.exists()):
+        return {}
+    try:
+        with database.reading() as connection:
+            return text_ids(connection, external_ids)
+    except (SchemaError, DatabaseError) as exc:
+        if isinstance(exc, DatabaseError) and exc.sqlstate != INSUFFICIENT_PRIVILEGE:
+            raise
+        return {}
 
 
 def text_ids(connection: sa.Connection, external_ids: Iterable[str]) -> dict[str, int]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from al_learner.core.errors import DataError
+from al_learner.core.errors import DataError, did_you_mean
 from al_learner.core.interfaces.init_samplers import IGNORED
 from al_learner.core.storage.schema import labels
 
@@ -66,11 +65,9 @@ def check_labels(known: frozenset[str], given: LabelSet) -> list[str]:
 
 def _refusal(unknown: list[str], known: frozenset[str], places: Mapping[str, str]) -> str:
     first = unknown[0]
-    folded = {label.lower(): label for label in known}
-    near = difflib.get_close_matches(first.lower(), folded, n=1, cutoff=0.6)
-    meant = f" (did you mean {folded[near[0]]!r}?)" if near else ""
     more = f", nor are {len(unknown) - 1:,} more labels" if len(unknown) > 1 else ""
     shown = ", ".join(map(repr, sorted(known)[:N_SHOWN])) + (" …" if len(known) > N_SHOWN else "")
+    meant = did_you_mean(first, known)
     return (
         f"{places[first]}: the label {first!r} is not in table labels{meant}{more}; it has {shown}. Append new labels "
         "with --new-labels, in Python with new_labels=True"

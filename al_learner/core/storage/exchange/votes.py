@@ -13,7 +13,7 @@ from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.exchange import external_ids
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
 from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID
-from al_learner.core.storage.schema import text_data
+from al_learner.core.storage.schema import al_external_ids, text_data
 
 
 def append_votes(database: Database, connection: sa.Connection, texts: Sequence[AnnotatedText]) -> int:
@@ -25,14 +25,16 @@ def append_votes(database: Database, connection: sa.Connection, texts: Sequence[
         A text is not there.
     """
     names = [text.external_id for text in texts if text.text_id is None]
-    found = external_ids.text_ids(connection, names) if names else {}
+    has_ids = bool(names) and al_external_ids.name in database.columns(connection)
+    found = external_ids.text_ids(connection, names) if has_ids else {}
     given: dict[int, list[AnnotatedText]] = {}
     for text in texts:
         text_id = found.get(text.external_id) if text.text_id is None else text.text_id
         if text_id is None:
             raise DataError(
                 f"{text.where}: no text has the external id {text.external_id!r}: load the texts with their ids first, "
-                "or texts and votes at once with `al-learner load project`"
+                "or texts and votes at once with `al-learner load project`; if it is a text_id, say so with "
+                "--column text_id=NAME"
             )
         given.setdefault(text_id, []).append(text)
     for ids in chunked(sorted(given), CHUNK):

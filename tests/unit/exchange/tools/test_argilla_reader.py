@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import datasets
+import pandas as pd
 import pytest
 
 from al_learner.core.errors import DataError
@@ -62,6 +64,7 @@ def test_several_questions_are_listed_and_one_can_be_chosen():
     with pytest.raises(DataError, match="several questions: 'topic', 'rating'"):
         read(path)
     assert read(path, question="rating").votes == [("r-1", "user 0", "3")]
+    assert read(path, needs_votes=False).texts == {"r-1": "a text"}
 
 
 @pytest.mark.parametrize(
@@ -115,3 +118,39 @@ def test_a_field_can_be_named_by_its_path():
     path = written(nested({}, fields={"prompt": "a", "answer": "b"}))
 
     assert read(path, columns={"text": "fields.answer"}).texts == {"r-1": "b"}
+
+
+def test_a_dataset_of_flat_records_is_read_with_the_names_of_its_class_labels():
+    features = datasets.Features(
+        {
+            "id": datasets.Value("string"),
+            "status": datasets.Value("string"),
+            "_server_id": datasets.Value("string"),
+            "text": datasets.Value("string"),
+            "topic.responses": datasets.List(datasets.ClassLabel(names=["a", "b"])),
+            "topic.responses.users": datasets.List(datasets.Value("string")),
+            "topic.responses.status": datasets.List(datasets.Value("string")),
+        }
+    )
+    record = flat(["b", "a"], ["submitted", "draft"], _server_id="s")
+    dataset = datasets.Dataset.from_dict({name: [value] for name, value in record.items()}, features=features)
+    dataset.to_parquet("records.parquet")
+
+    for source in (dataset, "records.parquet"):
+        found = read(source)
+        assert (found.votes, found.left_out) == ([("r-1", "user 0", "b")], {"drafts": 1})
+
+
+def test_a_frame_of_flat_records_is_read():
+    frame = pd.DataFrame([flat(["a"], ["submitted"]), flat(["a"], ["submitted"], id="r-2", name="other")])
+
+    assert read(frame, question="topic").votes == [("r-1", "user 0", "a")]
+    frame.to_parquet("records.parquet")
+    assert read(pd.read_parquet("records.parquet"), question="other").votes == [("r-2", "user 0", "a")]
+
+
+def test_a_table_has_no_questions():
+    with pytest.raises(
+        DataError, match=r"this is a table \(list of dicts\) .*no question 'topic'; .*--column label=NAME"
+    ):
+        read([{"text": "a", "topic": "b"}], question="topic")
