@@ -13,7 +13,7 @@ from al_learner.core.errors import SettingsError
 from al_learner.core.exchange.output import tables
 from al_learner.core.exchange.output.contents import Classes, Contents, What, open_contents
 from al_learner.core.exchange.output.files import replacing
-from al_learner.core.exchange.output.formats import TOOLS, Options, format_of, write
+from al_learner.core.exchange.output.formats import TOOLS, WriteOptions, format_of, write
 from al_learner.core.interfaces import Codes, Estimator, Transformer, Votes
 from al_learner.core.storage.storage import Storage
 
@@ -199,7 +199,7 @@ class ExportingMethods:
             The file cannot be written, or the format cannot have this.
         """
         form = format or (format_of(Path(file)) if isinstance(file, Path | str) else "csv")
-        how = Options(form, names or {}, annotators or {}, safe_csv=safe_csv)
+        how = WriteOptions(form, names or {}, annotators or {}, safe_csv=safe_csv)
         n_texts = 0
 
         def count(done: int, total: int) -> None:
