@@ -43,9 +43,9 @@ class OwnProject:
         return dict(json.loads(self.must("load", "project", name, *options, "--json")))
 
     def export(self, what: str, *options: str) -> Path:
-        """Export into a file, and return it."""
-        file = self.folder / f"{what}.out"
-        self.must("export", what, file, "--force", *options)
+        """Export into a new file, and return it."""
+        file = self.folder / f"{what}-{len([*self.folder.iterdir()])}"
+        self.must("export", what, file, *options)
         return file
 
     def rows(self, what: str) -> list[dict[str, Any]]:

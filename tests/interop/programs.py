@@ -125,9 +125,9 @@ class LabelStudio(Program):
         path = f"/api/tasks?project={project}&page_size=100&fields=all"
         return list(self.people[ANNOTATORS[0]].json("GET", path)["tasks"])
 
-    def annotate(self, project: int, answers: Iterable[Answer]) -> None:
+    def annotate(self, project: int, answers: Iterable[Answer], *, id_key: str = "ref") -> None:
         """Let the annotators answer, each with the own account."""
-        tasks = {task["data"]["ref"]: task["id"] for task in self.tasks(project)}
+        tasks = {task["data"][id_key]: task["id"] for task in self.tasks(project)}
         for answer in answers:
             place = f"/api/tasks/{tasks[answer.id]}"
             content = {"result": [_choice(answer.label)] if answer.label else [], "lead_time": 2.5}

@@ -12,7 +12,7 @@ import pytest
 from tests.interop.conftest import OwnProject, Votes
 from tests.interop.make_exports import EXPORTS
 from tests.interop.programs import LabelStudio, email, label_studio_tasks
-from tests.interop.questions import ANNOTATORS, ANSWERS, LABELS, PREDICTIONS, TEXTS, VOTES
+from tests.interop.questions import ANNOTATORS, ANSWERS, LABELS, PREDICTIONS, TEXTS, VOTES, Answer
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -91,7 +91,8 @@ def test_votes_go_to_label_studio_and_come_back(label_studio: LabelStudio, ours:
     assert [annotation for annotation in annotations if annotation["ground_truth"] or annotation["was_cancelled"]] == []
     again = new_project()
     loaded = again.load(label_studio.snapshot(there), "snapshot.json")
-    assert (again.texts(), again.votes()) == (TEXTS, BY_EMAIL)
+    assert again.texts() == {id_: TEXTS[id_] for id_, _, _ in BY_EMAIL}
+    assert again.votes() == BY_EMAIL
     assert not any(loaded["left_out"].values())
 
 
@@ -125,6 +126,22 @@ def test_predictions_are_pre_annotations_with_score_and_version_and_no_votes(
     loaded = again.load(label_studio.export(there, "JSON"), "export.json")
     assert (again.texts(), again.votes()) == (TEXTS, set())
     assert loaded["left_out"]["predictions"] == len(TEXTS)
+
+
+def test_votes_on_pre_annotated_texts_come_back_into_the_same_project(
+    label_studio: LabelStudio, ours: OwnProject
+) -> None:
+    ours.must("train", "--force")
+    file = ours.export("predictions", "--format", "label-studio", *NAMES)
+    there = label_studio.create(json.loads(file.read_bytes()))
+    ann, ben = ANNOTATORS
+    new = [Answer("Q-11", ben, "python"), Answer("Q-12", ann, "c#"), Answer("Q-08", ben, None, "skip")]
+    label_studio.annotate(there, new, id_key="external_id")
+    expected = BY_EMAIL | {("Q-11", email(ben), "python"), ("Q-12", email(ann), "c#")}
+    for time in ("first", "second"):
+        loaded = ours.load(label_studio.snapshot(there), f"{time}.json", "--on-duplicate", "update")
+        assert (ours.texts(), ours.votes()) == (TEXTS, expected), time
+        assert (loaded["left_out"]["skipped"], loaded["left_out"]["predictions"]) == (1, len(TEXTS))
 
 
 def _predictions(task: dict[str, Any]) -> list[tuple[str, float, str]]:
