@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.interop.conftest import OwnProject, Votes
+from tests.interop.label_studio import LabelStudio, label_studio_tasks
 from tests.interop.make_exports import EXPORTS
-from tests.interop.programs import LabelStudio, email, label_studio_tasks
+from tests.interop.program import email
 from tests.interop.questions import ANNOTATORS, ANSWERS, LABELS, PREDICTIONS, TEXTS, VOTES, Answer
 
 pytestmark = pytest.mark.timeout(900)
