@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from al_learner.core.errors import AlLearnerError
     from al_learner.core.exchange.corpus import demo_corpus
-    from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Vectorizer, WordVectors
+    from al_learner.core.interfaces import (
+        Classifier,
+        InitSampler,
+        LabelAggregator,
+        QueryStrategy,
+        Vectorizer,
+        WordVectors,
+    )
     from al_learner.core.learner import Learner
     from al_learner.core.project import Project
     from al_learner.core.registry import strategy
@@ -22,6 +29,7 @@ __all__ = [
     "LabelAggregator",
     "Learner",
     "Project",
+    "QueryStrategy",
     "Vectorizer",
     "WordVectors",
     "check_plugin",
@@ -37,6 +45,7 @@ _MODULES = {
     "LabelAggregator": "interfaces",
     "Learner": "learner",
     "Project": "project",
+    "QueryStrategy": "interfaces",
     "Vectorizer": "interfaces",
     "WordVectors": "interfaces",
     "check_plugin": "testing",

@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument("--worker", metavar="COMMAND", help="command to measure; default: al_learner's worker")
     options.add_argument("--name", default="al_learner", help="its name in the tables")
-    options.add_argument("--classifier", default="logreg", help="al_learner's plug-in, and the model of the plain fit")
-    options.add_argument("--vectorizer", default="count", help="al_learner's plug-in")
+    options.add_argument("--classifier", help="al_learner's plug-in; default: that of a new project")
+    options.add_argument("--vectorizer", help="the same for the vectorizer")
     options.add_argument("--data", type=Path, default=corpora.DEMO, help="JSON lines (.gz) with text and label")
     options.add_argument("--texts", type=int, help="number of texts to use, chosen at random; default: all")
     options.add_argument("--labels", type=numbers, default=LABELS, help="labelled texts at each step: 100,1000,5000")
@@ -97,8 +97,7 @@ def measure(
         def judge_all(app: Any, events: Any) -> None:
             if not options.skip_quality:
                 started = time.monotonic()
-                classifier = "logreg" if subject.name == "plain" else options.classifier
-                qualities[subject.name] = judge.judge(app, events, classifier)
+                qualities[subject.name] = judge.judge(app, events, is_plain=subject.name == "plain")
                 say(f"{subject.name}: compared with plain fits in {time.monotonic() - started:.0f} s")
 
         return judge_all
@@ -120,7 +119,7 @@ def tables(
     corpus: corpora.Corpus, options: argparse.Namespace, ours: report.Summary, plain: report.Summary | None = None
 ) -> None:
     """Print everything."""
-    what = f"{options.vectorizer} + {options.classifier}"
+    what = " + ".join(filter(None, (options.vectorizer, options.classifier))) or "the default strategies"
     print(f"\n## {corpus.name}: {len(corpus):,} texts, {len(corpus.label_names)} classes, {what}\n")
     print(report.speed_table(ours, plain))
     print(f"\n{report.memory_line(ours, plain)}")

@@ -143,6 +143,15 @@ class App:
         """Return the size of a stored classifier."""
         return int(self._value(f"SELECT length(clf) FROM classifiers WHERE clf_id = {clf_id}"))
 
+    def run_of(self, clf_id: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Return the strategies of the run that trained a classifier, and its prior: ``texts`` and their ``weight``."""
+        run = f"FROM al_runs WHERE clf_id = {clf_id} ORDER BY run_id LIMIT 1"
+        strategies, prior = self._value(f"SELECT strategies {run}"), self._value(f"SELECT prior {run}")
+        if prior is None:
+            return strategies, None
+        texts = self._value(f"SELECT texts FROM al_priors WHERE prior_id = {prior['prior_id']}")
+        return strategies, {"texts": texts, "weight": prior["weight"]}
+
     def _value(self, statement: str) -> Any:
         row = self._connection.execute(statement).fetchone()
         assert row is not None

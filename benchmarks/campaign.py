@@ -77,14 +77,16 @@ class Campaign:
     ----------
     subscribed_s : float
         From the start of the process to its subscription, with an error of up to 20 ms.
-    peak_mib, high_water_mib : float
-        Highest memory use of worker and children at one time, as sampled; and the sum of the highest of each process.
+    peak_mib, resident_peak_mib, high_water_mib : float
+        Highest memory use of worker and children at one time, as sampled; the same if shared pages count once for each
+        process; and the sum of the highest of each process.
     """
 
     subject: str
     number: int
     subscribed_s: float = 0.0
     peak_mib: float = 0.0
+    resident_peak_mib: float = 0.0
     high_water_mib: float = 0.0
     events: list[Event] = field(default_factory=list)
 
@@ -167,6 +169,7 @@ def run(
                         if life.happens("batch", step, BATCH_SIZE).seconds > SHORT_S:
                             break
                 campaign.peak_mib = worker.memory.total_peak_mib
+                campaign.resident_peak_mib = worker.memory.resident_peak_mib
                 campaign.high_water_mib = worker.memory.high_water_mib()
         judge(app, campaign.events)
     return campaign

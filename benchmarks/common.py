@@ -13,13 +13,15 @@ OURS = (sys.executable, "-m", "al_learner.worker")
 PLAIN = (sys.executable, str(Path(__file__).with_name("plain_worker.py")))
 
 
-def asked_for(name: str, command: str | None, *, classifier: str, vectorizer: str) -> Subject:
-    """Return the worker to measure. If `command` is None, it is that of al_learner."""
-    environment = {
-        "AL_LEARNER_CLASSIFIER": classifier,
-        "AL_LEARNER_VECTORIZER": vectorizer,
-        "AL_LEARNER_PREDICTOR_PACKAGES": "scikit-learn,numpy,scipy,lightgbm",
-    }
+def asked_for(name: str, command: str | None, *, classifier: str | None, vectorizer: str | None) -> Subject:
+    """Return the worker to measure. If `command` is None, it is that of al_learner. None: the default strategy."""
+    environment = {}
+    if classifier is not None:
+        environment["AL_LEARNER_CLASSIFIER"] = classifier
+    if classifier == "lightgbm":
+        environment["AL_LEARNER_PREDICTOR_PACKAGES"] = "scikit-learn,numpy,scipy,lightgbm"
+    if vectorizer is not None:
+        environment["AL_LEARNER_VECTORIZER"] = vectorizer
     return Subject(name, shlex.split(command) if command else OURS, environment)
 
 

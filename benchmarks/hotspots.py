@@ -28,8 +28,8 @@ OURS = ("al_learner/", "core/", "classifiers/", "vectorizers/", "aggregators/")
 def main() -> None:
     """Label, train, label one more batch, and profile the training that follows."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.hotspots", description=__doc__)
-    options.add_argument("--classifier", default="logreg")
-    options.add_argument("--vectorizer", default="count")
+    options.add_argument("--classifier", help="default: that of a new project")
+    options.add_argument("--vectorizer", help="the same for the vectorizer")
     options.add_argument("--data", type=Path, default=corpora.DEMO, help="JSON lines (.gz) with text and label")
     options.add_argument("--texts", type=int, help="number of texts to use, chosen at random; default: all")
     options.add_argument("--labels", type=numbers, default=(100, 1_000), help="labelled texts at each step")

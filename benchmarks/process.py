@@ -25,7 +25,7 @@ REST_S = 0.6
 """A process tree is idle if it has not been busy for so long."""
 
 BUSY_S = 0.1
-"""A process tree was busy if it used a fifth of one core for so long."""
+"""A process tree was busy if it used a fifth of one core for so long, or if a thread could run at its end."""
 
 STOP_S = 15
 LOWEST_PRIORITY = 19
@@ -96,7 +96,7 @@ class Worker:
                 return busy_at - started
             time.sleep(BUSY_S)
             before, used = used, self.memory.cpu_s()
-            if used - before > BUSY_S / 5:
+            if used - before > BUSY_S / 5 or self.memory.wants_processor():
                 busy_at = time.monotonic()
             elif not self.is_alive():
                 raise RuntimeError("the worker ended")
@@ -104,9 +104,10 @@ class Worker:
 
 
 class Memory(threading.Thread):
-    """Reads the resident memory of a process and its descendants, and keeps the highest sum.
+    """Reads the memory of a process and its descendants, and keeps the highest sum.
 
-    Pages that several of them share, such as the code of a library, count once for each.
+    Pages of files, such as the code of libraries, are shared. They count once: those of the process that has the most.
+    On systems that do not tell them apart, they count once for each process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -115,7 +116,7 @@ class Memory(threading.Thread):
         self._family: list[psutil.Process] = []
         self._family_at = 0.0
         self._ended = threading.Event()
-        self._peak = self._total_peak = 0
+        self._peak = self._total_peak = self._resident_peak = 0
 
     def run(self) -> None:
         """Sample until `stop`."""
@@ -142,6 +143,11 @@ class Memory(threading.Thread):
         """The highest sum since the start."""
         return self._total_peak / 2**20
 
+    @property
+    def resident_peak_mib(self) -> float:
+        """The highest sum since the start, if shared pages count once for each process."""
+        return self._resident_peak / 2**20
+
     def high_water_mib(self) -> float:
         """Return the sum of the highest memory use of each living process, at different times. It is never too low."""
         return sum(_high_water_kib(process.pid) for process in self._living()) / 2**10
@@ -155,13 +161,26 @@ class Memory(threading.Thread):
                 total += times.user + times.system
         return total
 
+    def wants_processor(self) -> bool:
+        """Whether a thread can run. On a busy machine one of low priority may wait long for a processor."""
+        for process in self._living():
+            with suppress(OSError):  # it has ended
+                for thread in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+                    if thread.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "R":
+                        return True
+        return False
+
     def _sample(self) -> None:
-        total = 0
+        resident, files = [0], [0]
         for process in self._living():
             with suppress(psutil.Error):
-                total += process.memory_info().rss
+                memory = process.memory_info()
+                resident.append(memory.rss)
+                files.append(getattr(memory, "shared", 0))  # Linux has it
+        total = sum(resident) - sum(files) + max(files)
         self._peak = max(self._peak, total)
         self._total_peak = max(self._total_peak, total)
+        self._resident_peak = max(self._resident_peak, sum(resident))
 
     def _living(self) -> list[psutil.Process]:
         now = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from al_learner import strategy
+from al_learner.core.interfaces import Estimator, Labels, WeighsColumns
+from al_learner.core.registry import Spec
+from al_learner.core.training.candidate_selection import trained
+from al_learner.core.training.fitting import fit_classifier
 from benchmarks.app import App
 from benchmarks.campaign import BATCH_SIZE, Event, Kind
 from benchmarks.corpus import Corpus
@@ -82,6 +85,19 @@ class Quality:
         )
 
 
+PLAIN_FIT = Spec("logreg", {"C": 1.0})
+"""What the plain worker trains: scikit-learn's logistic regression with its defaults."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A plain fit, the solver that fitted it, and its error: see `Quality`."""
+
+    model: Any
+    solver: str
+    gradient: float | None = None
+
+
 class Judge:
     """Compares stored models with plain fits on the same features.
 
@@ -101,22 +117,27 @@ class Judge:
         self._features: dict[str, csr_matrix] = {}
         self._references: dict[tuple[str, int, str], _Reference] = {}
 
-    def judge(self, app: App, events: Sequence[Event], classifier: str) -> list[Quality]:
-        """Judge the last model of each kind at each step. `classifier` is the plug-in of the plain fit."""
+    def judge(self, app: App, events: Sequence[Event], *, is_plain: bool) -> list[Quality]:
+        """Judge the last model of each kind at each step; `is_plain`: the plain worker trained them."""
         last = {(event.kind, event.at): event for event in events}
-        return [self._judge(app, event, classifier) for event in last.values()]
+        return [self._judge(app, event, is_plain=is_plain) for event in last.values()]
 
-    def _judge(self, app: App, event: Event, classifier: str) -> Quality:
+    def _judge(self, app: App, event: Event, *, is_plain: bool) -> Quality:
         stored = pickle.loads(app.clf(event.clf_id))
         X, digest = self._transformed(app.countvec(event.countvec_id))
         accuracy = float((stored.predict(X[self._held_out]) == self._truth[self._held_out]).mean())
-        if event.kind == "init":  # its labels are random, so there is nothing to compare with
+        if event.kind == "init":  # no text has a vote, so there is nothing to compare with
             return Quality(event.kind, event.at, event.labelled, accuracy)
         labelled, unlabelled = self._order[: event.labelled], self._order[event.labelled :]
-        key = classifier, event.labelled, digest
+        rows = np.sort(labelled)  # the order of the table, because the result of SGD depends on the order
+        strategies, prior = (None, None) if is_plain else app.run_of(event.clf_id)
+        spec = trained(strategies["classifier"]) if strategies else PLAIN_FIT
+        key = str(spec), event.labelled, digest
         if key not in self._references:
-            rows = np.sort(labelled)  # the order of the table, because the result of SGD depends on the order
-            self._references[key] = _Reference(classifier, X[rows], self._truth[rows])
+            vectorizer: Any = Spec(**strategies["vectorizer"]).make("vectorizer") if strategies else None
+            groups = vectorizer.groups(X.shape[1]) if strategies else {}
+            positions, labels, weights = _texts(rows, self._truth, prior)
+            self._references[key] = _reference(spec, X[positions], labels, weights, groups)
         reference = self._references[key]
         batch = labelled[-BATCH_SIZE:]
         least_sure = self._least_sure(stored, X, unlabelled)
@@ -125,10 +146,12 @@ class Judge:
             event.at,
             event.labelled,
             accuracy,
-            reference_accuracy=float((reference.predict(X[self._held_out]) == self._truth[self._held_out]).mean()),
+            reference_accuracy=float(
+                (reference.model.predict(X[self._held_out]) == self._truth[self._held_out]).mean()
+            ),
             given_label=_given(stored, X[batch], self._truth[batch]),
-            reference_given_label=_given(reference, X[batch], self._truth[batch]),
-            same_least_sure=len(least_sure & self._least_sure(reference, X, unlabelled)),
+            reference_given_label=_given(reference.model, X[batch], self._truth[batch]),
+            same_least_sure=len(least_sure & self._least_sure(reference.model, X, unlabelled)),
             solver=reference.solver,
             gradient=reference.gradient,
         )
@@ -151,62 +174,74 @@ class Judge:
         return set(rows[np.argsort(top, kind="stable")[:LEAST_SURE]].tolist())
 
 
-class _Reference:
-    """A plain fit on the columns that occur: for logistic regression the minimum, otherwise with equal parameters."""
-
-    def __init__(self, classifier: str, X: csr_matrix, y: NDArray[np.str_]) -> None:
-        self._occurs = np.flatnonzero(X.getnnz(axis=0))
-        X = X[:, self._occurs]
-        self.gradient: float | None = None
-        chosen: Any = strategy("classifier", classifier)
-        with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its error is computed below
-            if classifier != "logreg":
-                self._model = chosen.fit(X, y)
-                self.solver = f"plug-in {classifier} from zero, with the same parameters"
-                return
-            if len(y) <= EXACT_UP_TO:
-                self._model = _newton_cg(chosen.C, X, y)
-                self.solver = f"scikit-learn newton-cg, float64, tol {TOLERANCE:g}"
-            else:
-                exact: Any = strategy("classifier", "logreg", tol=TOLERANCE / 10, max_iter=1_000)
-                self._model = exact.fit(X, y)
-                self.solver = f"plug-in logreg from zero, tol {TOLERANCE / 10:g}"
-            self.gradient = _mean_gradient(self._model, chosen.C, X, y)
-
-    def predict(self, X: csr_matrix) -> NDArray[np.str_]:
-        """Return the most probable label of each row."""
-        return self._model.predict(X[:, self._occurs])  # type: ignore[no-any-return]  # scikit-learn has no types
-
-    def predict_proba(self, X: csr_matrix) -> Floats:
-        """Return probabilities, shape (n_rows, n_classes)."""
-        return self._model.predict_proba(X[:, self._occurs])  # type: ignore[no-any-return]  # scikit-learn has no types
-
-    @property
-    def classes_(self) -> NDArray[np.str_]:
-        """The labels, sorted."""
-        return self._model.classes_  # type: ignore[no-any-return]  # scikit-learn has no types
+def _texts(
+    voted: NDArray[np.int64], truth: NDArray[np.str_], prior: dict[str, Any] | None
+) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float32]]:
+    """Return positions, labels and weights of the voted texts, and of those of the prior that have no vote."""
+    chosen = {text_id - 1: label for text_id, _, label in prior["texts"]} if prior else {}
+    left = [position for position in chosen if position not in {*voted.tolist()}]
+    positions = np.array([*voted, *left], np.int64)
+    labels = np.array([*truth[voted], *(chosen[position] for position in left)])
+    weights = np.repeat(np.array([1, prior["weight"] if prior else 0], np.float32), [len(voted), len(left)])
+    return positions, labels, weights
 
 
-def _newton_cg(C: float, X: csr_matrix, y: NDArray[np.str_]) -> Any:
-    from sklearn.linear_model import LogisticRegression
+class _NewtonCg(WeighsColumns):
+    """The minimum of logistic regression, by scikit-learn's solver in double precision."""
 
-    model = LogisticRegression(C=C, solver="newton-cg", tol=TOLERANCE, max_iter=1_000)
-    return model.fit(X.astype(np.float64), y)
+    C: float
+
+    def fit(self, X: csr_matrix, y: Labels, sample_weight: NDArray[np.float32] | None = None) -> Estimator:
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=self.C, solver="newton-cg", tol=TOLERANCE, max_iter=1_000)
+        return model.fit(X.astype(np.float64), y, sample_weight)  # type: ignore[no-any-return]  # scikit-learn has no types
 
 
-def _mean_gradient(model: Any, C: float, X: csr_matrix, y: NDArray[np.str_]) -> float:
-    """Return the largest component of the gradient of the mean loss. It is zero only at the minimum."""
-    X = X.astype(np.float64)
+def _reference(
+    spec: Spec, X: csr_matrix, y: NDArray[np.str_], weights: NDArray[np.float32], groups: Mapping[str, slice]
+) -> _Reference:
+    """Fit from zero: for logistic regression to the minimum, otherwise with the same parameters."""
+    chosen: Any = spec.make("classifier")
+    solver, fitted = f"plug-in {spec.name} from zero, with the same parameters", chosen
+    if spec.name == "logreg" and len(y) <= EXACT_UP_TO:
+        solver = f"scikit-learn newton-cg, float64, tol {TOLERANCE:g}"
+        fitted = _NewtonCg(C=chosen.C, column_weights=chosen.column_weights)
+    elif spec.name == "logreg":
+        solver = f"plug-in logreg from zero, tol {TOLERANCE / 10:g}"
+        fitted = Spec(spec.name, {**spec.params, "tol": TOLERANCE / 10, "max_iter": 1_000}).make("classifier")
+    with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its error is computed below
+        model = fit_classifier(fitted, X, y, groups=groups, sample_weight=weights)
+    if spec.name != "logreg":
+        return _Reference(model, solver)
+    factors = np.ones(X.shape[1])
+    for name, columns in groups.items():
+        factors[columns] = chosen.column_weights.get(name, 1)
+    factors = factors[model[0].get_support()]
+    return _Reference(model, solver, _mean_gradient(model[-1], chosen.C, model[0].transform(X), y, weights, factors))
+
+
+def _mean_gradient(
+    model: Any, C: float, X: csr_matrix, y: NDArray[np.str_], weights: NDArray[np.float32], factors: Floats
+) -> float:
+    """Return the largest component of the gradient of the mean loss. It is zero only at the minimum.
+
+    `factors`, of shape (n_features,), are those by which the columns were multiplied; `model` has them in its
+    coefficients.
+    """
+    X = X.astype(np.float64).multiply(factors).tocsr()
+    W = model.coef_.T.astype(np.float64) / factors[:, None]
     given = (y[:, None] == model.classes_[None, :]).astype(np.float64)
-    Z = X @ model.coef_.T.astype(np.float64) + model.intercept_
+    Z = X @ W + model.intercept_
     if len(model.classes_) == 2:
         error = 1 / (1 + np.exp(-Z)) - given[:, 1:]
     else:
         P = np.exp(Z - Z.max(axis=1, keepdims=True))
         error = P / P.sum(axis=1, keepdims=True) - given
-    coef = (X.T @ error + model.coef_.T / C) / len(y)
-    return float(max(np.abs(coef).max(), np.abs(error.mean(axis=0)).max()))
+    error *= weights[:, None] / weights.sum()
+    coef = X.T @ error + W / C / weights.sum()
+    return float(max(np.abs(coef).max(), np.abs(error.sum(axis=0)).max()))
 
 
 def _given(model: Any, X: csr_matrix, y: NDArray[np.str_]) -> float:

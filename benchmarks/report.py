@@ -100,6 +100,11 @@ class Summary:
         """Highest memory use of worker and children in any campaign."""
         return max(campaign.peak_mib for campaign in self._campaigns)
 
+    @property
+    def resident_peak_mib(self) -> float:
+        """The same if shared pages count once for each process."""
+        return max(campaign.resident_peak_mib for campaign in self._campaigns)
+
     def growth(self, kind: Kind) -> float | None:
         """Return the exponent of seconds against labelled texts, by least squares on the logarithms."""
         points = [(at, self.seconds((k, at)) or 0.0) for k, at in self.events if k == kind]
@@ -155,7 +160,7 @@ def memory_line(ours: Summary, plain: Summary | None) -> str:
     line = f"Peak memory of worker and children: {ours.name} {ours.peak_mib:.0f} MiB"
     if plain:
         line += f", plain {plain.peak_mib:.0f} MiB, ratio {plain.peak_mib / ours.peak_mib:.1f}x"
-    return line + "."
+    return f"{line}. With shared pages counted once for each process: {ours.name} {ours.resident_peak_mib:.0f} MiB."
 
 
 def quality_table(summary: Summary) -> str:

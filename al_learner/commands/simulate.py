@@ -44,7 +44,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     init_samplers: Annotated[str | None, typer.Option(help=ONE_OR_MORE)] = None,
     aggregators: Annotated[str | None, typer.Option(help=ONE_OR_MORE)] = None,
     query: Annotated[
-        str, typer.Option(help="Which texts are voted on next: least-confidence, margin, random; one or several.")
+        str, typer.Option(help="Query strategies: which texts are voted on next. One or several, as above.")
     ] = "least-confidence",
     batch_size: Annotated[int, typer.Option(min=1, help="Texts voted on in a round; each round trains.")] = 25,
     rounds: Annotated[
@@ -151,7 +151,7 @@ def _command() -> list[str]:
 
 def _corpus(data: Path | None, column: Sequence[str] | None) -> tuple[list[str], list[str]]:
     from al_learner.core.exchange.corpus import checked, demo_corpus
-    from al_learner.core.exchange.file_formats import read
+    from al_learner.core.exchange.rows import read
     from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
     if data is None:

@@ -18,7 +18,7 @@ from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Classifier, Labels, ModelSelector, Strategy, Vectorizer
 from al_learner.core.registry import Kind, candidates, changed, strategy
 from al_learner.core.training.candidate_selection import CandidateSelector, Choice, candidate_losses
-from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, transform
+from al_learner.core.training.fitting import fit_classifier, fit_vectorizer, groups_of, transform
 
 _KINDS: tuple[Kind, ...] = ("classifier", "vectorizer")
 
@@ -87,7 +87,7 @@ class Learner(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         vectorizer = cast(Vectorizer, self._resolved("vectorizer"))
         self.transformer_ = fit_vectorizer(vectorizer, texts)
         X = transform(self.transformer_, texts)
-        groups = vectorizer.groups(X.shape[1])
+        groups = groups_of(vectorizer, X.shape[1])
         if isinstance(classifier, ModelSelector):
             self.choice_, classifier = _selected(classifier, X, labels, groups)
         self.pipeline_ = fit_classifier(classifier, X, labels, groups=groups)

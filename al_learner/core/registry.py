@@ -22,6 +22,7 @@ from al_learner.core.interfaces import (
     InitSampler,
     LabelAggregator,
     ModelSelector,
+    QueryStrategy,
     Strategy,
     UsesWordVectors,
     Vectorizer,
@@ -29,7 +30,7 @@ from al_learner.core.interfaces import (
     WordVectors,
 )
 
-Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator", "word_vector"]
+Kind = Literal["classifier", "vectorizer", "init_sampler", "label_aggregator", "word_vector", "query_strategy"]
 
 INTERFACES: dict[Kind, type[Strategy]] = {
     "classifier": Classifier,
@@ -39,7 +40,7 @@ INTERFACES: dict[Kind, type[Strategy]] = {
 }
 """What a project chooses by its settings."""
 
-PLUGINS: dict[Kind, type[Strategy]] = {**INTERFACES, "word_vector": WordVectors}
+PLUGINS: dict[Kind, type[Strategy]] = {**INTERFACES, "word_vector": WordVectors, "query_strategy": QueryStrategy}
 """All kinds of plug-ins."""
 
 _ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
@@ -47,7 +48,7 @@ _ITEM = re.compile(r"(?P<name>[^\s(),]+)\s*(?:\((?P<params>.*)\))?", re.DOTALL)
 
 def group(kind: Kind) -> str:
     """Return the entry-point group of a kind of plug-ins."""
-    return f"al_learner.{kind}s"
+    return "al_learner.query_strategies" if kind == "query_strategy" else f"al_learner.{kind}s"
 
 
 def strategy(kind: Kind, name: str, /, **params: Any) -> Strategy:
@@ -264,8 +265,6 @@ def candidates(
     if packages is not None:
         has = {*map(canonical, packages)}
         made = {name: one for name, one in made.items() if {*map(canonical, one.requires)} <= has}
-    if groups is not None:
-        made = {name: one for name, one in made.items() if _weighed_groups(one) <= {*groups}}
     if not made:
         listed, has_alone = ", ".join(selector.candidates), ", ".join(packages or ())
         raise SettingsError(
@@ -277,7 +276,12 @@ def candidates(
                 )
             ]
         )
-    return made
+    usable = {name: one for name, one in made.items() if groups is None or _weighed_groups(one) <= {*groups}}
+    if not usable:
+        weighed, known = ", ".join(made), ", ".join(groups or ())
+        problem = f"the column_weights of {weighed} name other groups of columns than those of the vectorizer: {known}"
+        raise SettingsError([f"{problem}; choose a vectorizer that has them too, or add a candidate without them"])
+    return usable
 
 
 def _weighed_groups(classifier: Classifier) -> set[str]:

@@ -88,7 +88,7 @@ def test_everything_that_is_wrong_is_reported_at_once_and_nothing_is_simulated(c
     for said in (
         "did you mean 'logreg'?",
         "did you mean 'alpha'?",
-        "query 'best'",
+        "query_strategy 'best'",
         "uniform:RATE",
         "votes = 2: must be at most 1",
     ):

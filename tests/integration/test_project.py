@@ -13,6 +13,7 @@ from al_learner.core.errors import ArtifactError, DatabaseError, DatabaseUnavail
 from tests.support.strategies import (
     Broken,
     BrokenAggregator,
+    BrokenGroups,
     BrokenSampler,
     BrokenVectorizer,
     Careless,
@@ -557,6 +558,7 @@ def assert_failed(tables, project, *words):
         ({"classifier": Broken()}, ["classifier", "Broken", "no luck with 4 texts and 2 labels"]),
         ({"vectorizer": BrokenVectorizer()}, ["vectorizer", "BrokenVectorizer", "no luck with 4 texts"]),
         ({"vectorizer": Careless()}, ["float32", "int64"]),
+        ({"vectorizer": BrokenGroups()}, ["vectorizer", "BrokenGroups", "no luck with 2 columns"]),
     ],
 )
 def test_a_plugin_that_raises_fails_its_run_and_the_next_one_loses_nothing(database, open_project, broken, reason):

@@ -168,6 +168,16 @@ class Careless(Vectorizer):
         return CountVectorizer(dtype=np.int64).fit(texts)
 
 
+class BrokenGroups(Vectorizer):
+    """Raises when it should name its columns."""
+
+    def fit(self, texts: Iterable[str]) -> Any:
+        return CountVectorizer(dtype=np.float32).fit(texts)
+
+    def groups(self, n_features: int) -> Any:
+        raise RuntimeError(f"no luck with {n_features} columns")
+
+
 class Gated(Classifier):
     """Trains only when the test lets it, by `Gate`."""
 

@@ -255,6 +255,35 @@ class Reads:
         self.transform = how
 
 
+class MadeGroups(Vectorizer):
+    """Groups columns as the test says."""
+
+    how: Callable[[Any], Any] = Field(exclude=True)
+
+    def fit(self, texts):
+        return CountVectorizer(dtype=np.float32).fit(texts)
+
+    def groups(self, n_features):
+        return self.how(n_features)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        pytest.param(fails, "vectorizer MadeGroups.*failed: ZeroDivisionError: by zero", id="raises"),
+        pytest.param(lambda _: None, "vectorizer MadeGroups.*failed: TypeError", id="nothing"),
+        pytest.param(
+            lambda _: {"words": [0, 1]},
+            r"vectorizer MadeGroups.*groups must be slices, not words: \[0, 1\]",
+            id="a list",
+        ),
+    ],
+)
+def test_a_vectorizer_whose_groups_are_not_what_it_promises_is_named(how, says):
+    with pytest.raises(PluginError, match=says):
+        Learner(classifier="logreg", vectorizer=MadeGroups(how=how)).fit(TEXTS, LABELS)
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [

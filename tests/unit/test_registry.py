@@ -34,6 +34,7 @@ BUILT_IN = [
     *(("init_sampler", name) for name in ("balanced", "uniform")),
     ("label_aggregator", "majority"),
     *(("word_vector", name) for name in ("use", "wordllama")),
+    *(("query_strategy", name) for name in ("diverse", "entropy", "least-confidence", "margin", "random")),
 ]
 
 PLUGIN = """

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from al_learner.core.errors import PluginError, SettingsError
-from al_learner.core.interfaces import WordVectors
+from al_learner.core.interfaces import WordVectors, release_word_vectors
 
 
 class Given(WordVectors):
@@ -67,3 +67,33 @@ def test_a_missing_package_stays_an_error_of_the_settings(monkeypatch):
 
     with pytest.raises(SettingsError, match="install it"):
         Given().lookup(["word"])
+
+
+def test_only_sources_that_were_used_are_released_and_only_once():
+    released = []
+
+    class Keeping(Given):
+        name: str
+
+        def release(self):
+            released.append(self.name)
+
+    for name in ("first", "second", "first"):
+        Keeping(name=name).lookup(["word"])
+    Keeping(name="unused")
+    release_word_vectors()
+    release_word_vectors()
+
+    assert sorted(released) == ["first", "second"]
+
+
+def test_a_source_that_cannot_be_released_is_an_error_that_names_it():
+    class Broken(Given):
+        def release(self):
+            raise ValueError("no")
+
+    Broken().lookup(["word"])
+
+    with pytest.raises(PluginError, match=r"^word_vector Broken\(\) failed: ValueError: no$"):
+        release_word_vectors()
+    release_word_vectors()

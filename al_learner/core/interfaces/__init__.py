@@ -12,9 +12,16 @@ from __future__ import annotations
 from al_learner.core.interfaces.classifiers import Classifier, Estimator, LinearStart, ModelSelector, WeighsColumns
 from al_learner.core.interfaces.init_samplers import IGNORED, SCANNED, InitSampler
 from al_learner.core.interfaces.label_aggregators import LabelAggregator, Votes
+from al_learner.core.interfaces.query_strategies import QueryStrategy
 from al_learner.core.interfaces.strategy import Codes, Labels, Strategy
 from al_learner.core.interfaces.vectorizers import DocumentFrequency, NgramRange, Transformer, Vectorizer
-from al_learner.core.interfaces.word_vectors import UsesWordVectors, WordVectors, package_folder, sha256
+from al_learner.core.interfaces.word_vectors import (
+    UsesWordVectors,
+    WordVectors,
+    package_folder,
+    release_word_vectors,
+    sha256,
+)
 
 __all__ = [
     "IGNORED",
@@ -29,6 +36,7 @@ __all__ = [
     "LinearStart",
     "ModelSelector",
     "NgramRange",
+    "QueryStrategy",
     "Strategy",
     "Transformer",
     "UsesWordVectors",
@@ -37,5 +45,6 @@ __all__ = [
     "WeighsColumns",
     "WordVectors",
     "package_folder",
+    "release_word_vectors",
     "sha256",
 ]

@@ -68,8 +68,9 @@ class Classifier(Strategy):
         Parameters
         ----------
         X : csr_matrix of shape (n_rows, n_features), float32
-            Every column has at least one non-zero value. Columns of meaning, unlike those of words, have negative
-            values too. Neither `X` nor `y` may be changed.
+            Every column has at least one non-zero value. Columns of meaning, unlike those of words, are full and have
+            negative values too. A classifier that fails on them leaves them out; see `WeighsColumns`. Neither `X` nor
+            `y` may be changed.
         y : ndarray of shape (n_rows,)
             At least two different labels.
 
@@ -98,7 +99,10 @@ class WeighsColumns(Classifier):
     """A classifier that uses some groups of columns more than others, or not at all; see `Vectorizer.groups`.
 
     The core multiplies the columns before ``fit``. What is stored takes the columns as they are: a group with the
-    factor 0 is not among the selected ones, and the coefficients of a linear model contain the other factors.
+    factor 0 is not among the selected ones, and the coefficients of a linear model contain the other factors. A model
+    that is not linear can have only the factors 0 and 1.
+
+    A classifier that fails on negative values has ``{"meaning": 0}`` as the default of `column_weights`.
     """
 
     column_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(

@@ -60,6 +60,8 @@ class WordVectors(Strategy):
         PluginError
             The source failed, or its vectors have the wrong type, shape or width, NaN or infinity.
         """
+        if self not in _looked_up:
+            _looked_up.append(self)
         words = [word[:MAX_CHARACTERS].encode(errors="replace").decode() for word in words]
         try:
             none, found = self.vectors([]), self.vectors(words)
@@ -108,6 +110,32 @@ class WordVectors(Strategy):
     @abstractmethod
     def digest(self) -> str:
         """Return the SHA-256 of the source's files, in hexadecimal. Raises like ``vectors``."""
+
+    def release(self) -> None:
+        """Free the memory of what ``vectors`` keeps, such as a model. The next call of ``vectors`` loads it again.
+
+        The worker calls it after each training: few trainings need word vectors. By default it does nothing.
+        """
+
+
+_looked_up: list[WordVectors] = []
+"""The sources that were used in this process since `release_word_vectors`."""
+
+
+def release_word_vectors() -> None:
+    """Let all sources that were used in this process free their memory.
+
+    Raises
+    ------
+    PluginError
+        A source failed.
+    """
+    while _looked_up:
+        source = _looked_up.pop()
+        try:
+            source.release()
+        except Exception as exc:  # whatever a third party's code raises
+            raise PluginError(f"word_vector {source!r} failed: {type(exc).__name__}: {exc}") from exc
 
 
 class UsesWordVectors(Strategy):

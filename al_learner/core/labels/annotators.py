@@ -116,11 +116,12 @@ def agreement(
 
 def with_excerpts(found: Agreement, texts: Mapping[int, str]) -> Agreement:
     """Add the beginnings of the disputed texts, given by id."""
-    disputed = (replace(text, excerpt=_excerpt(texts.get(text.text_id, ""))) for text in found.disputed)
+    disputed = (replace(text, excerpt=excerpt(texts.get(text.text_id, ""))) for text in found.disputed)
     return replace(found, disputed=tuple(disputed))
 
 
-def _excerpt(text: str) -> str:
+def excerpt(text: str) -> str:
+    """Return the beginning of a text in one line, for a table."""
     words = " ".join(text[: 10 * EXCERPT_LENGTH].split())
     printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
     return printable if len(printable) <= EXCERPT_LENGTH else printable[: EXCERPT_LENGTH - 1] + "…"

@@ -6,7 +6,6 @@ import atexit
 import ctypes
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import threading
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
+
+from al_learner.core.processes.memory import use_one_heap
 
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """The child process ignores these signals and leaves them to its parent. A Ctrl-C on a terminal reaches both."""
@@ -113,11 +114,6 @@ def how_it_ended(exitcode: int | None) -> str:
     return f"ended by itself, with exit code {exitcode}"
 
 
-def limit_memory(mib: int) -> None:
-    """Limit the memory of this process (RLIMIT_DATA). Call it after the imports, which need more for a moment."""
-    resource.setrlimit(resource.RLIMIT_DATA, (mib * 2**20, resource.RLIM_INFINITY))
-
-
 @contextmanager
 def _postponed(numbers: Sequence[signal.Signals]) -> Iterator[None]:
     """Handle signals of this process after the block, so that Ctrl-C does not interrupt the start of a child.
@@ -155,6 +151,7 @@ def _run(serve: Callable[..., object], pipe: Connection[Any, Any], *arguments: A
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
     if sys.platform == "linux":  # works also while C code lets no other thread run
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    use_one_heap()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # OpenMP's threads spin while they wait. Then a training takes ten times as long beside a busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from al_learner.core import errors
 from al_learner.core.errors import AlLearnerError, SettingsError, TrainerError
-from al_learner.core.processes.child_process import ChildProcess, how_it_ended, limit_memory
+from al_learner.core.processes.child_process import ChildProcess, how_it_ended
+from al_learner.core.processes.memory import limit_memory, return_free_memory
 
 TICK_S = 0.2
 """How often the parent calls `tick` while it waits for the process."""
@@ -140,15 +142,18 @@ def _serve(
     tasks = make_tasks(*arguments)
     if memory_mib is not None:
         limit_memory(memory_mib)
-    while True:
-        try:
-            task, arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            answer: object = tasks[task](*arguments)
-        except Exception as exc:  # noqa: BLE001 - the parent raises it
-            answer = _Failure(exc)
-        pipe.send(answer)
-        if isinstance(answer, _Failure) and answer.is_out_of_memory:
-            return  # what is left in memory may be incomplete; the next task gets a new process
+    with suppress(EOFError):
+        while _do_one(pipe, tasks):
+            return_free_memory()
+
+
+def _do_one(pipe: Connection[Any, Any], tasks: Tasks) -> bool:
+    """Receive a task and send the answer, neither of which stays in memory. Return whether there can be another."""
+    task, arguments = pipe.recv()
+    try:
+        answer: object = tasks[task](*arguments)
+    except Exception as exc:  # noqa: BLE001 - the parent raises it
+        answer = _Failure(exc)
+    pipe.send(answer)
+    # Out of memory: what is left there may be incomplete, so the next task gets a new process.
+    return not (isinstance(answer, _Failure) and answer.is_out_of_memory)

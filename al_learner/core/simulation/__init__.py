@@ -1,5 +1,5 @@
 """Simulated projects on labelled corpora, to compare strategies.
 
-Here live: simulated annotators and queries, the plan and the grid of trials, their processes, metrics and reports. A
+Here live: simulated annotators, the plan and the grid of trials, their processes, metrics and reports. A
 simulated project is a real `Project`. Nothing here trains by itself.
 """

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import cast
 
 from al_learner.core.errors import PluginError, SettingsError
 from al_learner.core.interfaces import Strategy
 from al_learner.core.registry import INTERFACES, Kind, Spec, split
 from al_learner.core.simulation.plan import Plan, n_pool
-from al_learner.core.simulation.query_strategies import Query
 from al_learner.core.simulation.replay import Round, default_of, settings_of
 from al_learner.core.simulation.simulated_annotators import Noise
 
@@ -69,8 +67,9 @@ class Grid:
     ----------
     classifiers, vectorizers, init_samplers, aggregators : str, Strategy, or a list of them
         ``NAME`` or ``NAME(parameter=value)``, in one text separated by commas. By default those of a new project.
-    query : str or list of str
-        How the next texts to vote on are picked: ``least-confidence``, as the API does, ``margin`` or ``random``.
+    query : str, QueryStrategy, or a list of them
+        The query strategies, which pick the texts that are voted on next: as above. The API picks by
+        ``least-confidence``.
     batch_size : int
         Number of texts that are voted on in a round. Each round trains.
     rounds : int, optional
@@ -90,7 +89,7 @@ class Grid:
     vectorizers: Chosen | None = None
     init_samplers: Chosen | None = None
     aggregators: Chosen | None = None
-    query: str | Sequence[str] = "least-confidence"
+    query: Chosen = "least-confidence"
     batch_size: int = 25
     rounds: int | None = None
     seeds: int = 3
@@ -135,8 +134,8 @@ class Grid:
             noise=noise,
             max_texts=self.max_texts,
         )
-        queries = split(self.query) if isinstance(self.query, str) else self.query
-        return [replace(plan, query=cast(Query, query), seed=seed) for query in queries for seed in range(self.seeds)]
+        queries = [str(spec) for spec in _specs("query_strategy", self.query, problems)] or [plan.query]
+        return [replace(plan, query=query, seed=seed) for query in queries for seed in range(self.seeds)]
 
 
 def _specs(kind: Kind, chosen: Chosen | None, problems: list[str]) -> list[Spec]:

@@ -1,4 +1,4 @@
-"""Simulates a project on a labelled corpus: a cold start, then rounds of votes on the texts that a query picks."""
+"""Simulates a project on a labelled corpus: a cold start, then rounds of votes on texts that a query strategy picks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.corpus import checked
 from al_learner.core.interfaces import ModelSelector, Strategy, Transformer
+from al_learner.core.models.querying import pick, query_strategy
 from al_learner.core.project import Project
 from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
 from al_learner.core.simulation.plan import Plan, n_held_out
-from al_learner.core.simulation.query_strategies import pick
 from al_learner.core.simulation.simulated_annotators import vote
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def replay(
     texts, labels = checked(texts, labels)
     if problems := plan.problems(len(texts)):
         raise SettingsError(problems)
+    strategy = query_strategy(plan.query)
     for_split, for_votes, for_query = (np.random.default_rng(s) for s in np.random.SeedSequence(plan.seed).spawn(3))
     order = for_split.permutation(len(texts))[: plan.max_texts]
     held_out, pool = np.split(order, [n_held_out(len(order))])
@@ -108,7 +109,8 @@ def replay(
         waiting = np.arange(len(pool))
         for number in range(plan.rounds + 1):
             if number:
-                asked = waiting[pick(plan.query, plan.batch_size, classifier, seen[waiting], for_query)]
+                X = seen[waiting]
+                asked = waiting[pick(strategy, classifier.predict_proba(X), X, plan.batch_size, for_query)]
                 project.load_votes(
                     (i + 1, str(names[code]), f"annotator {voter + 1}")
                     for i in asked.tolist()

@@ -18,6 +18,7 @@ from typing import Any, Self, cast
 from al_learner.core.artifacts import pickling
 from al_learner.core.errors import AlLearnerError, DataError, TrainerError
 from al_learner.core.exchange.corpus import checked
+from al_learner.core.models.querying import query_strategy
 from al_learner.core.processes.child_process import ChildProcess, how_it_ended
 from al_learner.core.simulation.grid import Trial, TrialResult
 from al_learner.core.simulation.replay import Round, replay
@@ -226,5 +227,6 @@ class _Store:
         return self._folder / f"{digest[:24]}.json"
 
     def _key(self, trial: Trial) -> dict[str, Any]:
-        needed = {package for kind, spec in trial.strategies().items() for package in spec.make(kind).requires}
+        strategies = [spec.make(kind) for kind, spec in trial.strategies().items()]
+        needed = {name for one in [*strategies, query_strategy(trial.plan.query)] for name in one.requires}
         return {"cell": asdict(trial), "corpus": self._corpus, "versions": pickling.versions(BASICS | needed)}

@@ -9,12 +9,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from al_learner.core.errors import AlLearnerError, PluginError, PluginWarning
+from al_learner.core.errors import PluginError, PluginWarning
 from al_learner.core.interfaces import (
     Classifier,
     InitSampler,
     LabelAggregator,
     ModelSelector,
+    QueryStrategy,
     Strategy,
     Vectorizer,
     WordVectors,
@@ -26,10 +27,11 @@ from al_learner.core.testing import (
     init_samplers,
     label_aggregators,
     model_selectors,
+    query_strategies,
     vectorizers,
     word_vectors,
 )
-from al_learner.core.testing.expect import expect
+from al_learner.core.testing.expect import expect, reason
 
 
 def check_plugin(strategy: Strategy) -> None:
@@ -37,7 +39,7 @@ def check_plugin(strategy: Strategy) -> None:
 
     Parameters
     ----------
-    strategy : Classifier, Vectorizer, InitSampler, LabelAggregator or WordVectors
+    strategy : Classifier, Vectorizer, InitSampler, LabelAggregator, WordVectors or QueryStrategy
         An object with the parameters that are checked.
 
     Raises
@@ -70,8 +72,7 @@ def check_plugin(strategy: Strategy) -> None:
                 "the strategy was changed; store what is learned in the artifact, not in the strategy",
             )
         except Exception as exc:  # whatever a third party's code raises
-            reason = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
-            raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason}") from exc
+            raise PluginError(f"{kind} {strategy!r} fails {check.__name__}: {reason(exc)}") from exc
     if isinstance(strategy, Classifier) and not isinstance(strategy, ModelSelector) and not strategy.weighs_rows():
         warnings.warn(
             f"{type(strategy).__name__}.fit has no parameter sample_weight: it works, but texts that nobody voted on "
@@ -90,5 +91,6 @@ def checks(cls: type[Strategy]) -> tuple[Callable[[Any], None], ...]:
         InitSampler: init_samplers.CHECKS,
         LabelAggregator: label_aggregators.CHECKS,
         WordVectors: word_vectors.CHECKS,
+        QueryStrategy: query_strategies.CHECKS,
     }
     return (*every_plugin.CHECKS, *next(promises[interface] for interface in promises if issubclass(cls, interface)))

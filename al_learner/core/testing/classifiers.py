@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from al_learner.core.errors import PluginError
 from al_learner.core.interfaces import Classifier, Labels, LinearStart
-from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, as_read, expect, seeded
+from al_learner.core.testing.expect import CHANCE, FOUR_LABELS, TWO_LABELS, as_read, expect, reason, seeded
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -85,6 +86,28 @@ def check_stored_classifier_is_the_same(strategy: Classifier) -> None:
     read = as_read(fitted, strategy)
     same = np.array_equal(_probabilities(read, X), _probabilities(fitted, X))
     expect(same, "the stored classifier predicts other probabilities than the fitted one")
+
+
+def check_columns_of_meaning(strategy: Classifier) -> None:
+    """Columns of meaning are full and have negative values. A classifier uses them, or leaves them out.
+
+    Every text has other values than those in training, and they may be smaller.
+    """
+    from scipy.sparse import csr_matrix, hstack  # heavy
+
+    words, y = rows(FOUR_LABELS, each=10, noise=5)
+    meaning = np.random.default_rng(0).normal(size=(len(y), 5)).astype(np.float32)
+    n_words, n_features = words.shape[1], words.shape[1] + meaning.shape[1]
+    groups = {"words": slice(0, n_words), "meaning": slice(n_words, n_features)}
+    positive, X, others = (hstack([words, csr_matrix(m)], format="csr") for m in (abs(meaning), meaning, -meaning))
+    _fitted(strategy, positive, y, groups)
+    try:
+        _probabilities(_fitted(strategy, X, y, groups), others)
+    except Exception as exc:  # whatever a third party's code raises
+        raise PluginError(
+            "it fails on the negative values of columns of meaning; let fit accept them, or derive the class from "
+            f'WeighsColumns with column_weights={{"meaning": 0}}, so that it gets only words: {reason(exc)}'
+        ) from exc
 
 
 def check_start_does_not_change_the_result(strategy: Classifier) -> None:
@@ -175,6 +198,7 @@ CHECKS = (
     check_labels_are_not_mixed_up,
     check_same_seed_same_classifier,
     check_stored_classifier_is_the_same,
+    check_columns_of_meaning,
     check_start_does_not_change_the_result,
     check_equal_weights_change_nothing,
     check_weights_are_not_changed,
@@ -198,11 +222,11 @@ def rows(labels: Sequence[Any], *, each: int, noise: int) -> tuple[csr_matrix, L
     return csr_matrix(np.hstack([own, words]), dtype=np.float32), y
 
 
-def _fitted(strategy: Classifier, X: csr_matrix, y: Labels) -> Any:
+def _fitted(strategy: Classifier, X: csr_matrix, y: Labels, groups: Mapping[str, slice] | None = None) -> Any:
     """Train as the core does, and check the predictions for the same rows."""
     from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
-    pipeline = fit_classifier(strategy, X, y)
+    pipeline = fit_classifier(strategy, X, y, groups=groups)
     _probabilities(pipeline, X)
     return pipeline
 

@@ -6,7 +6,7 @@ import pickle
 from typing import Any, TypeVar
 
 from al_learner.core.artifacts.pickling import dump
-from al_learner.core.errors import PluginError
+from al_learner.core.errors import AlLearnerError, PluginError
 from al_learner.core.interfaces import Strategy
 
 StrategyT = TypeVar("StrategyT", bound=Strategy)
@@ -28,6 +28,11 @@ def expect(kept: bool, broken: str) -> None:  # noqa: FBT001 - reads like an ass
     """Raise PluginError with the message `broken` if the promise was not kept."""
     if not kept:
         raise PluginError(broken)
+
+
+def reason(exc: Exception) -> str:
+    """Return why a check failed: the message of our own errors, and also the type of others."""
+    return str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
 
 
 def seeded(strategy: StrategyT) -> StrategyT:

@@ -43,8 +43,10 @@ def check_unusual_words(strategy: WordVectors) -> None:
 
 
 def check_same_words_same_vectors(strategy: WordVectors) -> None:
-    """A word has the same vector whenever it is looked up, also twice in one call."""
-    first, second = strategy.lookup(_WORDS), strategy.lookup([*_WORDS, *_WORDS])
+    """A word has the same vector whenever it is looked up, also twice in one call, and after a release of memory."""
+    first = strategy.lookup(_WORDS)
+    strategy.release()
+    second = strategy.lookup([*_WORDS, *_WORDS])
     for again in (second[: len(_WORDS)], second[len(_WORDS) :]):
         expect(_near(first, again), "the same words have other vectors the second time")
 

@@ -67,7 +67,7 @@ def notes_on(prior: Prior, cold_start: ColdStart) -> tuple[str, ...]:
         names = ", ".join(map(repr, without))
         if len(prior.labels):
             return (f"no text is near to the meaning of these labels, so the prior has none of them: {names}",)
-        return (f"there is no prior, because fewer than two labels say what texts mean: {names}",)
+        return (f"there is no prior, because texts are near to the meaning of fewer than two of these labels: {names}",)
     return ()
 
 

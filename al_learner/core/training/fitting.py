@@ -63,6 +63,23 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
     return transformer
 
 
+def groups_of(vectorizer: Vectorizer, n_features: int) -> dict[str, slice]:
+    """Return the vectorizer's groups of columns.
+
+    Raises
+    ------
+    PluginError
+        It raised, or returned something else than slices by name.
+    """
+    try:
+        groups = {**vectorizer.groups(n_features)}
+    except Exception as exc:  # whatever a third party's code raises
+        raise failed("vectorizer", vectorizer, exc) from exc
+    if wrong := [f"{name}: {columns!r}" for name, columns in groups.items() if not isinstance(columns, slice)]:
+        raise PluginError(f"vectorizer {vectorizer!r}: groups must be slices, not {', '.join(wrong)}")
+    return groups
+
+
 def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
     """Return features, float32 CSR of shape (n_texts, n_features).
 

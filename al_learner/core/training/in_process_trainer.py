@@ -126,11 +126,12 @@ class InProcessTrainer:
         last = self._hold_out_model[1] if self._hold_out_model and self._hold_out_model[0] == kind else None
         classifier = cast(Classifier, job.classifier.make("classifier"))
         rows = self._with_prior(X[training], y[training], job.prior, classifier)
+        X = X[measured]  # the others are in `rows`, and need not be in memory twice
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         model = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
         self._hold_out_model = kind, model
         ids = np.concatenate([job.text_ids, job.init_ids])[kept][measured]
-        metrics = measure(y[measured], model.predict_proba(X[measured]), model.classes_, ids)
+        metrics = measure(y[measured], model.predict_proba(X), model.classes_, ids)
         sample, features = self._sampled()
         predictions = coded(sample, model.predict(features), np.array(metrics["labels"])) if len(sample) else None
         query = {"query": job.query} if job.query and basis == "votes" else {}
@@ -266,7 +267,9 @@ class InProcessTrainer:
         return _Rows(vstack([X, X_prior[kept]], format="csr"), labels, weights, n_prior)
 
     def _columns(self, rows: _Rows, vectorizer: Vectorizer) -> dict[str, Any]:
-        return {"groups": vectorizer.groups(rows.X.shape[1]), "sample_weight": rows.weights}
+        from al_learner.core.training.fitting import groups_of  # heavy: scikit-learn
+
+        return {"groups": groups_of(vectorizer, rows.X.shape[1]), "sample_weight": rows.weights}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
+from al_learner.core.interfaces import release_word_vectors
 from al_learner.core.processes.task_process import TaskProcess, Tasks
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
@@ -160,8 +161,15 @@ def _tasks(database_url: str) -> Tasks:
     import al_learner.core.training.fitting  # noqa: F401 - heavy: imported before the first job comes
 
     trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))
+
+    def train(job: Job) -> Trained:
+        try:
+            return trainer.train(job)
+        finally:
+            release_word_vectors()  # the vectorizer and the init sampler of one job have used the same ones
+
     return {
-        "train": trainer.train, "score": trainer.score, "losses": trainer.losses,
+        "train": train, "score": trainer.score, "losses": trainer.losses,
         "has_predicted": trainer.has_predicted,
     }  # fmt: skip
 

@@ -39,10 +39,10 @@ class Auto(ModelSelector):
     candidates: tuple[str, ...] = Field(
         default=(
             'logreg(C=30, column_weights={"meaning": 1})',
-            'logreg(C=30, column_weights={"meaning": 2})',
+            'logreg(C=100, column_weights={"meaning": 0.5})',
             "complement-nb",
             "logreg(C=10)",
-            "sgd",
+            'sgd(column_weights={"meaning": 0})',
             "lightgbm",
         ),
         min_length=1,
@@ -63,7 +63,8 @@ class Auto(ModelSelector):
         rng = np.random.default_rng(self.random_state)
         rows = np.sort(rng.permutation(len(y))[: self.max_texts])
         found = np.full(len(y), np.nan)
-        found[rows] = self._cross_validated(X[rows], y[rows], fit, rng)
+        chosen = X if len(rows) == len(y) else X[rows]  # X is large, and a copy of all rows would stay beside it
+        found[rows] = self._cross_validated(chosen, y[rows], fit, rng)
         return found
 
     def _cross_validated(

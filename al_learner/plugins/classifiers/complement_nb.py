@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Estimator, Labels, WeighsColumns
 
 if TYPE_CHECKING:
@@ -31,13 +33,19 @@ class ComplementNb(WeighsColumns):
 
     column_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={"meaning": 0.0},
-        description='Factors of groups of columns, such as {"words": 2}; the others have 1. 0 leaves a group out. '
-        "Columns of meaning must be left out, because they have negative values.",
+        description='Factors of groups of columns, such as {"meaning": 0, "words": 2}; the others have 1. 0 leaves a '
+        "group out. Columns of meaning must be left out, because they have negative values.",
     )
 
     def fit(self, X: csr_matrix, y: Labels, sample_weight: NDArray[np.float32] | None = None) -> Estimator:
         from sklearn.naive_bayes import ComplementNB  # heavy
 
+        if X.data.min(initial=0) < 0:
+            without = json.dumps({**self.column_weights, "meaning": 0.0})
+            raise DataError(
+                "complement-nb counts words, so it cannot use columns with negative values, such as those of meaning; "
+                f"leave them out: column_weights={without}"
+            )
         fitted = ComplementNB(alpha=self.alpha, norm=self.norm).fit(X, y, sample_weight)
         # This takes a quarter of the bytes. The mean over the classes cancels in the probabilities. Without the mean,
         # single precision is exact enough, also for long texts.

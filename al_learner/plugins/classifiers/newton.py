@@ -123,9 +123,10 @@ def fit_softmax(
     penalty = 2 * penalty if n_classes == 2 else penalty
     merge, n_dense = _merge(X)
     with ThreadPoolExecutor(n_threads := cpu_count()) as pool:
-        merged = X @ merge
-        blocks = merged[:, : merged.shape[1] - n_dense], merged[:, merged.shape[1] - n_dense :].toarray()
-        problem = _Softmax(*blocks, codes, weights, n_classes, penalty, pool=pool, n_threads=n_threads)
+        # The blocks are not named here, so that they do not stay in memory beside what is made of them.
+        problem = _Softmax(
+            *_blocks(X @ merge, n_dense), codes, weights, n_classes, penalty, pool=pool, n_threads=n_threads
+        )
         W, n_iter, has_converged = problem.solve(_columns(start, merge, n_classes), tol=tol, max_iter=max_iter)
         if start is not None and not has_converged:
             W, n_iter, has_converged = problem.solve(None, tol=tol, max_iter=max_iter)
@@ -170,6 +171,12 @@ def _merge(X: csr_matrix) -> tuple[csr_matrix, int]:
     return csr_matrix((value, column, np.arange(n_features + 1)), shape=shape), n_dense
 
 
+def _blocks(merged: csr_matrix, n_dense: int) -> tuple[csr_matrix, Floats]:
+    """Return the columns before the dense ones, and those as an array."""
+    n_sparse = merged.shape[1] - n_dense
+    return merged[:, :n_sparse], merged[:, n_sparse:].toarray()
+
+
 def _columns(start: LinearStart | None, merge: csr_matrix, n_classes: int) -> Floats | None:
     """Return a start as one column of merged coefficients for each class, with the intercepts in the last row."""
     if start is None:
@@ -185,13 +192,22 @@ class _Parts:
         n_parts = max(1, min(n_parts, matrix.nnz // WORTH_A_THREAD))
         cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, n_parts + 1)[1:-1])
         self.n_rows, self.pool = matrix.shape[0], pool
-        self.parts = [(slice(a, b), matrix[a:b]) for a, b in pairwise([0, *cuts.tolist(), self.n_rows])]
+        self.parts = [(slice(a, b), _rows(matrix, a, b)) for a, b in pairwise([0, *cuts.tolist(), self.n_rows])]
 
     def multiply(self, dense: Floats, out: Floats) -> None:
         def multiply(part: tuple[slice, csr_matrix]) -> None:
             out[part[0]] = part[1] @ dense
 
         list(self.pool.map(multiply, self.parts) if len(self.parts) > 1 else map(multiply, self.parts))
+
+
+def _rows(matrix: csr_matrix, start: int, stop: int) -> csr_matrix:
+    """Return some rows of a matrix, in the same memory."""
+    from scipy.sparse import csr_matrix  # heavy
+
+    first, last = matrix.indptr[start], matrix.indptr[stop]
+    indptr = matrix.indptr[start : stop + 1] - first
+    return csr_matrix((matrix.data[first:last], matrix.indices[first:last], indptr), (stop - start, matrix.shape[1]))
 
 
 class _Rows:
@@ -213,11 +229,10 @@ class _Columns:
     def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int) -> None:
         self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts), dense, sparse.shape[0]
 
-    def __matmul__(self, R: Floats) -> Floats:
-        product = np.empty((self.n_sparse + len(self.dense), R.shape[1]), np.float32)
-        self.sparse.multiply(R, product[: self.n_sparse])
-        np.matmul(self.dense, R, out=product[self.n_sparse :])
-        return product
+    def multiply(self, R: Floats, out: Floats) -> Floats:
+        self.sparse.multiply(R, out[: self.n_sparse])
+        np.matmul(self.dense, R, out=out[self.n_sparse :])
+        return out
 
 
 class _Softmax:
@@ -232,16 +247,18 @@ class _Softmax:
         self, sparse: csr_matrix, dense: Floats, codes: NDArray[np.intp], weights: Floats, n_classes: int,
         penalty: float, *, pool: Executor, n_threads: int,
     ) -> None:  # fmt: skip
+        from scipy.sparse import csr_matrix  # heavy
+
         dense = np.hstack([dense, np.ones((len(dense), 1), np.float32)])
         self.codes, self.weights, self.n_classes = codes, weights[:, None], n_classes
         self.penalty = np.full((sparse.shape[1] + dense.shape[1], 1), penalty, np.float32)
         self.penalty[-1] = 0
         self.rows = np.arange(len(dense))
         transposed = sparse.T.tocsr()
+        squared = csr_matrix((transposed.data**2, transposed.indices, transposed.indptr), transposed.shape)
         self.X = _Rows(sparse, dense, pool, n_threads)
         self.transposed = _Columns(transposed, np.ascontiguousarray(dense.T), pool, n_threads)
-        transposed.data **= 2
-        self.squared = _Columns(transposed, np.ascontiguousarray(dense.T**2), pool, n_threads)
+        self.squared = _Columns(squared, np.ascontiguousarray(dense.T**2), pool, n_threads)
 
     def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Return coefficients of shape (n_features + 1, n_classes), the number of steps, and if they converged."""
@@ -256,7 +273,7 @@ class _Softmax:
 
     def _descend(self, W: Floats, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Go from `W` to the minimum."""
-        work = [np.empty_like(W) for _ in range(4)]
+        gradient, *work = (np.empty_like(W) for _ in range(6))
         n_rows = float(self.weights.sum())
         Z = self.X @ W
         loss, P = self._loss(Z, W)
@@ -264,7 +281,7 @@ class _Softmax:
             R = self.weights * P
             R[self.rows, self.codes] = 0
             R[self.rows, self.codes] = -R.sum(axis=1)  # weight * (P - 1) would round to 0 where P is nearly 1
-            gradient = self.transposed @ R
+            self.transposed.multiply(R, gradient)
             gradient += self.penalty * W
             if np.abs(gradient).max() <= tol * min(n_rows, loss / SMALL_LOSS):
                 return W, step, True
@@ -302,10 +319,10 @@ class _Softmax:
 
     def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:
         """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
-        D, q, z, inverse = work
+        D, q, z, inverse, curved = work
         weighted = self.weights * P
         damping = DAMPING * np.abs(gradient[-1]).max()
-        np.add(self.squared @ (weighted * (1 - P)), self.penalty, out=inverse)
+        np.add(self.squared.multiply(weighted * (1 - P), inverse), self.penalty, out=inverse)
         inverse[-1] += damping
         np.reciprocal(inverse, out=inverse)
         r = -gradient
@@ -317,7 +334,7 @@ class _Softmax:
             A = self.X @ q
             S = A - np.einsum("ij,ij->i", P, A)[:, None]
             S *= weighted
-            curved = self.transposed @ S
+            self.transposed.multiply(S, curved)
             _add(curved[:-1], self.penalty[0, 0], q[:-1])
             curved[-1] += damping * q[-1]
             length = rz / float(np.vdot(q, curved))

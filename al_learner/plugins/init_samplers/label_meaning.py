@@ -43,7 +43,7 @@ class LabelMeaning(UsesWordVectors, InitSampler):
     the texts that are most similar to a label, it gets the half with the largest margin to the second label.
 
     A name says nothing if no word with a vector is left of it without digits and single letters. Such a label, and
-    `ignored`, get no texts. If that leaves fewer than two labels, ``prior`` returns None.
+    `ignored`, get no texts. If that leaves fewer than two labels, ``prior`` returns None, and no text was read.
 
     References
     ----------
@@ -78,9 +78,11 @@ class LabelMeaning(UsesWordVectors, InitSampler):
     ) -> tuple[Codes, list[str]] | None:
         called: dict[Meaning, list[str]] = defaultdict(list)
         for label, description in labels.items():
-            if label != IGNORED:
-                called[_words(_parted(label)), _words(description)].append(label)
-        if len(called) < 2:
+            meaning = _words(_parted(label)), _words(description)
+            if label != IGNORED and any(meaning):
+                called[meaning].append(label)
+        meanings = self._with_a_known_word([*called]) if len(called) > 1 else []
+        if len(meanings) < 2:
             return None
         positions: list[int] = []
 
@@ -89,7 +91,7 @@ class LabelMeaning(UsesWordVectors, InitSampler):
                 positions.append(position)
                 yield text[:MAX_CHARACTERS]
 
-        similarity = self._similarity(beginnings(), list(called))
+        similarity = self._similarity(beginnings(), meanings)
         comparable, known = np.flatnonzero(similarity.any(axis=1)), np.flatnonzero(similarity.any(axis=0)).tolist()
         if len(known) < 2:
             return None
@@ -97,9 +99,14 @@ class LabelMeaning(UsesWordVectors, InitSampler):
         chosen = _surest(similarity[comparable][:, known], most)
         if sum(len(rows) > 0 for rows in chosen) < 2:
             return None
-        same = list(called.values())  # labels with the same words take turns
-        names = [islice(cycle(same[label]), len(rows)) for label, rows in zip(known, chosen, strict=True)]
+        same = [called[meanings[column]] for column in known]  # labels with the same words take turns
+        names = [islice(cycle(alike), len(rows)) for alike, rows in zip(same, chosen, strict=True)]
         return np.array(positions, np.intp)[comparable][np.concatenate(chosen)], [*chain(*names)]
+
+    def _with_a_known_word(self, meanings: Sequence[Meaning]) -> list[Meaning]:
+        words = sorted({*chain(*chain(*meanings))})
+        known = {word for word, vector in zip(words, self.word_vectors.lookup(words), strict=True) if vector.any()}
+        return [meaning for meaning in meanings if not known.isdisjoint(chain(*meaning))]
 
     def _similarity(self, texts: Iterable[str], labels: Sequence[Meaning]) -> Floats:
         """Return how similar each text (row) and each label are: all zeros for a label without a known word."""

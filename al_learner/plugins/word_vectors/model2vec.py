@@ -39,6 +39,9 @@ class _Static(WordVectors):
     def digest(self) -> str:
         return sha256(*_files(self._folder()))
 
+    def release(self) -> None:
+        _model.cache_clear()
+
     @abstractmethod
     def _folder(self) -> Path:
         """Return a folder that contains a model."""

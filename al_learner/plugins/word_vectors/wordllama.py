@@ -50,6 +50,9 @@ class WordLlama(WordVectors):
     def digest(self) -> str:
         return sha256(*_files())
 
+    def release(self) -> None:
+        _model.cache_clear()
+
 
 def _files() -> tuple[Path, Path]:
     """Return the files of the tokenizer and of the vectors."""

@@ -203,7 +203,16 @@ def test_the_log_says_that_there_is_no_prior(weather, project, logged):
     project.init()
 
     assert [told["note"] for told in logged.named("run.note")] == [
-        "there is no prior, because fewer than two labels say what texts mean: 'A', 'sun'"
+        "there is no prior, because texts are near to the meaning of fewer than two of these labels: 'A', 'sun'"
+    ]
+
+
+def test_the_log_does_not_blame_labels_that_say_enough_if_no_text_is_near_to_them(weather, project, logged):
+    weather.query("DELETE FROM text_data WHERE text_data NOT LIKE 'snow%'")
+    project.init()
+
+    assert [told["note"] for told in logged.named("run.note")] == [
+        "there is no prior, because texts are near to the meaning of fewer than two of these labels: 'rain', 'sun'"
     ]
 
 

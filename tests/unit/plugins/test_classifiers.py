@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix, random_array
 from sklearn.naive_bayes import ComplementNB
 
+from al_learner.core.errors import DataError
 from al_learner.core.registry import strategy
 
 OTHER_THAN_DEFAULT = {
@@ -29,6 +30,7 @@ OTHER_THAN_DEFAULT = {
         "max_iter": 50,
         "tol": 1e-2,
         "random_state": 7,
+        "column_weights": {"words": 2},
     },
 }
 
@@ -73,6 +75,13 @@ def test_the_same_texts_give_the_same_model(name, some_texts):
     once, again = (strategy("classifier", name).fit(*some_texts) for _ in range(2))
 
     assert np.array_equal(once.predict_proba(some_texts[0]), again.predict_proba(some_texts[0]))
+
+
+def test_complement_nb_says_that_it_cannot_use_negative_values_and_what_to_do(some_texts):
+    X, y = some_texts
+
+    with pytest.raises(DataError, match=r'leave them out: column_weights=\{"words": 2\.0, "meaning": 0\.0\}'):
+        strategy("classifier", "complement-nb", column_weights={"words": 2}).fit(-X, y)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

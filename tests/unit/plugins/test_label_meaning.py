@@ -241,6 +241,17 @@ def test_of_a_million_texts_a_few_are_read_in_few_queries():
     assert texts.queries <= 3
 
 
+@pytest.mark.parametrize("labels", [("0", "1"), ("0", "law"), ("unknown", "law"), ("ignored", "law")])
+def test_that_labels_say_nothing_is_known_before_a_text_is_read(labels):
+    texts = Counted()
+
+    assert prior(texts, labels) is None
+    rows, _ = LabelMeaning().sample(texts, labels, 10, np.random.default_rng(0))
+
+    assert len({*rows.tolist()}) == 10
+    assert texts.read == 0
+
+
 WORDS = st.sampled_from(["", "!", "a", "rain", "goal team", "汤", "weather", "Sports", "unknown", "0", "ignored"])
 
 

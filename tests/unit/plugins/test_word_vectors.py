@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import sysconfig
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tokenizers import Tokenizer
 
 from al_learner.core.errors import SettingsError
+from al_learner.core.interfaces import release_word_vectors
 from al_learner.core.registry import word_vectors
 from tests.support.word_vectors import cache_model, save_model
 
@@ -74,6 +76,20 @@ def test_the_number_of_blas_threads_is_the_same_as_before():
         before = threadpool_info()
         word_vectors("use").lookup([f"word{i}" for i in range(1_000)])
         assert threadpool_info() == before
+
+
+@pytest.mark.parametrize("source", ["use", "wordllama", "model2vec"])
+def test_a_released_source_keeps_no_model_and_returns_the_same_vectors_again(source, tmp_path):
+    module = import_module(f"al_learner.plugins.word_vectors.{source}")
+    named = word_vectors(f"model2vec:{save_model(tmp_path)}" if source == "model2vec" else source)
+    before = named.lookup(["good", "weather"])
+    assert module._model.cache_info().currsize
+
+    release_word_vectors()
+
+    assert not module._model.cache_info().currsize
+    assert not getattr(module, "_last", None)
+    assert np.array_equal(named.lookup(["good", "weather"]), before)
 
 
 QUIET = """

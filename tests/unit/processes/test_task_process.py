@@ -1,11 +1,17 @@
 """A process that does tasks: what it returns and raises, and that nothing keeps its parent waiting for ever."""
 
+import ctypes
 import os
+import platform
 import re
 import signal
 import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
+from operator import mul
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +19,8 @@ import pytest
 from al_learner.core.errors import DataError, TrainerError
 from al_learner.core.processes.task_process import TaskProcess
 from tests.support.waiting import DEADLINE_S, wait_until
+
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these functions")
 
 TIMEOUT_S = 0.3
 """Only for processes that do nothing any more."""
@@ -33,6 +41,31 @@ def spin_in_c():
     re.match("(a+)+$", "a" * 60 + "b")
 
 
+def fragment(mib):
+    """Allocate memory in small blocks and free all but the last, which keeps the C library from returning the rest."""
+    blocks = [bytes(2**15) for _ in range(mib * 2**5)]
+    some_tasks.last_block = blocks[-1]
+
+
+def n_heaps(file):
+    """Return from how many heaps glibc has allocated, after several threads have allocated at the same time."""
+    everyone = threading.Barrier(4)
+
+    def allocate():
+        everyone.wait()
+        return [bytes(2**15) for _ in range(1_000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for thread in [pool.submit(allocate) for _ in range(4)]:
+            thread.result()
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(libc.fopen(os.fsencode(file), b"w"))
+    libc.malloc_info(0, stream)
+    libc.fclose(stream)
+    return Path(file).read_text().count("<heap ")
+
+
 def some_tasks():
     return {
         "pid": os.getpid,
@@ -40,6 +73,9 @@ def some_tasks():
         "length": len,
         "refuse": refuse,
         "fail": partial(int, "one"),
+        "fragment": fragment,
+        "heaps": n_heaps,
+        "repeat": partial(mul, b"x"),
         "exit": partial(os._exit, 3),
         "stop": stop_itself,
         "spin": spin_in_c,
@@ -153,3 +189,34 @@ def test_a_task_that_cannot_be_sent_is_raised(make):
     with pytest.raises((TypeError, AttributeError), match="pickle"):
         process.ask("length", lambda: None)
     assert process.ask("length", "abc") == 3
+
+
+def resident_mib(process):
+    return psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+@on_glibc
+def test_its_threads_allocate_from_one_heap(make, tmp_path):
+    assert make().ask("heaps", tmp_path / "info.xml") == 1
+
+
+@on_glibc
+def test_what_a_task_has_freed_is_returned_to_the_operating_system(make):
+    process = make()
+    process.ask("pid")
+    before = resident_mib(process)
+
+    process.ask("fragment", 200)
+
+    wait_until(lambda: resident_mib(process) < before + 50, "the memory of the task to be returned")
+
+
+def test_neither_a_task_nor_its_answer_stays_in_memory(make):
+    process = make()
+    process.ask("pid")
+    before = resident_mib(process)
+
+    process.ask("length", b"x" * 100 * 2**20)
+    process.ask("repeat", 100 * 2**20)
+
+    wait_until(lambda: resident_mib(process) < before + 50, "the memory of the task to be returned")

@@ -35,6 +35,16 @@ def test_a_strategy_can_be_an_object():
     assert cells[0].classifier.params["C"] == 10
 
 
+def test_a_query_strategy_can_have_parameters_and_be_an_object():
+    diverse = strategy("query_strategy", "diverse", candidates_per_text=3)
+    grid = Grid(query=["margin", "diverse( candidates_per_text = 3 )", diverse, "margin"], seeds=1)
+    assert [cell.plan.query for cell in grid.trials(100)] == [
+        "margin",
+        "diverse(candidates_per_text=3)",
+        "diverse(candidates_per_text=3, n_components=50)",
+    ]
+
+
 def test_without_rounds_it_goes_to_a_thousand_labels_or_as_far_as_the_texts_last():
     assert Grid(batch_size=30).trials(5_000)[0].plan.rounds == LABELS // 30
     assert Grid(batch_size=30).trials(100)[0].plan.rounds == 80 // 30

@@ -21,13 +21,12 @@ def test_a_plan_that_fits_the_corpus_has_no_problems():
 
 
 def test_everything_that_is_wrong_with_a_plan_is_reported_at_once():
-    plan = Plan(rounds=0, batch_size=0, query="best", votes=2, seed=-1, noise=Noise("careless", 0.5))
+    plan = Plan(rounds=0, batch_size=0, votes=2, seed=-1, noise=Noise("careless", 0.5))
     said = "\n".join(plan.problems(100))
     for named in (
         "rounds = 0",
         "batch_size = 0",
         "seed = -1",
-        "query 'best'",
         "votes = 2: must be at most 1",
         "careless:0.5",
     ):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from al_learner import Project
-from al_learner.core.errors import DataError, SettingsError
+from al_learner.core.errors import DataError, PluginError, SettingsError
 from al_learner.core.exchange.corpus import checked, demo_corpus
-from al_learner.core.interfaces import LabelAggregator
+from al_learner.core.interfaces import LabelAggregator, QueryStrategy
 from al_learner.core.registry import Spec
 from al_learner.core.simulation.plan import Plan
 from al_learner.core.simulation.replay import replay, seeded, settings_of
@@ -43,7 +43,7 @@ def test_it_learns_from_a_cold_start_and_counts_labels_and_votes(play):
     assert all(r.seconds > 0 for r in rounds)
 
 
-@pytest.mark.parametrize("query", ["least-confidence", "margin", "random"])
+@pytest.mark.parametrize("query", ["least-confidence", "margin", "random", "diverse(candidates_per_text=3)"])
 def test_the_same_seed_gives_the_same_rounds_and_another_seed_others(play, query):
     texts, labels = (column[:600] for column in demo_corpus())
     plan = {"rounds": 3, "batch_size": 20, "query": query, "annotators": 2, "noise": Noise("uniform", 0.2)}
@@ -157,6 +157,31 @@ def test_the_chance_of_strategies_is_the_seed_unless_it_is_given():
     assert seeded("classifier", Spec("sgd", {}), 5).random_state == 5
     assert seeded("classifier", Spec("sgd", {"random_state": 2}), 5).random_state == 2
     assert seeded("classifier", Spec("logreg", {"C": 2}), 5).C == 2
+
+
+def test_a_query_strategy_that_there_is_not_is_named(play):
+    with pytest.raises(SettingsError, match="query_strategy 'marginn' is unknown; did you mean 'margin'"):
+        play(Plan(rounds=1, batch_size=1, query="marginn"))
+
+
+def test_query_strategies_of_others_can_be_played_and_their_errors_are_named(play):
+    last_first = f"{__name__}:LastFirst"
+    assert [r.labels for r in play(Plan(rounds=2, batch_size=6, query=last_first))] == [0, 6, 12]
+    with pytest.raises(PluginError, match=r"LastFirst.* must return 6 different positions"):
+        play(Plan(rounds=2, batch_size=6, query=f"{last_first}(n_missing=1)"))
+
+
+class LastFirst(QueryStrategy):
+    """The last texts."""
+
+    n_missing: int = 0
+
+    def scores(self, probabilities, rng):
+        return rng.random(len(probabilities))
+
+    def query(self, probabilities, X, size, rng):
+        del X, rng
+        return np.arange(len(probabilities))[::-1][: size - self.n_missing]
 
 
 def test_a_kind_that_there_is_not_is_named(play):

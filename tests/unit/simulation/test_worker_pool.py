@@ -104,6 +104,28 @@ def test_another_seed_strategy_corpus_or_version_is_another_project(store, finis
     assert store.find(finished.trial) is None
 
 
+def test_projects_that_were_finished_before_query_strategies_were_plugins_are_found_again(store):
+    [trial] = cells(seeds=1, init_samplers="balanced")
+
+    assert store._key(trial)["cell"] == {
+        "classifier": {"name": "complement-nb", "params": {}},
+        "vectorizer": {"name": "tfidf", "params": {}},
+        "init_sampler": {"name": "balanced", "params": {}},
+        "label_aggregator": {"name": "majority", "params": {}},
+        "plan": {
+            "rounds": 2,
+            "batch_size": 6,
+            "query": "least-confidence",
+            "annotators": 1,
+            "votes": 1,
+            "noise": {"kind": "uniform", "rate": 0.0},
+            "max_texts": None,
+            "seed": 0,
+        },
+    }
+    assert {*store._key(trial)["versions"]} == {"python", "al-learner", "scikit-learn", "numpy", "scipy"}
+
+
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", '{"rounds": [{"number": 0}]}', '{"rounds": []}', '{"rounds": 1}', "\xff"]
 )

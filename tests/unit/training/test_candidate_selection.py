@@ -118,6 +118,14 @@ def test_candidates_that_the_predictor_cannot_read_are_left_out():
         candidates(auto, packages=["numpy"])
 
 
+def test_if_all_candidates_weigh_columns_that_the_vectorizer_does_not_have_the_error_says_it():
+    weighs = 'logreg(column_weights={"meaning": 2})'
+    auto = strategy("classifier", "auto", candidates=("lightgbm", weighs))
+
+    with pytest.raises(SettingsError, match=r"column_weights of logreg\(.*vectorizer: words; choose .*or add"):
+        candidates(auto, packages=["scikit-learn", "numpy", "scipy"], groups=["words"])
+
+
 def test_what_only_a_newer_version_records_of_a_choice_is_ignored():
     recorded = last()
 

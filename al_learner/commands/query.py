@@ -1,0 +1,68 @@
+"""`al-learner query`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from al_learner.commands.shared import (
+    EXIT_NOTHING_TO_DO,
+    Database,
+    Json,
+    is_unicode,
+    open_project,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+)
+
+if TYPE_CHECKING:
+    from al_learner.core.models.querying import QueriedText
+
+
+def query(
+    n: Annotated[int, typer.Argument(metavar="N", min=1, help="How many texts.")],
+    strategy: Annotated[
+        str, typer.Option(metavar="NAME", help="The query strategy; NAME(parameter=value) sets parameters.")
+    ] = "least-confidence",
+    clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the random numbers. Default: a new one.")] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="Print JSON lines: an object for each text.")
+    ] = False,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Show the texts to label next, the most wanted first: of those without votes. Nothing is written."""
+    with open_project(database) as project, progress_bar() as progress:
+        task = progress.add_task("predicting", total=None)
+        found = project.query(
+            n,
+            strategy=strategy,
+            clf_id=clf_id,
+            seed=seed,
+            progress=lambda n_read: progress.update(task, description=f"{n_read:,} texts predicted"),
+        )
+    if as_json:
+        print_json([text._asdict() for text in found])
+    elif json_lines:
+        for text in found:
+            say(json.dumps(text._asdict(), ensure_ascii=not is_unicode(sys.stdout)))
+    elif found:
+        print_table(("text_id", "text", "predicted label", "probability", "uncertainty"), map(_row, found))
+    if not found:
+        say("there is no text without votes that is not blank", err=as_json or json_lines)
+        raise typer.Exit(EXIT_NOTHING_TO_DO)
+    if len(found) < n:
+        say(f"only {len(found):,} texts have no votes and are not blank", err=True)
+
+
+def _row(text: QueriedText) -> tuple[str, ...]:
+    from al_learner.core.labels.annotators import excerpt  # heavy: numpy
+
+    shares = f"{text.probability:.4f}", f"{text.uncertainty:.4f}"
+    return str(text.text_id), excerpt(text.text), text.predicted_label, *shares
