@@ -77,6 +77,14 @@ def test_votes_go_to_argilla_as_submitted_responses_and_come_back(
     assert not any(loaded["left_out"].values())
 
 
+def test_argilla_refuses_an_annotator_without_an_account(argilla: Argilla, ours: OwnProject) -> None:
+    nobody = argilla_user("cyd")
+    users = [option.replace(argilla_user("ben"), nobody) for option in USERS]
+    file = ours.export("votes", "--format", "argilla", *NAMES, *users)
+    with pytest.raises(AssertionError, match=f"user with id {nobody} not found"):
+        argilla.put("nobody", file.read_bytes())
+
+
 def test_predictions_are_suggestions_with_score_and_version_and_no_votes(
     argilla: Argilla, ours: OwnProject, new_project: New
 ) -> None:

@@ -108,6 +108,22 @@ def test_labels_are_annotations_of_those_who_gave_them(label_studio: LabelStudio
     assert found == {row["external_id"]: ([row["label"]], False) for row in ours.rows("labels")}
 
 
+def test_labels_without_annotators_are_those_of_whoever_imports_them(
+    label_studio: LabelStudio, ours: OwnProject
+) -> None:
+    file = ours.export("labels", "--format", "label-studio", "--anonymous", *NAMES)
+    there = label_studio.create(json.loads(file.read_bytes()))
+    by = {annotation["completed_by"] for task in label_studio.tasks(there) for annotation in task["annotations"]}
+    assert by == {int(label_studio.numbers()[email(ANNOTATORS[0])])}
+
+
+def test_label_studio_refuses_an_annotator_without_an_account(label_studio: LabelStudio, ours: OwnProject) -> None:
+    somebody = f"{email(ANNOTATORS[0])}=cyd@example.org"
+    file = ours.export("votes", "--format", "label-studio", "--annotator", somebody, *NAMES)
+    with pytest.raises(AssertionError, match=r"cyd@example\.org"):
+        label_studio.create(json.loads(file.read_bytes()))
+
+
 def test_predictions_are_pre_annotations_with_score_and_version_and_no_votes(
     label_studio: LabelStudio, ours: OwnProject, new_project: New
 ) -> None:
