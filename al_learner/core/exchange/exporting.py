@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from al_learner.core.deprecated import warn
-from al_learner.core.errors import DataError, SettingsError
+from al_learner.core.errors import SettingsError
 from al_learner.core.exchange.output import tables
 from al_learner.core.exchange.output.contents import Classes, Contents, What, open_contents
 from al_learner.core.exchange.output.files import replacing
-from al_learner.core.exchange.output.formats import TOOLS, Options, format_of, write
+from al_learner.core.exchange.output.formats import TOOLS, WriteOptions, format_of, write
 from al_learner.core.interfaces import Codes, Estimator, Transformer, Votes
 from al_learner.core.storage.storage import Storage
 
@@ -75,17 +75,10 @@ class Exporter:
             winners_of=self.winners_of,
             min_label_count=self.min_label_count,
             classes=self._classes(clf_id, is_required=what == "predictions") if has_predictions else None,
-            text_ids=None if text_ids is None else self._text_ids(list(text_ids)),
+            text_ids=None if text_ids is None else list(text_ids),
             is_anonymous=anonymous,
             progress=progress,
         )
-
-    def _text_ids(self, given: Sequence[int | str]) -> list[int]:
-        """Return text_ids; those that are str are external ids."""
-        found = self.storage.external_ids.text_ids([name for name in given if isinstance(name, str)])
-        if missing := [name for name in given if isinstance(name, str) and name not in found]:
-            raise DataError(f"no text has the external id {missing[0]!r}")
-        return [found[name] if isinstance(name, str) else name for name in given]
 
     def _classes(self, clf_id: int | None, *, is_required: bool) -> Classes | None:
         newest = self.storage.tables.newest_clf_id() if clf_id is None else clf_id
@@ -206,7 +199,7 @@ class ExportingMethods:
             The file cannot be written, or the format cannot have this.
         """
         form = format or (format_of(Path(file)) if isinstance(file, Path | str) else "csv")
-        how = Options(form, names or {}, annotators or {}, safe_csv=safe_csv)
+        how = WriteOptions(form, names or {}, annotators or {}, safe_csv=safe_csv)
         n_texts = 0
 
         def count(done: int, total: int) -> None:

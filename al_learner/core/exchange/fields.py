@@ -131,6 +131,21 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(reprlib.repr, names[:N_SHOWN])) + more
 
 
+def name_of(value: Any) -> str:
+    """Return a value as text, as the name of something; a number of thousands of digits has none."""
+    try:
+        return str(value)
+    except ValueError:  # Python converts no longer ones
+        return ""
+
+
+def _shown(value: Any) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # as above
+        return "a number of thousands of digits"
+
+
 def checked_row(where: str, row: Mapping[Field, Any], max_label_length: int | None) -> Row:
     """Return the fields of a row if their values are allowed.
 
@@ -158,7 +173,7 @@ def checked_value(where: str, field: Field, value: Any) -> str:
             raise DataError(f"{where}: the {field} has more than {MAX_DIGITS} digits")
         value = str(value)
     if not isinstance(value, str):
-        shown = "missing" if is_missing else f"{reprlib.repr(value)}, not a string"
+        shown = "missing" if is_missing else f"{_shown(value)}, not a string"
         raise DataError(f"{where}: the {field} is {shown}")
     if "\0" in value:
         raise DataError(f"{where}: the {field} contains a NUL byte, which PostgreSQL cannot store")
@@ -178,7 +193,7 @@ def checked_value(where: str, field: Field, value: Any) -> str:
 
 def _check_text_id(where: str, value: str) -> None:
     if not value.isdecimal():
-        raise DataError(f"{where}: the text_id is {reprlib.repr(value)}, not a number")
+        raise DataError(f"{where}: the text_id is {_shown(value)}, not a number")
     if len(value) > MAX_DIGITS:
         raise DataError(f"{where}: the text_id has {len(value):,} digits; at most {MAX_DIGITS} are allowed")
 

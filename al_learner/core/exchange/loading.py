@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any
 
 from al_learner.core.errors import MigrationError, SchemaError, SettingsError
-from al_learner.core.exchange.fields import Field
+from al_learner.core.exchange.fields import Field, checked_row
 from al_learner.core.exchange.reading import described, merged, same_id
 from al_learner.core.exchange.sources import Options, Source, open_source
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, OnDuplicate
@@ -276,12 +276,18 @@ def _labels(opened: Source) -> tuple[list[str], dict[str, str]]:
     """Return the labels of a source, each once, and the descriptions of some."""
     if opened.export is not None:
         every = list(opened.texts(()))
-        return list(dict.fromkeys([*opened.reading.labels, *(vote.label for text in every for vote in text.votes)])), {}
+        votes = (vote.label for text in every for vote in text.votes)
+        return list(dict.fromkeys([*_checked(opened.reading.labels), *votes])), {}
     rows = list(opened.rows(("label", "description"), max_label_length=MAX_LABEL_LENGTH))
     if opened.is_file and not rows and not opened.reading.labels:
         raise opened.no_rows()
     descriptions = {row["label"]: row["description"] for row in rows if row["description"].strip()}
-    return list(dict.fromkeys([*opened.reading.labels, *(row["label"] for row in rows)])), descriptions
+    return list(dict.fromkeys([*_checked(opened.reading.labels), *(row["label"] for row in rows)])), descriptions
+
+
+def _checked(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return a label set, each label with its place, if each can be a vote."""
+    return {checked_row(where, {"label": label}, MAX_LABEL_LENGTH)["label"]: where for label, where in labels.items()}
 
 
 def _each_once(texts: Iterable[AnnotatedText], policy: OnDuplicate) -> Iterator[AnnotatedText]:
@@ -301,7 +307,7 @@ def _label_set(
     may_be_new: bool,
     may_be_first: bool = False,
 ) -> LabelSet:
-    places = dict(more or {})
+    places = _checked(more or {})
     for text in texts:
         for vote in text.votes:
             places.setdefault(vote.label, vote.where or text.where)

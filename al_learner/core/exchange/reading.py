@@ -18,6 +18,7 @@ from al_learner.core.exchange.fields import (
     checked_value,
     is_empty,
     listed,
+    name_of,
     paths,
     value_at,
 )
@@ -238,9 +239,9 @@ def one_choice(where: str, values: Any) -> Any:
     if not isinstance(values, list | tuple):
         return values
     if len(values) > 1:
+        chosen = listed(map(name_of, values))
         raise DataError(
-            f"{where}: several choices on one text: {listed(map(str, values))}. Only single-label classification can "
-            "be loaded"
+            f"{where}: several choices on one text: {chosen}. Only single-label classification can be loaded"
         )
     if values and isinstance(values[0], list | tuple | dict):
         raise DataError(f"{where}: this is no label but a part of a text; only labels of whole texts can be loaded")

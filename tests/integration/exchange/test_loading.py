@@ -390,6 +390,18 @@ def test_the_label_set_of_an_export_is_loaded_alone(project, database):
     assert database.count("text_data") == 0
 
 
+@pytest.mark.parametrize(
+    ("label", "says"), [("a\0b", "NUL byte"), ("x" * 51, "51 characters"), ("\ud800", "surrogate")]
+)
+def test_a_label_of_the_label_set_is_checked_also_if_nobody_chose_it(project, database, label, says):
+    task = {"text": "a", "options": [{"id": "x"}, {"id": label}], "accept": ["x"], "answer": "accept", "_task_hash": 1}
+
+    for load in (project.load_project, project.load_labels):
+        with pytest.raises(DataError, match=f"item 0: .*{says}"):
+            load([task])
+    assert (database.count("text_data"), database.count("labels")) == (0, 0)
+
+
 def test_prodigys_rejects_are_the_other_one_of_two_labels_that_are_known(project, database, stored):
     database.add_labels("DOCUMENTATION", "OTHER")
     file = "annotated_github-issues-DOCUMENTATION-textcat.first330.jsonl"

@@ -129,7 +129,7 @@ def open_contents(
     winners_of: Callable[[Votes], Codes],
     min_label_count: int,
     classes: Classes | None = None,
-    text_ids: Sequence[int] | None = None,
+    text_ids: Sequence[int | str] | None = None,
     is_anonymous: bool = False,
     progress: Callable[[int, int], object] = lambda done, total: None,  # noqa: ARG005 - by default nobody counts
 ) -> Iterator[Contents]:
@@ -143,8 +143,8 @@ def open_contents(
         A text with fewer votes has no label, or keeps the stored one.
     classes : Classes, optional
         Predicts every text.
-    text_ids : sequence of int, optional
-        Only these texts, in this order.
+    text_ids : sequence of int or str, optional
+        Only these texts, in this order; a str is an external id.
     is_anonymous : bool
         Leave out who voted.
     progress : callable
@@ -184,10 +184,14 @@ def open_contents(
         )
 
 
-def _wanted(stored: Snapshot, text_ids: Sequence[int] | None, having: Sequence[int] | None) -> Sequence[int] | None:
+def _wanted(stored: Snapshot, asked: Sequence[int | str] | None, having: Sequence[int] | None) -> Sequence[int] | None:
     """Return the texts to export: those that are asked for and that have votes or a label, if they must; None: all."""
-    if text_ids is None:
+    if asked is None:
         return having
+    named = stored.by_external_id([name for name in asked if isinstance(name, str)])
+    if unknown := [name for name in asked if isinstance(name, str) and name not in named]:
+        raise DataError(f"no text has the external id {unknown[0]!r}")
+    text_ids = [named[i] if isinstance(i, str) else i for i in asked]
     there = {*stored.existing(text_ids)}
     if missing := [text_id for text_id in text_ids if text_id not in there]:
         raise DataError(f"text_id {missing[0]} is not in table text_data")

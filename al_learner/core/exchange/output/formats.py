@@ -55,7 +55,7 @@ FORMATS = ("csv", "jsonl", "parquet", *TOOLS)
 
 
 @dataclass(frozen=True)
-class Options:
+class WriteOptions:
     """How an export is written.
 
     Attributes
@@ -105,7 +105,7 @@ def format_of(file: Path) -> str:
     return found
 
 
-def write(contents: Contents, out: BinaryIO, options: Options) -> tuple[str, ...]:
+def write(contents: Contents, out: BinaryIO, options: WriteOptions) -> tuple[str, ...]:
     """Write an export. Return what was left out, in words.
 
     Raises

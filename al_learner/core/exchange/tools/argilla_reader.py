@@ -7,7 +7,7 @@ from typing import Any
 
 from al_learner.core.errors import DataError
 from al_learner.core.exchange.containers.records import Records
-from al_learner.core.exchange.fields import is_empty
+from al_learner.core.exchange.fields import is_empty, name_of
 from al_learner.core.exchange.reading import ExportFormat, Reading, annotated, one_choice, only_question, vote
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
 
@@ -34,7 +34,7 @@ def _are_flat(records: Sequence[Mapping[str, Any]]) -> bool:
         "fields" not in record
         and (
             {"id", "status", "_server_id"} <= record.keys()
-            or any(str(name).endswith((f"{RESPONSES}.status", f"{RESPONSES}.users")) for name in record)
+            or any(name_of(name).endswith((f"{RESPONSES}.status", f"{RESPONSES}.users")) for name in record)
         )
         for record in records
     )
@@ -53,7 +53,8 @@ def read_nested(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     questions = (name for _, _, of in given for name in of)
     question = only_question(records.source, questions, reading) if reading.needs_votes else ""
     for where, record, responses in given:
-        reading.left_out["predictions"] += len(record.get("suggestions") or {})
+        suggestions = record.get("suggestions")
+        reading.left_out["predictions"] += len(suggestions) if isinstance(suggestions, Mapping | list) else 0
         votes: list[Vote] = []
         if reading.needs_votes:
             for response in responses.get(question, []):
@@ -96,12 +97,12 @@ def _with_text(fields: Mapping[str, Any]) -> dict[str, Any]:
 def read_flat(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     """Yield flattened records, or those of a dataset that Argilla wrote. Only submitted responses are votes."""
     rows = list(records.rows)
-    names = dict.fromkeys(str(name) for _, record in rows for name in record)
+    names = dict.fromkeys(name_of(name) for _, record in rows for name in record)
     questions = [name.removesuffix(RESPONSES) for name in names if name.endswith(RESPONSES)]
     question = only_question(records.source, questions, reading) if reading.needs_votes else ""
     for where, record in rows:
         reading.left_out["predictions"] += sum(
-            str(name).endswith(SUGGESTION) and value is not None for name, value in record.items()
+            name_of(name).endswith(SUGGESTION) and value is not None for name, value in record.items()
         )
         classes = records.class_names.get(f"{question}{RESPONSES}", ())
         votes = list(_flat_votes(where, record, question, classes, reading)) if question else []
@@ -132,7 +133,7 @@ def _flat_votes(
 
 def _votes(where: str, value: Any, user: Any, status: Any, reading: Reading) -> Iterator[Vote]:
     if status != SUBMITTED:
-        reading.left_out[LEFT_OUT.get(str(status), "without a status")] += 1
+        reading.left_out[LEFT_OUT.get(name_of(status), "without a status")] += 1
         return
     if isinstance(value, Mapping):
         raise DataError(f"{where}: the answer is no label; only single-label classification of texts can be loaded")

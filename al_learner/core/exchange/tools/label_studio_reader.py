@@ -7,7 +7,7 @@ from typing import Any
 
 from al_learner.core.errors import DataError
 from al_learner.core.exchange.containers.records import Records
-from al_learner.core.exchange.fields import COLUMNS, is_empty, listed
+from al_learner.core.exchange.fields import COLUMNS, is_empty, listed, name_of
 from al_learner.core.exchange.reading import ExportFormat, Reading, annotated, one_choice, only_question, vote
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
 
@@ -71,11 +71,11 @@ def _results(place: str, answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _questions(place: str, answer: Mapping[str, Any]) -> list[str]:
-    return [str(result.get("from_name")) for result in _results(place, answer) if result.get("type") == "choices"]
+    return [name_of(result.get("from_name")) for result in _results(place, answer) if result.get("type") == "choices"]
 
 
 def _types(answers: Iterable[tuple[str, Any, Any]]) -> list[str]:
-    found = (str(result.get("type")) for _, _, of in answers for place, a in of for result in _results(place, a))
+    found = (name_of(result.get("type")) for _, _, of in answers for place, a in of for result in _results(place, a))
     return list(dict.fromkeys(found))
 
 
@@ -85,7 +85,7 @@ def _votes(answers: Iterable[tuple[str, Mapping[str, Any]]], question: str, read
             reading.left_out["skipped"] += 1
             continue
         results = _results(place, answer)
-        ours = [r for r in results if r.get("type") == "choices" and str(r.get("from_name")) == question]
+        ours = [r for r in results if r.get("type") == "choices" and name_of(r.get("from_name")) == question]
         reading.left_out["other answers"] += len(results) - len(ours)
         choices = [choice for result in ours for choice in _choices(place, result)]
         if (label := one_choice(place, choices)) is None:
@@ -110,7 +110,7 @@ def _annotator(by: Any) -> Any:
 
 
 def _note_numbers(reading: Reading, annotators: Iterable[Any]) -> None:
-    if reading.needs_votes and any(str(annotator).isdecimal() for annotator in annotators):
+    if reading.needs_votes and any(name_of(annotator).isdecimal() for annotator in annotators):
         reading.notes.append(
             "this export names annotators by numbers; a snapshot (/api/projects/ID/exports/) that is made with "
             "annotations__completed_by.only_id=false has their e-mail addresses"

@@ -7,7 +7,7 @@ from typing import Any
 
 from al_learner.core.errors import DataError
 from al_learner.core.exchange.containers.records import Records
-from al_learner.core.exchange.fields import is_empty, listed
+from al_learner.core.exchange.fields import is_empty, listed, name_of
 from al_learner.core.exchange.reading import ExportFormat, Reading, annotated, one_choice, vote
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
 
@@ -29,13 +29,13 @@ def _are_tasks(records: Sequence[Mapping[str, Any]]) -> bool:
 def read_tasks(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
     """Yield the tasks. A text has a vote only where the answer was `accept`, or `reject` of one of two labels."""
     tasks = list(records.rows)
-    labels = dict.fromkeys(str(task["label"]) for _, task in tasks if not is_empty(task.get("label")))
+    labels = dict.fromkeys(name_of(task["label"]) for _, task in tasks if not is_empty(task.get("label")))
     classes = {*labels, *reading.known_labels}
     other = dict(zip(sorted(classes), sorted(classes, reverse=True), strict=True)) if len(classes) == 2 else {}
     n_other = 0
     for where, task in tasks:
         _check(where, task)
-        reading.labels.update((str(i), where) for i in _option_ids(where, task) if str(i) not in reading.labels)
+        reading.labels.update((name_of(i), where) for i in _option_ids(where, task) if name_of(i) not in reading.labels)
         label = _label(where, task, reading, other) if reading.needs_votes else None
         n_other += label is not None and task.get("answer") == "reject"
         votes = [] if label is None else [_vote(where, task, label)]
@@ -68,12 +68,12 @@ def _label(where: str, task: Mapping[str, Any], reading: Reading, other: Mapping
         reading.left_out["prefilled" if not is_empty(accepted) else "unanswered"] += 1
     elif answer == "ignore":
         reading.left_out["ignored"] += 1
-    elif answer == "reject" and not is_choice and str(task.get("label")) in other:
-        return other[str(task.get("label"))]
+    elif answer == "reject" and not is_choice and name_of(task.get("label")) in other:
+        return other[name_of(task.get("label"))]
     elif answer == "reject":
         reading.left_out["rejected"] += 1
     elif answer != "accept":
-        raise DataError(f"{where}: the answer is {answer!r}; allowed: {', '.join(ANSWERS)}")
+        raise DataError(f"{where}: the answer is {name_of(answer)!r}; allowed: {', '.join(ANSWERS)}")
     elif is_empty(label := accepted if is_choice else task.get("label")):
         reading.left_out["unanswered"] += 1
     else:

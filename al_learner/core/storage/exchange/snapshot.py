@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from al_learner.core.labels.votes import RANGE, VotedText, flat, intervals
 from al_learner.core.storage.database import Database, chunked
+from al_learner.core.storage.exchange import external_ids
 from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID, is_voted
 from al_learner.core.storage.schema import al_external_ids, labels, text_data
 
@@ -61,11 +62,15 @@ class Snapshot:
         """Return those text_ids that there are."""
         return [row[0] for row in self._chosen(sa.select(text_data.c.text_id), ids)]
 
+    def by_external_id(self, names: Sequence[str]) -> dict[str, int]:
+        """Return text_ids by external id, of those that there are."""
+        return external_ids.text_ids(self._connection, names) if names and self._has_external_ids() else {}
+
     def texts(self, ids: Sequence[int] | None = None) -> Iterator[StoredText]:
         """Yield every text, by id; with `ids`, those of them that exist, in their order."""
         has_ids = self._has_external_ids()
-        external_id = al_external_ids.c.external_id if has_ids else sa.null()
-        query = sa.select(text_data.c.text_id, text_data.c.text_data, *self._votes, external_id).select_from(text_data)
+        elsewhere = al_external_ids.c.external_id if has_ids else sa.null()
+        query = sa.select(text_data.c.text_id, text_data.c.text_data, *self._votes, elsewhere).select_from(text_data)
         if has_ids:
             query = query.outerjoin(al_external_ids, al_external_ids.c.text_id == text_data.c.text_id)
         rows = self._streamed(query.order_by(text_data.c.text_id)) if ids is None else self._chosen(query, ids)

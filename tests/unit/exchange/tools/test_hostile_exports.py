@@ -120,3 +120,12 @@ def test_two_exports_in_one_file_are_refused_or_no_vote_is_made_up(name, other):
     if found is not None:
         votes = {(who, label) for each in alone if each for _, who, label in each.votes}
         assert {(who, label) for _, who, label in found.votes} <= votes
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_a_number_of_5000_digits_anywhere_is_read_or_refused(name):
+    for number in range(len(list(_places(RECORDS[name][:3])))):
+        records = copy.deepcopy(RECORDS[name][:3])
+        container, key = list(_places(records))[number]
+        container[key] = 10**5_000
+        read_or_refuse(records)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.output.contents import ClassProbabilities, ExportedText
-from al_learner.core.exchange.output.formats import FORMATS, TOOLS, Options, format_of, write
+from al_learner.core.exchange.output.formats import FORMATS, TOOLS, WriteOptions, format_of, write
 from tests.support.contents import WEATHER, contents
 
 ADA, BEN = "f3b1c9a2-0000-4000-8000-000000000001", "f3b1c9a2-0000-4000-8000-000000000002"
@@ -24,7 +24,7 @@ ONE_VOTE = (ExportedText(7, None, "Fog.", "fog", (("fog", None),), None),)
 def records(what, form, texts=WEATHER, *, annotators=None, names=None, **options):
     """Return what is written, read again, and the warnings."""
     out = io.BytesIO()
-    warnings = write(contents(what, texts, **options), out, Options(form, names or {}, annotators or {}))
+    warnings = write(contents(what, texts, **options), out, WriteOptions(form, names or {}, annotators or {}))
     text = out.getvalue().decode()
     read = json.loads(text) if TOOLS[form].is_list else [json.loads(line) for line in text.split("\n")[:-1]]
     return read, warnings
@@ -273,4 +273,4 @@ def test_the_name_of_a_file_says_the_format():
 )
 def test_options_that_do_not_fit_the_format_are_refused(form, options, says):
     with pytest.raises(SettingsError, match=says):
-        Options(form, **options)
+        WriteOptions(form, **options)
