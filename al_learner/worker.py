@@ -179,6 +179,7 @@ class Worker:
         """Do what is due until nothing is. Without a notification, and if nothing was written, do nothing."""
         from al_learner.core.errors import BusyError
         from al_learner.core.events import event
+        from al_learner.core.processes.memory import return_free_memory
 
         is_idle = self._idle_token is not None and not self._notifications
         is_recent = time.monotonic() - self._read_at < FULL_READ_S
@@ -203,6 +204,7 @@ class Worker:
             if state.facts.has_classifier:
                 self._init_received = False
             if state.due is None:
+                return_free_memory()  # of runs and of reading the state; now there is time
                 # Votes do not change when a pause is over or another worker ends.
                 may_rest = not state.facts.blocked and not self._is_superseded
                 if may_rest and not self._project.is_announcement_pending(state.newest):

@@ -25,7 +25,7 @@ REST_S = 0.6
 """A process tree is idle if it has not been busy for so long."""
 
 BUSY_S = 0.1
-"""A process tree was busy if it used a fifth of one core for so long."""
+"""A process tree was busy if it used a fifth of one core for so long, or if a thread could run at its end."""
 
 STOP_S = 15
 LOWEST_PRIORITY = 19
@@ -96,7 +96,7 @@ class Worker:
                 return busy_at - started
             time.sleep(BUSY_S)
             before, used = used, self.memory.cpu_s()
-            if used - before > BUSY_S / 5:
+            if used - before > BUSY_S / 5 or self.memory.wants_processor():
                 busy_at = time.monotonic()
             elif not self.is_alive():
                 raise RuntimeError("the worker ended")
@@ -160,6 +160,15 @@ class Memory(threading.Thread):
                 times = process.cpu_times()
                 total += times.user + times.system
         return total
+
+    def wants_processor(self) -> bool:
+        """Whether a thread can run. On a busy machine one of low priority may wait long for a processor."""
+        for process in self._living():
+            with suppress(OSError):  # it has ended
+                for thread in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+                    if thread.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "R":
+                        return True
+        return False
 
     def _sample(self) -> None:
         resident, files = [0], [0]

@@ -126,11 +126,12 @@ class InProcessTrainer:
         last = self._hold_out_model[1] if self._hold_out_model and self._hold_out_model[0] == kind else None
         classifier = cast(Classifier, job.classifier.make("classifier"))
         rows = self._with_prior(X[training], y[training], job.prior, classifier)
+        X = X[measured]  # the others are in `rows`, and need not be in memory twice
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         model = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
         self._hold_out_model = kind, model
         ids = np.concatenate([job.text_ids, job.init_ids])[kept][measured]
-        metrics = measure(y[measured], model.predict_proba(X[measured]), model.classes_, ids)
+        metrics = measure(y[measured], model.predict_proba(X), model.classes_, ids)
         sample, features = self._sampled()
         predictions = coded(sample, model.predict(features), np.array(metrics["labels"])) if len(sample) else None
         query = {"query": job.query} if job.query and basis == "votes" else {}

@@ -229,11 +229,10 @@ class _Columns:
     def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int) -> None:
         self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts), dense, sparse.shape[0]
 
-    def __matmul__(self, R: Floats) -> Floats:
-        product = np.empty((self.n_sparse + len(self.dense), R.shape[1]), np.float32)
-        self.sparse.multiply(R, product[: self.n_sparse])
-        np.matmul(self.dense, R, out=product[self.n_sparse :])
-        return product
+    def multiply(self, R: Floats, out: Floats) -> Floats:
+        self.sparse.multiply(R, out[: self.n_sparse])
+        np.matmul(self.dense, R, out=out[self.n_sparse :])
+        return out
 
 
 class _Softmax:
@@ -274,7 +273,7 @@ class _Softmax:
 
     def _descend(self, W: Floats, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Go from `W` to the minimum."""
-        work = [np.empty_like(W) for _ in range(4)]
+        gradient, *work = (np.empty_like(W) for _ in range(6))
         n_rows = float(self.weights.sum())
         Z = self.X @ W
         loss, P = self._loss(Z, W)
@@ -282,7 +281,7 @@ class _Softmax:
             R = self.weights * P
             R[self.rows, self.codes] = 0
             R[self.rows, self.codes] = -R.sum(axis=1)  # weight * (P - 1) would round to 0 where P is nearly 1
-            gradient = self.transposed @ R
+            self.transposed.multiply(R, gradient)
             gradient += self.penalty * W
             if np.abs(gradient).max() <= tol * min(n_rows, loss / SMALL_LOSS):
                 return W, step, True
@@ -320,10 +319,10 @@ class _Softmax:
 
     def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:
         """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
-        D, q, z, inverse = work
+        D, q, z, inverse, curved = work
         weighted = self.weights * P
         damping = DAMPING * np.abs(gradient[-1]).max()
-        np.add(self.squared @ (weighted * (1 - P)), self.penalty, out=inverse)
+        np.add(self.squared.multiply(weighted * (1 - P), inverse), self.penalty, out=inverse)
         inverse[-1] += damping
         np.reciprocal(inverse, out=inverse)
         r = -gradient
@@ -335,7 +334,7 @@ class _Softmax:
             A = self.X @ q
             S = A - np.einsum("ij,ij->i", P, A)[:, None]
             S *= weighted
-            curved = self.transposed @ S
+            self.transposed.multiply(S, curved)
             _add(curved[:-1], self.penalty[0, 0], q[:-1])
             curved[-1] += damping * q[-1]
             length = rz / float(np.vdot(q, curved))

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from al_learner.core.interfaces import Classifier, Estimator, Labels
+from al_learner.core.interfaces import Estimator, Labels, WeighsColumns
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-class Sgd(Classifier):
+class Sgd(WeighsColumns):
     """A linear model for each class against the rest, by stochastic gradient descent: fast with many labelled texts."""
 
     loss: Literal["log_loss", "modified_huber"] = Field(
@@ -44,6 +44,8 @@ class Sgd(Classifier):
             sample_weight = sample_weight / mean[codes]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the user has chosen max_iter
-            model = SGDClassifier(**self.model_dump(), n_jobs=-1).fit(X, y, sample_weight=sample_weight)
+            model = SGDClassifier(**self.model_dump(exclude={"column_weights"}), n_jobs=-1).fit(
+                X, y, sample_weight=sample_weight
+            )
         model.coef_ = model.coef_.astype("float32")
         return model  # type: ignore[no-any-return]  # scikit-learn has no types

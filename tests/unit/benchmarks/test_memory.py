@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from benchmarks.process import Memory
+from tests.support.waiting import wait_until
 
 MIB = 2**20
 SIZE = 64
@@ -66,3 +67,16 @@ def test_a_file_that_two_processes_have_mapped_counts_once(measured, tmp_path):
 
 def test_what_each_process_has_for_itself_counts_for_each(measured):
     assert measured("bytes", str(SIZE * MIB)).peak_mib > 2 * SIZE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which threads can run")
+def test_a_process_that_waits_for_a_processor_is_not_idle():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        assert wait_until(Memory(busy.pid).wants_processor, "the process to run")
+        busy.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which threads can run")
+def test_a_process_that_waits_for_something_else_is_idle(measured):
+    memory = measured("bytes", "1")
+    wait_until(lambda: not memory.wants_processor(), "the processes to read their input")

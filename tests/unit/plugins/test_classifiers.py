@@ -30,6 +30,7 @@ OTHER_THAN_DEFAULT = {
         "max_iter": 50,
         "tol": 1e-2,
         "random_state": 7,
+        "column_weights": {"words": 2},
     },
 }
 
