@@ -36,7 +36,7 @@ faults: $(VENV)/.dev  ## Kills, cut connections and damaged blobs, on servers of
 soak: $(VENV)/.dev  ## Half an hour with 1,000 faults of all kinds; every vote must survive.
 	$(BIN)/python -m tests.faults.soak --minutes 30 --faults 1000
 
-interop: $(VENV)/.dev $(patsubst %,$(INTEROP)/%/.installed,argilla doccano label-studio)  ## Exports and imports of real annotation tools.
+interop: $(VENV)/.dev $(patsubst %,$(INTEROP)/%/.installed,argilla argilla-server doccano label-studio)  ## Exports and imports of real annotation tools.
 	$(BIN)/pytest tests/interop
 
 docs: $(VENV)/.docs  ## Build the documentation into site/.

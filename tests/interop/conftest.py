@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.interop.programs import Doccano, LabelStudio, running
+from tests.interop.argilla import Argilla
+from tests.interop.doccano import Doccano
+from tests.interop.label_studio import LabelStudio
+from tests.interop.program import running
 
 AL_LEARNER = Path(sys.executable).with_name("al-learner")
 
@@ -43,9 +46,9 @@ class OwnProject:
         return dict(json.loads(self.must("load", "project", name, *options, "--json")))
 
     def export(self, what: str, *options: str) -> Path:
-        """Export into a file, and return it."""
-        file = self.folder / f"{what}.out"
-        self.must("export", what, file, "--force", *options)
+        """Export into a new file, and return it."""
+        file = self.folder / f"{what}-{len([*self.folder.iterdir()])}"
+        self.must("export", what, file, *options)
         return file
 
     def rows(self, what: str) -> list[dict[str, Any]]:
@@ -100,4 +103,10 @@ def label_studio() -> Iterator[LabelStudio]:
 @pytest.fixture(scope="module")
 def doccano() -> Iterator[Doccano]:
     with running(Doccano) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def argilla() -> Iterator[Argilla]:
+    with running(Argilla) as server:
         yield server

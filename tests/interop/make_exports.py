@@ -1,15 +1,18 @@
-"""Makes `tests/data/exports` anew, with the real programs: `python -m tests.interop.make_exports`.
+"""Makes `tests/data/exports` anew, with the real programs: `python -m tests.interop.make_exports [FOLDER...]`.
 
 The environments are those of `make interop`. Times, unique ids and the order of a zip's files differ every time.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from tests.interop.programs import Doccano, LabelStudio, argilla, doccano_lines, label_studio_tasks, running
+from tests.interop.argilla import Argilla, argilla_records
+from tests.interop.doccano import Doccano, doccano_lines
+from tests.interop.label_studio import LabelStudio, label_studio_tasks
+from tests.interop.program import running
 from tests.interop.questions import ANSWERS, LABELS, VOTES
-from tests.support.servers import folder
 
 CSV_LABELS = ("python", "sql", "csharp")
 """In doccano's CSV a label with `#` looks like two labels."""
@@ -40,13 +43,16 @@ def make_doccano(place: Path) -> None:
 
 
 def make_argilla(place: Path) -> None:
-    for file in place.glob("*.json"):
-        file.unlink()  # the SDK writes no file that is there
-    with folder() as home:
-        argilla("write", place, home=home)
+    with running(Argilla) as server:
+        server.put("questions", argilla_records())
+        server.annotate("questions", ANSWERS)
+        for name, content in zip(("nested.json", "flat.json"), server.get("questions"), strict=True):
+            (place / name).write_bytes(content)
 
+
+MAKERS = {"argilla": make_argilla, "doccano": make_doccano, "label-studio": make_label_studio}
 
 if __name__ == "__main__":
-    for name, make in {"argilla": make_argilla, "doccano": make_doccano, "label-studio": make_label_studio}.items():
+    for name in sys.argv[1:] or MAKERS:
         (EXPORTS / name).mkdir(parents=True, exist_ok=True)
-        make(EXPORTS / name)
+        MAKERS[name](EXPORTS / name)

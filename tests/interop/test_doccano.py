@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.interop.conftest import OwnProject, Votes
+from tests.interop.doccano import Doccano, doccano_lines
 from tests.interop.make_exports import CSV_LABELS, EXPORTS
-from tests.interop.programs import Doccano, doccano_lines
 from tests.interop.questions import ANNOTATORS, LABELS, TEXTS, VOTES, Answer
 
 pytestmark = pytest.mark.timeout(900)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.interop.conftest import OwnProject, Votes
+from tests.interop.label_studio import LabelStudio, label_studio_tasks
 from tests.interop.make_exports import EXPORTS
-from tests.interop.programs import LabelStudio, email, label_studio_tasks
-from tests.interop.questions import ANNOTATORS, ANSWERS, LABELS, PREDICTIONS, TEXTS, VOTES
+from tests.interop.program import email
+from tests.interop.questions import ANNOTATORS, ANSWERS, LABELS, PREDICTIONS, TEXTS, VOTES, Answer
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -91,7 +92,8 @@ def test_votes_go_to_label_studio_and_come_back(label_studio: LabelStudio, ours:
     assert [annotation for annotation in annotations if annotation["ground_truth"] or annotation["was_cancelled"]] == []
     again = new_project()
     loaded = again.load(label_studio.snapshot(there), "snapshot.json")
-    assert (again.texts(), again.votes()) == (TEXTS, BY_EMAIL)
+    assert again.texts() == {id_: TEXTS[id_] for id_, _, _ in BY_EMAIL}
+    assert again.votes() == BY_EMAIL
     assert not any(loaded["left_out"].values())
 
 
@@ -104,6 +106,22 @@ def test_labels_are_annotations_of_those_who_gave_them(label_studio: LabelStudio
         for annotation in task["annotations"]
     }
     assert found == {row["external_id"]: ([row["label"]], False) for row in ours.rows("labels")}
+
+
+def test_labels_without_annotators_are_those_of_whoever_imports_them(
+    label_studio: LabelStudio, ours: OwnProject
+) -> None:
+    file = ours.export("labels", "--format", "label-studio", "--anonymous", *NAMES)
+    there = label_studio.create(json.loads(file.read_bytes()))
+    by = {annotation["completed_by"] for task in label_studio.tasks(there) for annotation in task["annotations"]}
+    assert by == {int(label_studio.numbers()[email(ANNOTATORS[0])])}
+
+
+def test_label_studio_refuses_an_annotator_without_an_account(label_studio: LabelStudio, ours: OwnProject) -> None:
+    somebody = f"{email(ANNOTATORS[0])}=cyd@example.org"
+    file = ours.export("votes", "--format", "label-studio", "--annotator", somebody, *NAMES)
+    with pytest.raises(AssertionError, match=r"cyd@example\.org"):
+        label_studio.create(json.loads(file.read_bytes()))
 
 
 def test_predictions_are_pre_annotations_with_score_and_version_and_no_votes(
@@ -125,6 +143,22 @@ def test_predictions_are_pre_annotations_with_score_and_version_and_no_votes(
     loaded = again.load(label_studio.export(there, "JSON"), "export.json")
     assert (again.texts(), again.votes()) == (TEXTS, set())
     assert loaded["left_out"]["predictions"] == len(TEXTS)
+
+
+def test_votes_on_pre_annotated_texts_come_back_into_the_same_project(
+    label_studio: LabelStudio, ours: OwnProject
+) -> None:
+    ours.must("train", "--force")
+    file = ours.export("predictions", "--format", "label-studio", *NAMES)
+    there = label_studio.create(json.loads(file.read_bytes()))
+    ann, ben = ANNOTATORS
+    new = [Answer("Q-11", ben, "python"), Answer("Q-12", ann, "c#"), Answer("Q-08", ben, None, "skip")]
+    label_studio.annotate(there, new, id_key="external_id")
+    expected = BY_EMAIL | {("Q-11", email(ben), "python"), ("Q-12", email(ann), "c#")}
+    for time in ("first", "second"):
+        loaded = ours.load(label_studio.snapshot(there), f"{time}.json", "--on-duplicate", "update")
+        assert (ours.texts(), ours.votes()) == (TEXTS, expected), time
+        assert (loaded["left_out"]["skipped"], loaded["left_out"]["predictions"]) == (1, len(TEXTS))
 
 
 def _predictions(task: dict[str, Any]) -> list[tuple[str, float, str]]:
