@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INTEROP := .interop
 PARALLEL := --numprocesses=auto --dist=loadgroup
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint check docs bench faults soak clean
+.PHONY: help demo test lint check docs bench faults soak interop clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -35,11 +36,14 @@ faults: $(VENV)/.dev  ## Kills, cut connections and damaged blobs, on servers of
 soak: $(VENV)/.dev  ## Half an hour with 1,000 faults of all kinds; every vote must survive.
 	$(BIN)/python -m tests.faults.soak --minutes 30 --faults 1000
 
+interop: $(VENV)/.dev $(patsubst %,$(INTEROP)/%/.installed,argilla doccano label-studio)  ## Exports and imports of real annotation tools.
+	$(BIN)/pytest tests/interop
+
 docs: $(VENV)/.docs  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
 
 clean:  ## Remove what the other commands made.
-	rm -rf $(VENV) site dist al-learner-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(INTEROP) site dist al-learner-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,10 +53,15 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt examples/plugin/pyproject.toml
-	$(INSTALL) --editable '.[crowd,docs,meaning,metrics,model2vec,notebook,plots,test,wordllama]' \
+	$(INSTALL) --editable '.[crowd,docs,files,meaning,metrics,model2vec,notebook,plots,test,wordllama]' \
 		--editable examples/plugin
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(INTEROP)/%/.installed: tests/interop/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $<
 	@touch $@

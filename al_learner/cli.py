@@ -5,22 +5,20 @@ What a command needs is imported when it runs, so that ``al-learner --help`` ans
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, demo, load, models, plugins, query, simulate
+from al_learner.commands import annotators, demo, export, load, models, plugins, predict, query, simulate
 from al_learner.commands.shared import (
     Database,
     Json,
@@ -35,16 +33,13 @@ from al_learner.commands.shared import (
     say,
 )
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
-from al_learner.core.errors import AlLearnerError, DataError, SettingsError
-from al_learner.core.events import event, printable
+from al_learner.core.errors import AlLearnerError, SettingsError
+from al_learner.core.events import event
 
 if TYPE_CHECKING:
     from al_learner.core.configuration.settings import Settings
 
 EXIT_ERROR = 1
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet takes for a formula."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,6 +53,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(db, name="db", no_args_is_help=True)
 app.command()(annotators.annotators)
+app.command()(export.export)
+app.command()(predict.predict)
 app.command()(query.query)
 app.command()(simulate.simulate)
 app.command()(demo.demo)
@@ -202,41 +199,6 @@ def status(database: Database = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def predict(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]",
-            help="A file as for `load texts`; with `-` each line of standard input is a text. Default: all texts.",
-        ),
-    ] = None,
-    clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
-    safe_csv: Annotated[
-        bool, typer.Option("--safe-csv", help="Put an apostrophe before labels that a spreadsheet takes for formulas.")
-    ] = False,
-    database: Database = None,
-) -> None:
-    """Predict a label and its probability for every text, as CSV."""
-    from al_learner.core.exchange.file_formats import read
-
-    texts: Iterable[str] | None = None
-    if file == Path("-"):
-        texts = _standard_input()
-    elif file is not None:
-        texts = (row["text"] for row in read(file, ("text",)))
-    writer = csv.writer(_Lines())
-    with open_project(database) as project:
-        predictions = project.predict(texts, clf_id=clf_id)
-        first = next(predictions, None)  # an error comes before the header
-        writer.writerow(("text_id" if file is None else "row", "label", "probability"))
-        for number, exact, probability in chain([first] if first else [], predictions):
-            label = printable(exact) if sys.stdout.isatty() else exact
-            if safe_csv and label.startswith(FORMULA):
-                label = f"'{label}"
-            writer.writerow((number if file is None else number + 1, label, f"{probability:.4f}"))
-
-
-@app.command()
 def config(database: Database = None, as_json: Json = False) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
     from al_learner.core.configuration.settings import Settings, variable  # heavy
@@ -287,24 +249,6 @@ def _of_project(settings: Settings) -> Settings:
         except AlLearnerError as exc:
             event("project.not_read", level=logging.WARNING, error=str(exc), then="these are a new project's defaults")
             return settings
-
-
-class _Lines:
-    """Standard output for rows of CSV that end with a newline alone. If csv wrote that end, it would not quote CR."""
-
-    def write(self, row: str) -> None:
-        sys.stdout.write(row.removesuffix("\r\n") + "\n")
-
-
-def _standard_input() -> Iterator[str]:
-    """Yield the lines of standard input, which are UTF-8 in every locale."""
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
-    try:
-        for line in sys.stdin:
-            yield line.rstrip("\n")
-    except UnicodeDecodeError as exc:
-        raise DataError(f"standard input is not UTF-8: {exc.reason}") from exc
 
 
 def _probe(host: str, port: int) -> str:

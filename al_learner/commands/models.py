@@ -125,7 +125,7 @@ def models_export(
 ) -> None:
     """Write a classifier and its vectorizer as one scikit-learn Pipeline, and FILE.json with its description."""
     with open_project(database) as project:
-        sidecar = project.export(clf_id, file, force=force)
+        sidecar = project.export_model(clf_id, file, force=force)
     say(f"{file}: a Pipeline from texts to labels; {sidecar}: its digest, versions and score")
 
 

@@ -64,12 +64,12 @@ def named_columns(column: Iterable[str] | None) -> dict[str, str]:
     return {field: name for field, _, name in pairs}
 
 
-def progress_bar() -> Progress:
-    """Return a progress bar for standard error; it is hidden if that is no terminal."""
+def progress_bar(*, hidden: bool = False) -> Progress:
+    """Return a progress bar for standard error; it is hidden if that is no terminal, or if `hidden`."""
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    return Progress(console=Console(stderr=True), transient=True, disable=hidden or not sys.stderr.isatty())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -151,7 +151,7 @@ def _command() -> list[str]:
 
 def _corpus(data: Path | None, column: Sequence[str] | None) -> tuple[list[str], list[str]]:
     from al_learner.core.exchange.corpus import checked, demo_corpus
-    from al_learner.core.exchange.file_formats import read
+    from al_learner.core.exchange.rows import read
     from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
     if data is None:

@@ -21,7 +21,8 @@ Errors of libraries are raised as one of these, ``from`` the original. `PluginWa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class AlLearnerError(Exception):
@@ -96,3 +97,10 @@ class DatabaseUnavailable(DatabaseError):
 
 class ChannelError(AlLearnerError):
     """Redis refused, failed or did not answer."""
+
+
+def did_you_mean(value: str, names: Iterable[str]) -> str:
+    """Return a question for an error, after the name that is nearest to a wrong one; nothing if none is near."""
+    folded = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(value.lower(), folded, n=1, cutoff=0.6)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.deprecated import DeprecatedMethods
 from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.events import event
+from al_learner.core.exchange.exporting import Exporter, ExportingMethods
 from al_learner.core.exchange.loading import LoadingMethods
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
@@ -23,8 +24,9 @@ from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
 from al_learner.core.lifecycle.run_steps import Lifecycle
 from al_learner.core.lifecycle.status import Status, read_status, read_vitals
-from al_learner.core.models.catalogue import Catalogue, Prediction
+from al_learner.core.models.catalogue import Catalogue
 from al_learner.core.models.comparison import Comparison
+from al_learner.core.models.predicting import PredictingMethods
 from al_learner.core.models.querying import QueryMethods
 from al_learner.core.models.retention import Retention
 from al_learner.core.service.http import Vitals
@@ -37,7 +39,7 @@ from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.compute import Compute
 
 
-class Project(LoadingMethods, QueryMethods, DeprecatedMethods):
+class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters
@@ -82,6 +84,9 @@ class Project(LoadingMethods, QueryMethods, DeprecatedMethods):
         self._reader = StateReader(settings, storage, workers=self._workers, **parts)
         self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
+        self._exporter = Exporter(
+            storage, self.prepare, self.load_model, self._compute.winners_of, settings.min_label_count
+        )
         self._is_prepared = False
 
     @property
@@ -285,7 +290,7 @@ class Project(LoadingMethods, QueryMethods, DeprecatedMethods):
         self.prepare()
         return self._catalogue.prune(keep, dry_run=dry_run, wait_s=wait_s)
 
-    def export(self, clf_id: int, file: Path | str, *, force: bool = False) -> Path:
+    def export_model(self, clf_id: int, file: Path | str, *, force: bool = False) -> Path:
         """Write a model as one pickled scikit-learn Pipeline from texts to labels; see `export.export`."""
         self.prepare()
         return self._catalogue.export(clf_id, Path(file), force=force)
@@ -327,17 +332,6 @@ class Project(LoadingMethods, QueryMethods, DeprecatedMethods):
         if clf_id is None and not (clf_id := self._storage.tables.newest_clf_id()):
             raise DataError("there is no classifier yet: run `al-learner init`")
         return self._models.load(clf_id)
-
-    def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
-        """Predict labels with a stored classifier, by default the newest; raises like `load_model`.
-
-        Parameters
-        ----------
-        texts : iterable of str, optional
-            By default every text of the project.
-        clf_id : int, optional
-        """
-        yield from self._catalogue.predict(texts, *self.load_model(clf_id))
 
     def close(self) -> None:
         """Close every connection. `Compute` that was passed in stays open."""

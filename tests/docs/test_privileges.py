@@ -57,6 +57,11 @@ def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
     with pytest.raises(DatabaseError, match="permission denied for table classifiers"):
         project.prune(1)
     assert [prediction.label for prediction in project.predict()] == ["+", "+", "-", "-"]
+    postgresql.query("INSERT INTO al_external_ids VALUES (?, 'a-1')", ids[0])
+    exported = [(row["external_id"], row["label"]) for row in project.export_rows("texts")]
+    assert exported == [("a-1", "+"), (None, "+"), (None, "-"), (None, "-")]
+    postgresql.query(f"REVOKE SELECT ON al_external_ids FROM {ROLE}")
+    assert [row["external_id"] for row in project.export_rows("labels")] == [None] * 4
     project.close()
 
 

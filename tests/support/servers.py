@@ -48,6 +48,9 @@ class Server(ABC):
     Its port can be taken: since it was found free, or while the server was stopped. The process then ends by itself.
     """
 
+    deadline_s: float = DEADLINE_S
+    """How long its start may take."""
+
     def __init__(self) -> None:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -59,12 +62,14 @@ class Server(ABC):
 
     def start(self, *options: str) -> None:
         """Start it, again and again until the port is free; another port each time, unless it has come up before."""
-        wait_until(lambda: self._comes_up(options), f"{type(self).__name__} to start; its port is {self.port}")
+        what = f"{type(self).__name__} to start; its port is {self.port}"
+        wait_until(lambda: self._comes_up(options), what, deadline_s=self.deadline_s)
         self._has_come_up = True
 
     def _comes_up(self, options: Sequence[str]) -> bool:
         process = self.process = self._launch(options)
-        wait_until(lambda: process.poll() is not None or self.answers(), f"{type(self).__name__} to answer")
+        what = f"{type(self).__name__} to answer"
+        wait_until(lambda: process.poll() is not None or self.answers(), what, deadline_s=self.deadline_s)
         if not self.is_running and not self._has_come_up:
             self.port = free_port()
         return self.is_running

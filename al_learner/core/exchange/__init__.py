@@ -1,5 +1,5 @@
-"""Data that goes in from other tools.
+"""Data that goes in from other tools, and out to them.
 
-Here live: reading files, loading their rows into LabelForward's tables, and labelled corpora for simulations. Nothing
-here knows strategies or runs.
+Here live: reading files and exports of annotation tools, loading them into LabelForward's tables, exports, and labelled
+corpora for simulations. Nothing here knows strategies or runs.
 """

@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from al_learner.core.errors import DataError
-from al_learner.core.exchange.file_formats import Field, check, read
+from al_learner.core.exchange.fields import Field, check
+from al_learner.core.exchange.rows import read
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 
 

@@ -1,16 +1,19 @@
-"""Loads texts, labels, prelabelled texts and votes into LabelForward's tables, from a file or from memory."""
+"""Loads texts, labels, prelabelled texts, votes and whole projects into LabelForward's tables."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import repeat, zip_longest
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any
 
-from al_learner.core.errors import DataError
-from al_learner.core.exchange.file_formats import OPTIONAL, Field, Row, check, find_columns, read
+from al_learner.core.errors import MigrationError, SchemaError, SettingsError
+from al_learner.core.exchange.fields import Field, checked_row
+from al_learner.core.exchange.reading import described, merged, same_id
+from al_learner.core.exchange.sources import Options, Source, open_source
+from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, OnDuplicate
+from al_learner.core.storage.exchange.labels import LabelSet, check_labels
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 from al_learner.core.storage.storage import Storage
@@ -20,135 +23,309 @@ BYTES_PER_CHARACTER = 4
 
 DENSE_LIMIT_BYTES = 10**9
 
-NAME_LENGTH = 100
-"""An error shows so many characters of a text that was given as the name of a file."""
+N_SHOWN = 5
+"""So many rows are shown as they were understood."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Number of rows that were loaded, and warnings."""
+    """What was loaded, or would be loaded by a dry run.
+
+    Attributes
+    ----------
+    rows : int
+        Texts, labels, prelabelled texts or votes; of a project the texts.
+    warnings : tuple of str
+    source : str
+        What the source was taken for, such as ``Label Studio export (JSON)``.
+    votes, annotators, labels : int
+        The votes of a project, how many different annotators they name, and the labels that were appended.
+    updated, skipped : int
+        Texts whose external id was there already: replaced, or left out.
+    left_out : dict of str to int
+        What is no vote, and how often: ``{"skipped": 12, "drafts": 3}``.
+    first : tuple of dict
+        The first rows as they were understood.
+    """
 
     rows: int
     warnings: tuple[str, ...] = ()
+    source: str = ""
+    votes: int = 0
+    annotators: int = 0
+    labels: int = 0
+    updated: int = 0
+    skipped: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    first: tuple[Mapping[str, Any], ...] = ()
+
+    def said_of_left_out(self) -> str:
+        """Return what was left out in words: ``; 12 skipped, 3 drafts left out``. Empty if nothing was."""
+        return f"; {what} left out" if (what := described(self.left_out)) else ""
 
 
 class LoadingMethods:
-    """The methods of `Project` that load data."""
+    """The methods of `Project` that load data.
+
+    A source is a path or the name of a file, ``-`` for standard input, a DataFrame, a Hugging Face dataset, a list of
+    dicts, or rows. The export of an annotation tool is recognised by its content. Options are those of `Options`.
+    """
 
     _storage: Storage
 
-    def load_texts(self, source: Path | str | Iterable[str], **options: Any) -> Loaded:
+    def load_texts(self, source: Any, *, on_duplicate: str = "error", **options: Any) -> Loaded:
         """Append texts from a file or from memory; all or none. Missing tables of LabelForward are created.
 
         Parameters
         ----------
-        source : path, iterable of str, or DataFrame
-            A str is the name of a file. Of a DataFrame, the columns with the names that are found in files.
+        source
+            Rows are texts. Of a table, the columns with the names that are found in files.
+        on_duplicate : {"error", "skip", "update"}
+            What is done with a text whose external id is there already; see `OnDuplicate`.
         **options
-            Of `file_formats.read`: ``columns`` for a file or a DataFrame, ``progress`` for a file.
+            See `Options`.
 
         Raises
         ------
         DataError
             Names the file, the first wrong line and the reason. A file without rows, and what is none of the above,
             such as a dict, is an error too.
+        MigrationError
+            There is no table for external ids yet, and this user may not create it.
         """
-        longest = 0
+        policy, asked = _policy(on_duplicate), Options(**options)
+        with open_source(source, "texts", asked, needs_votes=False) as opened:
+            texts = opened.texts(("text", "id"))
+            longest = 0
 
-        def texts() -> Iterator[str]:
-            nonlocal longest
-            for row in _rows(source, ("text",), **options):
-                longest = max(longest, len(row["text"]))
-                yield row["text"]
+            def measured(texts: Iterable[AnnotatedText]) -> Iterator[AnnotatedText]:
+                nonlocal longest
+                for text in texts:
+                    longest = max(longest, len(text.text))
+                    yield text
 
-        loaded = self._storage.tables.load_texts(texts())
-        dense_gib = self._storage.tables.n_texts() * longest * BYTES_PER_CHARACTER / 2**30
-        warning = (
-            f"the longest text has {longest:,} characters; the predictor makes an array of all texts that is as wide "
-            f"as the longest, so it needs {dense_gib:.1f} GiB: shorten the text, or give the predictor more memory"
-        )
-        return Loaded(loaded, (warning,) if dense_gib * 2**30 > DENSE_LIMIT_BYTES else ())
+            has_ids = opened.export is not None or asked.id_column is not None or "external_id" in opened.names
+            if not (has_ids or asked.dry_run):
+                first = list(islice(texts, 1))  # an error comes before a database is created
+                rows = self._storage.loads.load_texts(text.text for text in measured(chain(first, texts)))
+                return Loaded(rows, self._too_long(longest), opened.kind)
+            each = _each_once(texts, policy) if opened.export is None and has_ids else texts
+            every = list(measured(merged(each, opened.reading, policy) if has_ids else each))
+            loaded = self._load_annotated(every, opened, asked, policy)
+        return _with_warnings(loaded, self._too_long(longest) if not asked.dry_run else ())
 
-    def load_labels(self, source: Path | str | Iterable[str | tuple[str, str | None]], **options: Any) -> Loaded:
-        """Append label names, each once; in memory names, or pairs of name and description; like `load_texts`.
+    def load_labels(self, source: Any, **options: Any) -> Loaded:
+        """Append label names, each once; rows are names, or pairs of name and description; like `load_texts`.
 
-        A description replaces an older one. A label with a description is not appended if it is there already.
+        A description replaces an older one. A label with a description is not appended if it is there already. Of a
+        column of class labels, and of the export of a tool, the label set is taken.
 
         Raises
         ------
         MigrationError
             There is no table for the descriptions yet, and this user may not create it.
         """
-        rows = [*_rows(source, ("label", "description"), max_label_length=MAX_LABEL_LENGTH, **options)]
-        if descriptions := {row["label"]: row["description"] for row in rows if row["description"].strip()}:
+        asked = Options(**options)
+        with open_source(source, "labels", asked, needs_votes=True) as opened:
+            names, descriptions = _labels(opened)
+            shown = tuple({"label": name, "description": descriptions.get(name, "")} for name in names[:N_SHOWN])
+        if asked.dry_run:
+            return Loaded(len(names), (), opened.kind, first=shown)
+        if descriptions:
             self._storage.database.may_create = True
             upgrade_runs(self._storage.database)
-        return Loaded(self._storage.tables.load_labels(dict.fromkeys(row["label"] for row in rows), descriptions))
+        return Loaded(self._storage.loads.load_labels(names, descriptions), (), opened.kind, first=shown)
 
-    def load_init_data(self, source: Path | str | Iterable[tuple[str, str]], **options: Any) -> Loaded:
-        """Append prelabelled texts, in memory pairs of text and label; like `load_texts`."""
-        rows = _rows(source, ("text", "label"), **options)
-        return Loaded(self._storage.tables.load_init_data((row["text"], row["label"]) for row in rows))
+    def load_init_data(self, source: Any, *, new_labels: bool = False, **options: Any) -> Loaded:
+        """Append prelabelled texts; rows are pairs of text and label; like `load_texts`.
 
-    def load_votes(
-        self, source: Path | str | Iterable[tuple[int, str] | tuple[int, str, str | None]], **options: Any
+        Of a tool's export, each text with votes gets the label that most of its votes are for, or of several such
+        labels the first one.
+
+        Parameters
+        ----------
+        new_labels : bool
+            Append labels that are not in table labels. If that has rows, such labels are an error otherwise.
+        """
+        asked = Options(**options)
+        with open_source(source, "pairs of text and label", asked, needs_votes=True) as opened:
+            opened.reading.known_labels = self._known_labels()
+            texts = opened.texts(("text", "label"))
+            every = [text for text in (merged(texts, opened.reading) if opened.export else texts) if text.votes]
+            rows = [(text.text, Counter(vote.label for vote in text.votes).most_common(1)[0][0]) for text in every]
+            known = _label_set(every, may_be_new=new_labels)
+            if asked.dry_run:
+                check_labels(self._known_labels(), known)
+                n = len(rows)
+            else:
+                n = self._storage.loads.load_init_data(rows, known)
+            return _loaded(opened, every, rows=n)
+
+    def load_votes(self, source: Any, *, new_labels: bool = False, **options: Any) -> Loaded:
+        """Append votes; rows are tuples of text_id, label and, if known, annotator; like `load_texts`.
+
+        Texts are named by ``text_id``, or by the external id that they were loaded with. Of several votes of one
+        annotator on a text, the last one counts.
+
+        Parameters
+        ----------
+        new_labels : bool
+            As for `load_init_data`.
+        """
+        asked = Options(**options)
+        with open_source(source, "(text_id, label, user)", asked, needs_votes=True) as opened:
+            opened.reading.known_labels = self._known_labels()
+            by_id = asked.id_column is not None or ("external_id" in opened.names and "text_id" not in opened.names)
+            fields: tuple[Field, ...] = ("id", "label", "user") if by_id else ("text_id", "label", "user")
+            texts = opened.texts(fields, ("user",), max_label_length=MAX_LABEL_LENGTH)
+            every = [text for text in merged(texts, opened.reading) if text.votes]
+            known = _label_set(every, may_be_new=new_labels)
+            if asked.dry_run:
+                check_labels(self._known_labels(), known)
+                n = sum(len(text.votes) for text in every)
+            else:
+                n = self._storage.loads.load_votes(every, known)
+            return _loaded(opened, every, rows=n)
+
+    def load_project(
+        self, source: Any, *, on_duplicate: str = "error", new_labels: bool = False, **options: Any
     ) -> Loaded:
-        """Append votes, in memory tuples of text_id, label and, if known, annotator; like `load_texts`."""
-        rows = _rows(source, ("text_id", "label", "user"), max_label_length=MAX_LABEL_LENGTH, **options)
-        votes = ((int(row["text_id"]), row["label"], row["user"], row.where) for row in rows)
-        return Loaded(self._storage.tables.load_votes(votes))
+        """Append texts with their ids, the votes on them with annotators, and the label set, in one transaction.
 
+        Rows are tuples of text and, if known, label and annotator. Of a table, ``text``, ``label``, ``user`` and
+        ``external_id`` or ``id``: a row for each vote, or without a label. Rows with the same id are one text; without
+        ids, rows with the same text.
 
-def _rows(
-    source: Any, fields: tuple[Field, ...], *, max_label_length: int | None = None, **options: Any
-) -> Iterator[Row]:
-    if isinstance(source, str | Path):
-        return _file_rows(source, fields, max_label_length=max_label_length, **options)
-    if hasattr(source, "columns"):  # a DataFrame; the library that it is of is never imported here
-        return check(_frame_rows(source, fields, **options), max_label_length=max_label_length)
-    if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
-        what = "texts" if fields == ("text",) else "labels" if fields[0] == "label" else f"({', '.join(fields)})"
-        columns = " and ".join(f"`{field}`" for field in fields if field not in OPTIONAL)
-        raise DataError(
-            f"a {type(source).__name__} cannot be loaded: give a file, a list of {what}, or a DataFrame with "
-            f"{columns} among its columns"
+        Parameters
+        ----------
+        on_duplicate : {"error", "skip", "update"}
+            What is done with a text whose external id is there already; see `OnDuplicate`.
+        new_labels : bool
+            As for `load_init_data`. An empty table labels gets the label set.
+        """
+        policy, asked = _policy(on_duplicate), Options(**options)
+        with open_source(source, "(text, label, user)", asked, needs_votes=True) as opened:
+            opened.reading.known_labels = self._known_labels()
+            if asked.id_column is None and "external_id" not in opened.names and "id" in opened.names:
+                opened.reading.id_column = "id" if opened.export is None else None
+            fields: tuple[Field, ...] = ("text", "label", "user", "id")
+            texts = opened.texts(fields, fields[1:], max_label_length=MAX_LABEL_LENGTH)
+            every = list(merged(texts, opened.reading, policy))
+            known = _label_set(every, opened.reading.labels, may_be_new=new_labels, may_be_first=True)
+            return self._load_annotated(every, opened, asked, policy, known)
+
+    def _load_annotated(
+        self,
+        texts: Sequence[AnnotatedText],
+        opened: Source,
+        asked: Options,
+        policy: OnDuplicate,
+        known: LabelSet | None = None,
+    ) -> Loaded:
+        """Load texts that were read, or check them if this is a dry run."""
+        loads = self._storage.loads
+        if asked.dry_run:
+            n_new = len(check_labels(self._known_labels(), known)) if known else 0
+            done = loads.would_load(texts, policy)
+            return _loaded(opened, texts, rows=done.texts, labels=n_new, updated=done.updated, skipped=done.skipped)
+        has_ids = any(text.external_id for text in texts)
+        notes = self._prepare_ids(is_asked_for=asked.id_column is not None) if has_ids else ()
+        done = loads.load_annotated(texts, labels=known, on_duplicate=policy, with_ids=has_ids and not notes)
+        numbers = {"votes": done.votes, "labels": done.labels, "updated": done.updated, "skipped": done.skipped}
+        return _with_warnings(_loaded(opened, texts, rows=done.texts, **numbers), notes)
+
+    def _prepare_ids(self, *, is_asked_for: bool) -> tuple[str, ...]:
+        """Make sure that external ids can be stored. Return a warning if they cannot, and nobody asked for them."""
+        self._storage.database.may_create = True
+        try:
+            upgrade_runs(self._storage.database)
+        except MigrationError as exc:
+            if is_asked_for:
+                raise
+            return (f"the ids of the texts are not stored: {exc}",)
+        return ()
+
+    def _known_labels(self) -> frozenset[str]:
+        """Return the labels in table labels; none if there is no database yet."""
+        database = self._storage.database
+        if not database.is_postgresql and not database.path.exists():
+            return frozenset()
+        try:
+            return frozenset(self._storage.tables.label_names())
+        except SchemaError:
+            return frozenset()
+
+    def _too_long(self, longest: int) -> tuple[str, ...]:
+        """Return a warning if the longest text makes the predictor's array of all texts too large."""
+        dense_gib = self._storage.tables.n_texts() * longest * BYTES_PER_CHARACTER / 2**30
+        warning = (
+            f"the longest text has {longest:,} characters; the predictor makes an array of all texts that is as wide "
+            f"as the longest, so it needs {dense_gib:.1f} GiB: shorten the text, or give the predictor more memory"
         )
-    return check(_tuple_rows(source, fields), max_label_length=max_label_length, **options)
+        return (warning,) if dense_gib * 2**30 > DENSE_LIMIT_BYTES else ()
 
 
-def _file_rows(source: Path | str, fields: tuple[Field, ...], **options: Any) -> Iterator[Row]:
-    if isinstance(source, str) and not os.path.exists(source):  # noqa: PTH110 - False for what no file can be named
-        raise DataError(f"{source[:NAME_LENGTH]}: No such file; a text itself goes into a list")
-    rows = read(Path(source), fields, **options)
-    first = next(rows, None)
-    if first is None:
-        raise DataError(f"{source}: the file has no rows, so there is nothing to load")
-    yield first
-    yield from rows
+def _policy(name: str) -> OnDuplicate:
+    try:
+        return OnDuplicate(name)
+    except ValueError:
+        raise SettingsError([f"on_duplicate is {name!r}; allowed: {', '.join(OnDuplicate)}"]) from None
 
 
-def _frame_rows(
-    frame: Any, fields: tuple[Field, ...], *, columns: Mapping[str, str] | None = None
-) -> Iterator[dict[Field, Any]]:
-    names = [name for name in frame.columns if isinstance(name, str)]
-    found = find_columns("the DataFrame", names, fields, columns or {})
-    for name in found.values():
-        if name is not None and names.count(name) > 1:
-            raise DataError(f"the DataFrame has two columns with the name {name!r}")
-    values = (repeat(None) if name is None else frame[name] for name in found.values())
-    for row in zip(*values, strict=False):  # without strict, because `repeat` has no end
-        yield dict(zip(found, row, strict=True))
+def _labels(opened: Source) -> tuple[list[str], dict[str, str]]:
+    """Return the labels of a source, each once, and the descriptions of some."""
+    if opened.export is not None:
+        every = list(opened.texts(()))
+        votes = (vote.label for text in every for vote in text.votes)
+        return list(dict.fromkeys([*_checked(opened.reading.labels), *votes])), {}
+    rows = list(opened.rows(("label", "description"), max_label_length=MAX_LABEL_LENGTH))
+    if opened.is_file and not rows and not opened.reading.labels:
+        raise opened.no_rows()
+    descriptions = {row["label"]: row["description"] for row in rows if row["description"].strip()}
+    return list(dict.fromkeys([*_checked(opened.reading.labels), *(row["label"] for row in rows)])), descriptions
 
 
-def _tuple_rows(rows: Iterable[Any], fields: tuple[Field, ...]) -> Iterator[dict[Field, Any]]:
-    """Yield rows from tuples, lists or arrays; a row of one field may be its value."""
-    n_required = sum(field not in OPTIONAL for field in fields)
-    for number, row in enumerate(rows):
-        if isinstance(row, Mapping):
-            raise DataError(f"item {number}: a dict; expected {', '.join(fields)} as a tuple")
-        is_value = isinstance(row, str | bytes) or not (hasattr(row, "__len__") and hasattr(row, "__getitem__"))
-        values = (row,) if is_value else tuple(row)
-        if not n_required <= len(values) <= len(fields):
-            count = f"{n_required}" if n_required == len(fields) else f"{n_required} or {len(fields)}"
-            raise DataError(f"item {number}: {len(values)} values; expected {count}: {', '.join(fields)}")
-        yield dict(zip_longest(fields, values))
+def _checked(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return a label set, each label with its place, if each can be a vote."""
+    return {checked_row(where, {"label": label}, MAX_LABEL_LENGTH)["label"]: where for label, where in labels.items()}
+
+
+def _each_once(texts: Iterable[AnnotatedText], policy: OnDuplicate) -> Iterator[AnnotatedText]:
+    """Yield the rows of a table in which each text has one row."""
+    first: dict[str, AnnotatedText] = {}
+    for text in texts:
+        before = first.setdefault(text.external_id, text) if text.external_id else text
+        if before is not text and policy is OnDuplicate.ERROR:
+            raise same_id(before, text)
+        yield text
+
+
+def _label_set(
+    texts: Iterable[AnnotatedText],
+    more: Mapping[str, str] | None = None,
+    *,
+    may_be_new: bool,
+    may_be_first: bool = False,
+) -> LabelSet:
+    places = _checked(more or {})
+    for text in texts:
+        for vote in text.votes:
+            places.setdefault(vote.label, vote.where or text.where)
+    return LabelSet(places, may_be_new=may_be_new, may_be_first=may_be_first)
+
+
+def _loaded(opened: Source, texts: Sequence[AnnotatedText], **numbers: Any) -> Loaded:
+    annotators = {vote.annotator for text in texts for vote in text.votes} - {""}
+    values = {"votes": sum(len(text.votes) for text in texts), "annotators": len(annotators)} | numbers
+    left_out = {what: n for what, n in opened.reading.left_out.items() if n}
+    first = tuple(map(_shown, texts[:N_SHOWN]))
+    return Loaded(warnings=tuple(opened.reading.notes), source=opened.kind, left_out=left_out, first=first, **values)
+
+
+def _shown(text: AnnotatedText) -> dict[str, Any]:
+    given = {"text": text.text, "id": text.external_id or (text.text_id if text.text_id is not None else "")}
+    return {**given, "votes": [{"label": vote.label, "annotator": vote.annotator} for vote in text.votes]}
+
+
+def _with_warnings(loaded: Loaded, warnings: Iterable[str]) -> Loaded:
+    return replace(loaded, warnings=(*loaded.warnings, *warnings))

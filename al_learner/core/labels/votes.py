@@ -203,6 +203,15 @@ def count(rows: Iterable[VotedText], *, min_label_count: int, max_label_length: 
     return cache.count(min_label_count=min_label_count)
 
 
+def votes_of(
+    labels: Sequence[str | None] | None, users: Sequence[str | None] | None, *, max_label_length: int
+) -> Iterator[tuple[str, str | None]]:
+    """Yield label and annotator of each vote on one text: the entries that `VoteCache` counts."""
+    for name, user in zip(labels or (), chain(users or (), repeat(None)), strict=False):
+        if name and len(name) <= max_label_length:
+            yield name, user or None
+
+
 def flat(entries: Any) -> Any:
     """Return the elements of an array of any dimension, in the order of PostgreSQL's ``unnest``."""
     while entries and isinstance(entries[0], list):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from al_learner.core.artifacts.export import export
 from al_learner.core.artifacts.trusted_models import TrustedModels
@@ -85,12 +88,28 @@ class Catalogue:
         self, texts: Iterable[str] | None, transformer: Transformer, classifier: Estimator
     ) -> Iterator[Prediction]:
         """Predict the labels of texts, by default of the project's."""
+        for numbers, probabilities in self._probabilities(texts, transformer, classifier):
+            best = probabilities.argmax(axis=1)
+            for number, column, row in zip(numbers, best, probabilities, strict=True):
+                yield Prediction(number, str(classifier.classes_[column]), float(row[column]))
+
+    def predict_proba(
+        self, texts: Iterable[str] | None, transformer: Transformer, classifier: Estimator
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Predict the probability of every class for texts, by default for the project's."""
+        names = [str(name) for name in classifier.classes_]
+        for numbers, probabilities in self._probabilities(texts, transformer, classifier):
+            for number, row in zip(numbers, probabilities.tolist(), strict=True):
+                yield number, dict(zip(names, row, strict=True))
+
+    def _probabilities(
+        self, texts: Iterable[str] | None, transformer: Transformer, classifier: Estimator
+    ) -> Iterator[tuple[list[int], NDArray[np.floating[Any]]]]:
+        """Yield the numbers of some texts, and their probabilities of shape (n_texts, n_classes)."""
         rows = self._tables.all_texts() if texts is None else enumerate(texts)
         for chunk in chunked(rows, CHUNK):
             probabilities = classifier.predict_proba(transformer.transform([text for _, text in chunk]))
-            best = probabilities.argmax(axis=1)
-            for (number, _), column, row in zip(chunk, best, probabilities, strict=True):
-                yield Prediction(number, str(classifier.classes_[column]), float(row[column]))
+            yield [number for number, _ in chunk], probabilities
 
     def prune(self, keep: int, *, dry_run: bool, wait_s: float) -> Pruned:
         """Remove all but the newest classifiers."""

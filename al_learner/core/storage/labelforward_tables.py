@@ -1,10 +1,10 @@
-"""LabelForward's tables, and al_labels, which adds to one: every query on them, except a run's own transactions."""
+"""LabelForward's tables, and al_labels, which adds to one: reads them. Runs and loads write to them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -74,7 +74,12 @@ class LabelForwardTables:
             " # hashint8extended(8 * text_id::bigint + taught::int, 0)"
         )
         number: sa.ColumnElement[int] = sa.literal_column(f"text_id / {RANGE}")
-        query = sa.select(number, sa.func.sum(digest)).select_from(text_data).where(self._is_voted()).group_by(number)
+        query = (
+            sa.select(number, sa.func.sum(digest))
+            .select_from(text_data)
+            .where(is_voted(self._database))
+            .group_by(number)
+        )
         with self._database.reading() as connection:
             connection.exec_driver_sql("SET LOCAL enable_sort = off")  # it would sort all rows to group them
             return {row[0]: int(row[1]) for row in connection.execute(query)}
@@ -87,7 +92,7 @@ class LabelForwardTables:
             votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))
         query = (
             sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
-            .where(self._is_voted())
+            .where(is_voted(self._database))
             .order_by(text_data.c.text_id)
         )
         if ranges is not None:
@@ -95,13 +100,6 @@ class LabelForwardTables:
         with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
             for text_id, names, voters, *rest in connection.execute(query):
                 yield VotedText(text_id, flat(names), flat(voters), *rest)
-
-    def _is_voted(self) -> sa.ColumnElement[bool]:
-        if self._database.is_postgresql:
-            voted = text_data.c.labels != sa.cast([], text_data.c.labels.type)
-        else:
-            voted = sa.type_coerce(text_data.c.labels, sa.Text) != "[]"
-        return sa.or_(voted, text_data.c.major_label.is_not(None))
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""
@@ -243,80 +241,6 @@ class LabelForwardTables:
         with self._database.reading() as connection:
             return sum(connection.scalar(query) or 0 for query in sums)
 
-    def load_texts(self, texts: Iterable[str]) -> int:
-        """Append texts that nobody has voted on yet; all or none. Return how many."""
-        blank = {"labeled": False, "selected": False, "taught": False, "labels": [], "users": []}
-        return self._load(lambda to: _append(to, text_data, ({"text_data": text, **blank} for text in texts)))
-
-    def load_labels(self, names: Iterable[str], descriptions: Mapping[str, str] | None = None) -> int:
-        """Append label names, and store descriptions of some; all or none. Return how many names.
-
-        A label with a description is not appended if it is there already. So its description can be replaced.
-        """
-
-        def append(connection: sa.Connection) -> int:
-            if not descriptions:
-                return _append(connection, labels, ({"label": name} for name in names))
-            given = [*names]
-            there = {*connection.scalars(sa.select(labels.c.label))} & descriptions.keys()
-            _append(connection, labels, ({"label": name} for name in given if name not in there))
-            connection.execute(al_labels.delete().where(al_labels.c.label.in_([*descriptions])))
-            described = ({"label": name, "description": text} for name, text in descriptions.items())
-            _append(connection, al_labels, described)
-            return len(given)
-
-        return self._load(append)
-
-    def load_init_data(self, rows: Iterable[tuple[str, str]]) -> int:
-        """Append prelabelled texts, pairs of text and label; all or none. Return how many."""
-        values = ({"text_data": text, "label": label} for text, label in rows)
-        return self._load(lambda to: _append(to, init_data, values))
-
-    def load_votes(self, votes: Iterable[tuple[int, str, str, str]]) -> int:
-        """Append votes: text_id, label, annotator ("" for nobody named), where it stands. All or none; return how many.
-
-        Raises
-        ------
-        DataError
-            A text_id is not in text_data.
-        """
-        given: dict[int, tuple[list[str], list[str], str]] = {}
-        for text_id, label, user, where in votes:
-            names, users, _ = given.setdefault(text_id, ([], [], where))
-            names.append(label)
-            users.append(user)
-
-        def append(connection: sa.Connection) -> int:
-            n = 0
-            for ids in chunked(sorted(given), CHUNK):
-                chosen = sa.select(text_data.c.text_id, text_data.c.labels, text_data.c.users)
-                possible = [text_id for text_id in ids if text_id <= MAX_TEXT_ID]
-                query = chosen.where(self._database.among(text_data.c.text_id, possible)).order_by(text_data.c.text_id)
-                found = {row[0]: row for row in connection.execute(query.with_for_update())}
-                if missing := [text_id for text_id in ids if text_id not in found]:
-                    raise DataError(f"{given[missing[0]][2]}: text_id {missing[0]} is not in table text_data")
-                for text_id in ids:
-                    names, users, _ = given[text_id]
-                    old_names, old_users = found[text_id].labels or [], found[text_id].users or []
-                    unnamed = [""] * (len(old_names) - len(old_users))  # or our annotators would slip onto their votes
-                    values = {"labels": [*old_names, *names], "users": [*old_users, *unnamed, *users]}
-                    connection.execute(text_data.update().where(text_data.c.text_id == text_id).values(values))
-                    n += len(names)
-            return n
-
-        return self._database.write(append)
-
-    def _load(self, work: Callable[[sa.Connection], int]) -> int:
-        """Do `work` in a transaction, in which LabelForward's tables are created if there is none of them."""
-
-        def load(connection: sa.Connection) -> int:
-            if not {*labelforward.tables} & {*self._database.columns(connection)}:
-                labelforward.create_all(connection)
-            return work(connection)
-
-        self._database.may_create = True
-        return self._database.write_once(load)  # rows can be read only once
-
     def _streamed(self, query: Any) -> Iterator[Any]:
         with self._database.reading(chunk=CHUNK) as connection, connection.execute(query) as result:
             for rows in result.partitions():
@@ -334,12 +258,13 @@ class LabelForwardTables:
         return bytes(blob)
 
 
-def _append(connection: sa.Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> int:
-    n = 0
-    for chunk in chunked(rows, CHUNK):
-        connection.execute(table.insert(), chunk)
-        n += len(chunk)
-    return n
+def is_voted(database: Database) -> sa.ColumnElement[bool]:
+    """Return the condition that a row of text_data has an entry in `labels` or a major label."""
+    if database.is_postgresql:
+        voted = text_data.c.labels != sa.cast([], text_data.c.labels.type)
+    else:
+        voted = sa.type_coerce(text_data.c.labels, sa.Text) != "[]"
+    return sa.or_(voted, text_data.c.major_label.is_not(None))
 
 
 def _digest(text: str) -> int:

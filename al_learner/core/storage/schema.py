@@ -125,6 +125,13 @@ al_labels = sa.Table(
     sa.Column("description", sa.Text, nullable=False),  # what it means, in a few words; the cold start reads it
 )
 
+al_external_ids = sa.Table(
+    "al_external_ids",
+    ours,
+    sa.Column("text_id", sa.Integer, primary_key=True, autoincrement=False),  # as in table text_data
+    sa.Column("external_id", sa.Text, nullable=False, unique=True),  # what the text is called where it came from
+)
+
 al_priors = sa.Table(
     "al_priors",
     ours,

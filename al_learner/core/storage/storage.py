@@ -10,17 +10,19 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from al_learner.core.storage.database import Database
+from al_learner.core.storage.exchange.appending import Loads
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.runs import Runs
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Connections, LabelForward's tables, and al_runs."""
+    """Connections, LabelForward's tables, what is loaded into them, and al_runs."""
 
     database: Database
     tables: LabelForwardTables
     runs: Runs
+    loads: Loads
 
     @classmethod
     def at(
@@ -32,7 +34,7 @@ class Storage:
     ) -> Self:
         """Open a database; parameters as for `Database`."""
         database = Database(url, pause=pause, tick=tick)
-        return cls(database, LabelForwardTables(database), Runs(database))
+        return cls(database, LabelForwardTables(database), Runs(database), Loads(database))
 
     def url(self) -> str:
         """Return the URL of the database without password. On PostgreSQL the connection says where it is."""

@@ -361,7 +361,7 @@ def test_the_newest_is_never_removed(trained):
 
 
 def test_an_export_is_one_pipeline_and_a_sidecar_that_says_what_it_is(trained, tmp_path):
-    sidecar = trained.export(2, tmp_path / "model.pkl")
+    sidecar = trained.export_model(2, tmp_path / "model.pkl")
 
     blob = (tmp_path / "model.pkl").read_bytes()
     pipeline = pickle.loads(blob)
@@ -379,7 +379,7 @@ def test_an_export_is_one_pipeline_and_a_sidecar_that_says_what_it_is(trained, t
 
 
 def test_an_export_needs_no_al_learner(trained, tmp_path):
-    trained.export(3, tmp_path / "model.pkl")
+    trained.export_model(3, tmp_path / "model.pkl")
     program = (
         "import pickle, sys; sys.modules['al_learner'] = None; "
         "print(*pickle.load(open(sys.argv[1], 'rb')).predict(['rain', 'sun', 'sun']))"
@@ -396,7 +396,7 @@ def test_a_sidecar_is_signed_with_the_key(database, open_project, tmp_path):
     project = open_project(database, signing_key="secret")
     project.update()
 
-    described = json.loads(project.export(1, tmp_path / "model.pkl").read_text(encoding="utf-8"))
+    described = json.loads(project.export_model(1, tmp_path / "model.pkl").read_text(encoding="utf-8"))
 
     signature = described.pop("signature")
     assert signature == hmac.new(b"secret", canonical(described).encode(), hashlib.sha256).hexdigest()
@@ -407,16 +407,16 @@ def test_an_export_is_not_overwritten_unless_that_is_asked_for(trained, tmp_path
     (tmp_path / "model.pkl.json").write_text("mine")
 
     with pytest.raises(DataError, match=r"model.pkl.json exists already; --force overwrites it"):
-        trained.export(1, file)
+        trained.export_model(1, file)
     assert not file.exists()
-    trained.export(1, file, force=True)
+    trained.export_model(1, file, force=True)
 
     assert json.loads((tmp_path / "model.pkl.json").read_text())["clf_id"] == 1
 
 
 def test_a_folder_that_is_not_there_is_named(trained, tmp_path):
     with pytest.raises(DataError, match=r"nowhere/model.pkl: cannot be written: No such file"):
-        trained.export(1, tmp_path / "nowhere" / "model.pkl")
+        trained.export_model(1, tmp_path / "nowhere" / "model.pkl")
 
 
 def test_an_export_that_fails_half_way_leaves_no_half_file(trained, tmp_path, monkeypatch):
@@ -426,7 +426,7 @@ def test_an_export_that_fails_half_way_leaves_no_half_file(trained, tmp_path, mo
     monkeypatch.setattr("pathlib.Path.replace", full)
 
     with pytest.raises(DataError, match="No space left"):
-        trained.export(1, tmp_path / "model.pkl")
+        trained.export_model(1, tmp_path / "model.pkl")
 
     assert [path for path in tmp_path.iterdir() if "model" in path.name] == []
 
@@ -435,7 +435,7 @@ def test_what_was_changed_is_not_exported(trained, database, tmp_path):
     database.query("UPDATE classifiers SET clf = ?", b"changed")
 
     with pytest.raises(UntrustedError):
-        trained.export(1, tmp_path / "model.pkl")
+        trained.export_model(1, tmp_path / "model.pkl")
 
     assert not (tmp_path / "model.pkl").exists()
 
@@ -443,7 +443,7 @@ def test_what_was_changed_is_not_exported(trained, database, tmp_path):
 def test_an_export_may_be_read_like_any_file_of_its_owner(trained, tmp_path):
     previous = os.umask(0o027)
     try:
-        trained.export(1, tmp_path / "model.pkl")
+        trained.export_model(1, tmp_path / "model.pkl")
     finally:
         os.umask(previous)
 

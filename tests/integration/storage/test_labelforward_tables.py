@@ -1,19 +1,16 @@
-"""What is read from LabelForward's tables, and what loading writes."""
+"""What is read from LabelForward's tables."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
-from al_learner import Project
-from al_learner.core.errors import DatabaseError, DatabaseUnavailable, DataError, MigrationError, SchemaError
+from al_learner.core.errors import DatabaseUnavailable, DataError, SchemaError
 from al_learner.core.storage import labelforward_tables as store_module
 from al_learner.core.storage.database import Database
+from al_learner.core.storage.exchange.appending import Loads
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from tests.support.tables import WORKER_ROLE
-from tests.support.waiting import DEADLINE_S, wait_until
 
 SMALL_CHUNK = 2
 
@@ -106,7 +103,7 @@ def test_thousands_of_ids_are_asked_for_at_once(store, database):
 
 @pytest.mark.parametrize("text", ["😀🏳️‍🌈 x", "שלום עולم", "a\tb\nc\r\n", "'; DROP TABLE text_data; --", "", " "])
 def test_any_text_comes_back_as_it_was_loaded(store, text):
-    store.load_texts([text])
+    Loads(store._database).load_texts([text])
 
     assert store.texts("text_data", [1]) == {1: text}
 
@@ -197,126 +194,6 @@ def test_a_missing_classifier_is_named(store):
         store.clf(7)
 
 
-@pytest.mark.usefixtures("small_chunks")
-def test_loading_appends_and_counts(store, database):
-    database.add_texts("before")
-
-    assert store.load_texts(iter("abc")) == 3
-    assert store.load_labels(["x", "y"]) == 2
-    assert store.load_init_data([("text", "x")]) == 1
-
-    assert database.query("SELECT text_data FROM text_data ORDER BY text_id") == [("before",), ("a",), ("b",), ("c",)]
-    assert database.query("SELECT label FROM labels ORDER BY label_id") == [("x",), ("y",)]
-    assert database.query("SELECT text_data, label FROM init_data") == [("text", "x")]
-
-
-def test_loaded_texts_are_as_the_api_needs_them(store, database):
-    store.load_texts(["text"])
-
-    row = database.text(1, "labeled, selected, taught, labels, users, major_label")
-
-    assert row == (False, False, False, database.array([]), database.array([]), None)
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_an_error_while_loading_leaves_nothing(store, database):
-    def rows():
-        yield from "abcde"
-        raise DataError("line 6")
-
-    with pytest.raises(DataError, match="line 6"):
-        store.load_texts(rows())
-
-    assert database.count("text_data") == 0
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_a_row_that_the_database_refuses_leaves_nothing(store, database):
-    with pytest.raises(Exception, match=r"(?i)null"):
-        store.load_labels([*"abcde", None])
-
-    assert database.count("labels") == 0
-
-
-def test_an_error_while_loading_into_a_new_database_leaves_no_table(new_file):
-    store = LabelForwardTables(new_file)
-
-    def rows():
-        yield "a"
-        raise DataError("line 2")
-
-    with pytest.raises(DataError):
-        store.load_texts(rows())
-
-    with pytest.raises(SchemaError):
-        store.check()
-
-
-def test_loading_makes_the_tables_of_a_new_database(new_file):
-    store = LabelForwardTables(new_file)
-
-    store.load_texts([])
-
-    store.check()
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_nothing_is_lost_when_loading_meets_a_lock(connect, postgresql):
-    """A load waits like every write, but in place, for its rows can be read only once."""
-    postgres = postgresql.server
-    store = LabelForwardTables(connect(postgresql))
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    with postgres.connect(postgresql.name) as other, ThreadPoolExecutor() as pool:
-        with other.transaction():
-            other.execute("LOCK TABLE text_data IN SHARE MODE")
-            loading = pool.submit(store.load_texts, iter("abcde"))
-            wait_until(lambda: postgresql.value(blocked), "the load to wait for the lock")
-        assert loading.result(DEADLINE_S) == 5
-
-    assert postgresql.query("SELECT text_data FROM text_data ORDER BY text_id") == [(text,) for text in "abcde"]
-
-
-def test_loaded_votes_are_appended_in_order(store, database):
-    one, two = database.add_texts("one", "two")
-    database.vote(one, "a", "anna")
-
-    assert store.load_votes([(two, "b", "ben", ""), (one, "c", "ben", ""), (two, "d", "", "")]) == 3
-
-    assert database.text(one, "labels, users") == (database.array(["a", "c"]), database.array(["anna", "ben"]))
-    assert database.text(two, "labels, users") == (database.array(["b", "d"]), database.array(["ben", ""]))
-
-
-@pytest.mark.parametrize("before", [None, []])
-def test_loaded_votes_are_the_first_of_their_text(store, database, before):
-    text_id = database.add_text("text", labels=before, users=before)
-
-    store.load_votes([(text_id, "a", "anna", "")])
-
-    assert database.text(text_id, "labels, users") == (database.array(["a"]), database.array(["anna"]))
-
-
-def test_loaded_annotators_do_not_slip_onto_older_votes(store, database):
-    text_id = database.add_text("text", labels=["a", "b"], users=["anna"])
-
-    store.load_votes([(text_id, "c", "ben", "")])
-
-    assert database.text(text_id, "labels, users") == (
-        database.array(["a", "b", "c"]),
-        database.array(["anna", "", "ben"]),
-    )
-
-
-@pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("unknown", [999, 2**31, 10**18 - 1])
-def test_a_vote_on_an_unknown_text_is_named_and_leaves_no_vote(store, database, unknown):
-    ids = database.add_texts("one", "two", "three")
-
-    with pytest.raises(DataError, match=f"line 4: text_id {unknown} is not in table text_data"):
-        store.load_votes([(text_id, "a", "anna", f"line {n}") for n, text_id in enumerate([*ids, unknown], 1)])
-
-    assert list(store.voted_texts()) == []
-
-
 def test_complete_tables_pass_the_check(store):
     store.check()
 
@@ -354,13 +231,6 @@ def test_tables_outside_the_search_path_are_missing(store_of, postgresql):
         store_of(postgresql).check()
 
 
-def test_an_error_of_the_database_shows_no_text(store):
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whichever it is
-        store.load_init_data([("a secret text", None)])
-
-    assert "secret" not in str(caught.value)
-
-
 def test_without_their_table_there_are_no_descriptions_and_the_log_says_so_once(store, logged):
     assert store.descriptions() == store.descriptions() == {}
 
@@ -389,39 +259,3 @@ def test_a_database_that_does_not_answer_is_no_project_without_descriptions(tmp_
     with pytest.raises(DatabaseUnavailable):
         LabelForwardTables(gone).descriptions()
     gone.close()
-
-
-def test_a_user_who_may_not_create_their_table_loads_no_descriptions_and_no_label(postgresql):
-    postgresql.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {WORKER_ROLE}")
-    postgresql.query(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {WORKER_ROLE}")
-    project = Project(postgresql.url.replace("postgres@", f"{WORKER_ROLE}@"))
-
-    with pytest.raises(MigrationError, match=r"may not .*al-learner db upgrade"):
-        project.load_labels([("sun", "a fine day"), "rain"])
-    assert postgresql.count("labels") == 0
-    assert project.load_labels(["sun", "rain"]).rows == 2
-    project.close()
-
-
-def test_a_user_who_may_not_write_descriptions_loads_no_label_with_one(postgresql, connect):
-    upgrade_runs(connect(postgresql))
-    postgresql.query(f"GRANT ALL ON labels, labels_label_id_seq, al_learner_version TO {WORKER_ROLE}")
-    postgresql.query(f"GRANT SELECT ON al_labels TO {WORKER_ROLE}")
-    project = Project(postgresql.url.replace("postgres@", f"{WORKER_ROLE}@"))
-
-    with pytest.raises(DatabaseError, match="permission denied for table al_labels"):
-        project.load_labels([("sun", "a fine day"), "rain"])
-    assert postgresql.count("labels") == 0
-    project.close()
-
-
-def test_descriptions_are_replaced_on_both_databases(store, database, connect):
-    upgrade_runs(connect(database))
-    database.add_labels("sun", "rain")
-
-    assert store.load_labels(["sun", "fog"], {"sun": "a day", "fog": "a grey day"}) == 2
-    assert store.load_labels(["sun"], {"sun": "a fine day"}) == 1
-
-    assert store.descriptions() == {"sun": "a fine day", "fog": "a grey day"}
-    assert store.label_names() == ["fog", "rain", "sun"]
-    assert database.count("labels") == 3

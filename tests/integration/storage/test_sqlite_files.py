@@ -66,7 +66,7 @@ READING = {
     "predict": lambda project: [*project.predict()],
     "annotators": lambda project: project.annotators(),
     "compare": lambda project: project.compare(1, 2),
-    "export": lambda project: project.export(1, "file"),
+    "export": lambda project: project.export_model(1, "file"),
     "init": lambda project: project.init(),
     "upgrade": lambda project: project.upgrade(),
     "load votes": lambda project: project.load_votes([(1, "a", "anna")]),

@@ -71,7 +71,7 @@ def test_two_workers_may_upgrade_at_the_same_time(connect, database):
         upgrades = [pool.submit(upgrade, Runs(connect(database))) for _ in range(2)]
         assert any(done.result(DEADLINE_S) for done in upgrades)
 
-    assert database.query("SELECT version_num FROM al_learner_version") == [("0005",)]
+    assert database.query("SELECT version_num FROM al_learner_version") == [("0006",)]
     assert database.count("al_runs") == 0
 
 

@@ -56,10 +56,12 @@ def test_a_column_of_another_name_is_named(project, stored):
 def test_prelabelled_texts_and_labels_come_from_a_dataframe(project, stored):
     frame = pd.DataFrame({"label": ["sun", "rain"], "text": ["c", "d"]})
 
-    assert project.load_init_data(frame).rows == 2
+    with pytest.raises(DataError, match=r"item 0: the label 'sun' is not in table labels.*'\+', '-'.*new_labels=True"):
+        project.load_init_data(frame)
+    assert project.load_init_data(frame, new_labels=True).rows == 2
     assert stored("text_data, label", "init_data") == [("c", "sun"), ("d", "rain")]
-    assert project.load_labels(frame["label"]).rows == 2
-    assert [label for (label,) in stored("label", "labels")] == ["+", "-", "sun", "rain"]
+    assert project.load_labels(frame["label"] + "y").rows == 2
+    assert [label for (label,) in stored("label", "labels")] == ["+", "-", "sun", "rain", "suny", "rainy"]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
@@ -98,14 +100,16 @@ NAMES = pd.DataFrame([["a", "b"]], columns=["text", "text"])
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        pytest.param({"text": ["a", "b"]}, "a dict .*: give a file, a list of texts, or a DataFrame", id="a dict"),
+        pytest.param({"text": ["a", "b"]}, "a dict .*: give a file, a list of texts, a DataFrame, ", id="a dict"),
         pytest.param("no such text", "no such text: No such file.*a text itself goes into a list", id="a text"),
         pytest.param("a\0b", "No such file", id="a text with NUL"),
         pytest.param("x" * 5_000, "x: .*goes into a list", id="a long text"),
         pytest.param(b"bytes", "bytes .*: give", id="bytes"),
         pytest.param(3, "int .*: give", id="a number"),
         pytest.param(None, "NoneType .*: give", id="nothing"),
-        pytest.param([{"text": "a"}], "item 0: a dict", id="a list of dicts"),
+        pytest.param(["a", {"text": "b"}], "item 1: a dict", id="a dict among texts"),
+        pytest.param([{"text": "a"}, "b"], "item 1: a str; the first item is a dict", id="a text among dicts"),
+        pytest.param([{"txt": "a"}], "no column for the text.*did you mean 'txt'", id="dicts without the key"),
         pytest.param([("a", "b")], r"item 0: 2 values; expected 1: text", id="pairs"),
         pytest.param(["fine", float("nan")], "item 1: the text is missing", id="a missing text"),
         pytest.param(NAMES, "two columns .*'text'", id="a frame with two columns of a name"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from al_learner.core.labels.aggregation import winners
 from al_learner.core.labels.new_samples import aggregate
-from al_learner.core.labels.votes import RANGE, VoteCache, VotedText
+from al_learner.core.labels.votes import RANGE, VoteCache, VotedText, votes_of
 from al_learner.core.registry import strategy
 
 MAJORITY = strategy("label_aggregator", "majority")
@@ -100,3 +100,16 @@ def test_after_an_error_the_same_ranges_are_read_again():
             assert read is fails
 
     assert cache.count(min_label_count=1).n_votes == 1
+
+
+@given(row=ROWS)
+def test_an_export_has_the_votes_that_the_cache_counts(row):
+    cache = VoteCache(max_label_length=LONGEST)
+    cache.refresh(None, lambda _: [row])
+    counted = cache.count(min_label_count=1)
+    pairs = zip(counted.votes.label.tolist(), counted.votes.annotator.tolist(), strict=True)
+
+    assert [*votes_of(row.labels, row.users, max_label_length=LONGEST)] == [
+        (counted.votes.label_names[label], None if annotator < 0 else counted.annotators[annotator])
+        for label, annotator in pairs
+    ]

@@ -11,11 +11,12 @@ from al_learner.core.errors import DatabaseError, MigrationError
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.run_lock import LOCK_KEY
 
-VERSION = "0005"
+VERSION = "0006"
 """The newest migration."""
 
 REPEATED_FROM = {
     "al_runs": "base", "al_workers": "0002", "al_project": "0003", "al_labels": "0004", "al_priors": "0004",
+    "al_external_ids": "0005",
 }  # fmt: skip
 """The migrations after this one are repeated if a table was dropped."""
 

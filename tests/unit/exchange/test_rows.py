@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from al_learner.core.errors import DataError
-from al_learner.core.exchange import file_formats
-from al_learner.core.exchange.file_formats import check, read
+from al_learner.core.exchange.containers import opening
+from al_learner.core.exchange.containers.records import N_PEEKED
+from al_learner.core.exchange.fields import check
+from al_learner.core.exchange.rows import read
 
 FIELDS = ("text", "label", "user", "text_id")
 ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -102,7 +104,13 @@ def test_the_suffix_may_be_in_capitals(name, content):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("empty.csv", ""), ("header.csv", "text\n"), ("list.json", "[]"), ("columns.json", '{"text": {}}')],
+    [
+        ("empty.csv", ""),
+        ("header.csv", "text\n"),
+        ("list.json", "[]"),
+        ("columns.json", '{"text": {}}'),
+        ("3.json", "3"),
+    ],
 )
 def test_a_file_without_rows_has_none(name, content):
     assert list(read(written(name, content), ("text",))) == []
@@ -140,11 +148,11 @@ def test_progress_is_reported_in_bytes_of_the_file_up_to_its_end(zipped):
 
 
 def test_rows_are_read_only_as_they_are_asked_for():
-    path = written("lines.jsonl", '{"text": "good"}\nbad\n')
+    path = written("lines.jsonl", '{"text": "good"}\n' * N_PEEKED + "bad\n")
 
     rows = read(path, ("text",))
 
-    assert next(rows) == {"text": "good"}
+    assert [next(rows) for _ in range(N_PEEKED)] == [{"text": "good"}] * N_PEEKED
     with pytest.raises(DataError):
         next(rows)
 
@@ -161,7 +169,6 @@ def test_rows_are_read_only_as_they_are_asked_for():
             "no column for the text: expected 'text' or 'data'.*found 'Text', 'label'",
             id="no column",
         ),
-        pytest.param("a.csv", b"text\nok\nna\xefve\n", "line 3: not UTF-8", id="another encoding"),
         pytest.param("a.csv", "text\na\0b\n", "line 2: .*NUL", id="a NUL byte"),
         pytest.param("a.jsonl", '{"text": "ok"}\n{"text": }\n', "line 2: not JSON", id="a broken line"),
         pytest.param("a.jsonl", '\n\n{"text": "ok"}\n\n{"text": }\n', "line 5: not JSON", id="after empty lines"),
@@ -172,8 +179,6 @@ def test_rows_are_read_only_as_they_are_asked_for():
         pytest.param("a.jsonl", '{"text": "\\ud800"}\n', "line 1: .*surrogate", id="half a character"),
         pytest.param("a.json", '[{"text": "ok"}, 3]', "item 2: not a JSON object", id="an item of another kind"),
         pytest.param("a.json", '{"text": {"7": "ok", "9": null}}', "row 9: the text is missing", id="a gap"),
-        pytest.param("a.json", "3", "it must have one object per line", id="a number"),
-        pytest.param("a.json", "", "not JSON", id="nothing"),
         pytest.param("a.json", "[" * 100_000, "not JSON", id="nested without end"),
     ],
 )
@@ -285,7 +290,7 @@ def test_a_gzipped_file_with_a_changed_byte_is_refused(position, flip):
 
 @pytest.mark.parametrize("content", ["x" * 1001, "x\n" * 501], ids=["one line", "many lines"])
 def test_a_gzipped_file_that_expands_beyond_the_limit_is_refused(monkeypatch, content):
-    monkeypatch.setattr(file_formats, "MAX_UNZIPPED_BYTES", 1005)
+    monkeypatch.setattr(opening, "MAX_UNZIPPED_BYTES", 1005)
 
     assert len(list(read(written("rows.csv.gz", gzip.compress(f"text\n{content[:1000]}".encode())), ("text",)))) >= 1
     path = written("rows.csv.gz", gzip.compress(f"text\n{content}".encode()))
@@ -295,7 +300,7 @@ def test_a_gzipped_file_that_expands_beyond_the_limit_is_refused(monkeypatch, co
 
 
 def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(monkeypatch):
-    monkeypatch.setattr(file_formats, "MAX_UNZIPPED_BYTES", 2**20)
+    monkeypatch.setattr(opening, "MAX_UNZIPPED_BYTES", 2**20)
     zeros = gzip.compress(bytes(2**24), mtime=0)
     path = written("bomb.csv.gz", gzip.compress(b"text\n", mtime=0) + zeros * 512)  # 8 GiB, as one line
 

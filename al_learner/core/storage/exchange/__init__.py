@@ -1,0 +1,1 @@
+"""Reads and writes of whole tables, for exports and imports. No run uses them."""
