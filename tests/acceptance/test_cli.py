@@ -269,7 +269,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
 
 @pytest.mark.parametrize("command_line", ["predict", "predict -", "status", "models show 1", "models show 1 --json"])
 def test_an_ascii_terminal_gets_escapes_and_no_traceback(command: Cli, tmp_path: Path, command_line: str) -> None:
-    known = [{"text": f"Käse {n}", "label": "größer" if n % 2 else "日本"} for n in range(12)]
+    known = [{"text": f"{('Fisch', 'Käse')[n % 2]} {n}", "label": ("日本", "größer")[n % 2]} for n in range(12)]
     (tmp_path / "known.json").write_text(json.dumps(known))
     database = ("--database", "sqlite:///ascii.db")
     for arguments in (("load", "texts", "known.json"), ("load", "init", "known.json"), ("init",)):
