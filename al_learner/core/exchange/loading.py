@@ -209,6 +209,8 @@ class LoadingMethods:
             if asked.id_column is None and "external_id" not in opened.names and "id" in opened.names:
                 opened.reading.id_column = "id" if opened.export is None else None
             fields: tuple[Field, ...] = ("text", "label", "user", "id")
+            if opened.export is None and opened.has_text_ids:
+                fields += ("text_id",)  # of two texts with the same wording
             texts = opened.texts(fields, fields[1:], max_label_length=MAX_LABEL_LENGTH)
             every = list(merged(texts, opened.reading, policy))
             known = _label_set(every, opened.reading.labels, may_be_new=new_labels, may_be_first=True)

@@ -13,7 +13,7 @@ from al_learner.core.errors import DataError
 from al_learner.core.exchange.containers.memory import is_dataset, is_frame, read_dataset, read_dicts, read_frame
 from al_learner.core.exchange.containers.opening import STANDARD_INPUT, opened
 from al_learner.core.exchange.containers.records import Records
-from al_learner.core.exchange.fields import OPTIONAL, Field, Row, paths
+from al_learner.core.exchange.fields import OPTIONAL, Field, Row, name_of, paths
 from al_learner.core.exchange.reading import ExportFormat, Reading
 from al_learner.core.exchange.recognition import read_export, recognised
 from al_learner.core.exchange.rows import table_rows, tuple_rows
@@ -86,6 +86,12 @@ class Source:
     def names(self) -> set[str]:
         """The columns of a table."""
         return {name for part in self.parts for record in part.peek() for name in paths(record)}
+
+    @property
+    def has_text_ids(self) -> bool:
+        """Whether a table has the numbers that texts have in another project, in a column ``text_id``."""
+        first = [record.get("text_id") for part in self.parts for record in part.peek()]
+        return bool(first) and all(name_of(number).isdecimal() for number in first)
 
     def texts(
         self, fields: Sequence[Field], optional: Iterable[Field] = OPTIONAL, **limits: Any

@@ -94,6 +94,14 @@ def test_a_table_has_a_row_for_each_vote(project, stored):
     assert (loaded.rows, loaded.votes, loaded.left_out) == (3, 3, {"unlabelled": 1})
 
 
+def test_two_texts_with_the_same_wording_are_two_if_their_numbers_differ(project, stored):
+    rows = [{"text_id": number, "text": "Rain.", "label": "weather", "user": "ada"} for number in (1, 2, 2)]
+
+    assert project.load_project(rows).left_out == {"repeated votes": 1}
+    assert stored() == [(None, "Rain.", ["weather"], ["ada"])] * 2
+    assert project.load_project([{**row, "text_id": "x"} for row in rows]).rows == 1  # these are no such numbers
+
+
 def test_an_error_loads_nothing_at_all(project, database):
     project.upgrade()
     frame = pd.concat([ROWS, pd.DataFrame([("n-4", "b", "x" * 51, None)], columns=ROWS.columns)])

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -93,7 +94,7 @@ def _as_data_errors(name: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, ValueError) as exc:
+    except (OSError, EOFError, zlib.error, LZMAError, zipfile.BadZipFile, RuntimeError, ValueError) as exc:
         # zipfile raises the last two for what it does not know, such as encryption, and for wrong positions
         raise DataError(f"{name}: {exc.strerror if isinstance(exc, OSError) and exc.strerror else exc}") from exc
 
@@ -110,7 +111,7 @@ def _spooled_input() -> Iterator[BinaryIO]:
 def _parts(name: str, raw: BinaryIO, stack: ExitStack, *, delimiter: str | None, encoding: str | None) -> list[Records]:
     head = _head(raw)
     if head.startswith(GZIP):
-        unzipped = cast(BinaryIO, io.BufferedReader(_Limited(name, gzip.GzipFile(fileobj=raw))))
+        unzipped = _limited(name, cast(BinaryIO, gzip.GzipFile(fileobj=raw)))
         return [_one(name, unzipped, stack, delimiter=delimiter, encoding=encoding)]
     if not head.startswith(ZIP):
         return [_one(name, raw, stack, delimiter=delimiter, encoding=encoding)]
@@ -118,24 +119,16 @@ def _parts(name: str, raw: BinaryIO, stack: ExitStack, *, delimiter: str | None,
     if EXCEL_MEMBER in archive.namelist():
         _check_size(name, archive)
         return [read_excel(name, raw)]
-    members = _members(name, archive)
     parts = []
-    for member in members:
-        unzipped = cast(BinaryIO, io.BufferedReader(_Limited(name, archive.open(member))))
+    for member in _members(name, archive):
+        unzipped = _limited(name, cast(BinaryIO, archive.open(member)))
         part = _one(f"{name}, {member}", unzipped, stack, delimiter=delimiter, encoding=encoding)
         part.member = PurePosixPath(member).stem
         parts.append(part)
     return parts
 
 
-def _one(
-    name: str,
-    file: BinaryIO,
-    stack: ExitStack,
-    *,
-    delimiter: str | None,
-    encoding: str | None,
-) -> Records:
+def _one(name: str, file: BinaryIO, stack: ExitStack, *, delimiter: str | None, encoding: str | None) -> Records:
     head = _head(file)
     if head.startswith(PARQUET):
         return read_parquet(name, file)
@@ -162,7 +155,8 @@ def _head(file: BinaryIO) -> bytes:
 
 def _members(name: str, archive: zipfile.ZipFile) -> list[str]:
     """Return the files of a zip file, without folders and what macOS adds."""
-    infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+    named = (info for info in archive.infolist() if info.filename)  # a damaged archive has names without a character
+    infos = [info for info in named if not info.is_dir() and not _is_hidden(info.filename)]
     if not infos:
         raise DataError(f"{name}: the zip file contains no file")
     if len(infos) > MAX_MEMBERS:
@@ -185,11 +179,15 @@ def _too_large(name: str) -> str:
     return f"{name}: zipped, it expands to more than {MAX_UNZIPPED_BYTES:,} bytes; unpack it, or split it"
 
 
+def _limited(name: str, file: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(_Limited(name, file)))
+
+
 class _Limited(io.RawIOBase):
     """A zipped file that may not expand to more than `MAX_UNZIPPED_BYTES`."""
 
-    def __init__(self, name: str, file: gzip.GzipFile | zipfile.ZipExtFile | object) -> None:
-        self._name, self._file = name, cast(BinaryIO, file)
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self._name, self._file = name, file
 
     def readable(self) -> bool:
         return True

@@ -141,6 +141,31 @@ def test_a_zip_file_that_lies_about_its_size_expands_to_no_more_than_it_says():
         read()
 
 
+def test_a_zip_file_whose_file_has_no_name_is_refused():
+    zipped({"a": "text\na\n"})
+    content = bytearray(Path("file").read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    for name in (30, directory + 46):
+        content[name] = 0  # zipfile ends a name at NUL
+    Path("file").write_bytes(bytes(content))
+
+    with pytest.raises(DataError, match="contains no file"):
+        read()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_compression_of_zip_files_is_read_or_refused_if_it_is_damaged(method):
+    with zipfile.ZipFile("file", "w", method) as archive:
+        archive.writestr("a.csv", "text\n" + "a\n" * 1_000)
+    assert len(read()[0][2]) == 1_000
+    content = bytearray(Path("file").read_bytes())
+    content[45:60] = bytes(15)
+    Path("file").write_bytes(bytes(content))
+
+    with pytest.raises(DataError):
+        read()
+
+
 def test_an_encrypted_zip_file_is_refused():
     zipped({"a.csv": "text\na\n"})
     content = bytearray(Path("file").read_bytes())
