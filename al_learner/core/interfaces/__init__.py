@@ -12,7 +12,7 @@ from __future__ import annotations
 from al_learner.core.interfaces.classifiers import Classifier, Estimator, LinearStart, ModelSelector, WeighsColumns
 from al_learner.core.interfaces.init_samplers import IGNORED, SCANNED, InitSampler
 from al_learner.core.interfaces.label_aggregators import LabelAggregator, Votes
-from al_learner.core.interfaces.query_strategies import QueryStrategy
+from al_learner.core.interfaces.query_strategies import QueryStrategy, margins
 from al_learner.core.interfaces.strategy import Codes, Labels, Strategy
 from al_learner.core.interfaces.vectorizers import DocumentFrequency, NgramRange, Transformer, Vectorizer
 from al_learner.core.interfaces.word_vectors import (
@@ -44,6 +44,7 @@ __all__ = [
     "Votes",
     "WeighsColumns",
     "WordVectors",
+    "margins",
     "package_folder",
     "release_word_vectors",
     "sha256",

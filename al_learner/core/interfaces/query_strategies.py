@@ -66,3 +66,13 @@ class QueryStrategy(Strategy):
         """
         del X
         return (-self.scores(probabilities, rng)).argsort(kind="stable")[:size]
+
+
+def margins(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the difference between the two highest probabilities of each row, shape (n_texts,).
+
+    With only one class, the second one is 0.
+    """
+    top = np.sort(probabilities, axis=1)[:, -2:]
+    found: NDArray[np.floating[Any]] = top[:, -1] - top[:, :-1].sum(axis=1)
+    return found

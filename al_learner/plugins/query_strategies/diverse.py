@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from al_learner.core.interfaces import Codes, QueryStrategy
+from al_learner.core.interfaces import Codes, QueryStrategy, margins
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -36,10 +36,7 @@ class Diverse(QueryStrategy):
 
     def scores(self, probabilities: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.floating[Any]]:
         del rng
-        top = np.sort(probabilities, axis=1)[:, -2:]
-        second = top[:, :-1].sum(axis=1)  # 0 if there is only one class
-        scores: NDArray[np.floating[Any]] = second - top[:, -1]
-        return scores
+        return -margins(probabilities)
 
     def query(
         self, probabilities: NDArray[np.floating[Any]], X: csr_matrix, size: int, rng: np.random.Generator

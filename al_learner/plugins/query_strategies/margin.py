@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.interfaces import QueryStrategy
+from al_learner.core.interfaces import QueryStrategy, margins
 
 
 class Margin(QueryStrategy):
@@ -21,7 +21,4 @@ class Margin(QueryStrategy):
 
     def scores(self, probabilities: NDArray[np.floating[Any]], rng: np.random.Generator) -> NDArray[np.floating[Any]]:
         del rng
-        top = np.sort(probabilities, axis=1)[:, -2:]
-        second = top[:, :-1].sum(axis=1)  # 0 if there is only one class
-        scores: NDArray[np.floating[Any]] = second - top[:, -1]
-        return scores
+        return -margins(probabilities)

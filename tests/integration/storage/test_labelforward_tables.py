@@ -26,13 +26,6 @@ def store(store_of, database):
 
 
 @pytest.fixture
-def new_file(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def small_chunks(monkeypatch):
     """Let few rows be many."""
     monkeypatch.setattr(store_module, "CHUNK", SMALL_CHUNK)

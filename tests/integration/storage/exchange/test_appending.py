@@ -8,7 +8,6 @@ import pytest
 
 from al_learner import Project
 from al_learner.core.errors import DatabaseError, DataError, MigrationError, SchemaError
-from al_learner.core.storage.database import Database
 from al_learner.core.storage.exchange import appending
 from al_learner.core.storage.exchange import votes as votes_module
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
@@ -31,13 +30,6 @@ def on(text_id, *votes, where=""):
 @pytest.fixture
 def loads(connect, database):
     return Loads(connect(database))
-
-
-@pytest.fixture
-def new_file(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
-    yield database
-    database.close()
 
 
 @pytest.fixture
