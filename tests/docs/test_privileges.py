@@ -45,6 +45,7 @@ def test_the_granted_privileges_suffice_for_runs_status_and_predictions(
     ids = postgresql.add_texts("a good day", "good news", "a bad day", "bad news")
     postgresql.add_labels("+", "-")
     project = Project(limited, classifier="complement-nb", batch_size=2, signing_key="secret")
+    project.register_worker()
     assert project.init().run
     for text_id, label in zip(ids, "++--", strict=True):
         postgresql.vote(text_id, label)

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sklearn.naive_bayes import ComplementNB
-
 from al_learner import Classifier
 from al_learner.core.interfaces import Codes, Votes
 from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY
@@ -29,6 +27,8 @@ class Staged(Classifier):
     folder: str
 
     def fit(self, X: Any, y: Any) -> Any:
+        from sklearn.naive_bayes import ComplementNB  # heavy, and the worker's own process does not need it
+
         _obey(Path(self.folder), "fitting")
         return ComplementNB().fit(X, y)
 

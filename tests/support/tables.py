@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,22 @@ class SqliteTables(Tables):
 
     def close(self) -> None:
         self._connection.close()
+
+
+def add_voted_texts(tables: Tables, labels: Iterable[str], *, prefix: str = "text") -> list[int]:
+    """Add a text with one vote for each label. Return the texts' ids."""
+    labels = list(labels)
+    ids = tables.add_texts(*(f"{prefix} {number} about {label}" for number, label in enumerate(labels)))
+    for text_id, label in zip(ids, labels, strict=True):
+        tables.vote(text_id, label)
+    return ids
+
+
+def newest_classifier(tables: Tables) -> Any:
+    return pickle.loads(tables.value("SELECT clf FROM classifiers ORDER BY clf_id DESC LIMIT 1"))
+
+
+def stored_counts(tables: Tables) -> tuple[int, int, int]:
+    """Return how many classifiers and vectorizers there are, and how many texts are taught."""
+    taught = tables.value("SELECT count(*) FROM text_data WHERE taught")
+    return tables.count("classifiers"), tables.count("countvecs"), taught

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.output import contents
 from tests.support.corpora import add_weather
+from tests.support.tables import ON_BOTH
 
 LONGEST = "x" * 50
 
@@ -41,6 +42,7 @@ def rows(project, what, *columns, **options):
     return [tuple(row[column] for column in columns) for row in project.export_rows(what, **options)]
 
 
+@ON_BOTH
 def test_labels_are_what_the_votes_aggregate_to_and_texts_without_one_are_left_out(voted, open_project):
     assert rows(open_project(voted), "labels", "text_id", "label", "votes", "annotators", "agreement") == [
         (1, "a", ["a", "a"], ["ada", "ben"], 1.0),
@@ -52,6 +54,7 @@ def test_labels_are_what_the_votes_aggregate_to_and_texts_without_one_are_left_o
     ]
 
 
+@ON_BOTH
 def test_votes_are_the_entries_that_count_in_their_order(voted, open_project):
     assert rows(open_project(voted), "votes", "text_id", "label", "annotator") == [
         (1, "a", "ada"),
@@ -68,6 +71,7 @@ def test_votes_are_the_entries_that_count_in_their_order(voted, open_project):
     ]
 
 
+@ON_BOTH
 def test_texts_are_all_and_have_no_predictions_before_there_is_a_classifier(voted, open_project):
     project = open_project(voted)
 
@@ -94,6 +98,7 @@ def test_an_anonymous_export_names_nobody(voted, open_project):
     assert rows(project, "labels", "annotators", anonymous=True)[0] == ([None, None],)
 
 
+@ON_BOTH
 def test_chosen_texts_come_in_the_order_in_which_they_are_asked_for(voted, open_project):
     project = open_project(voted)
 
@@ -105,6 +110,7 @@ def test_chosen_texts_come_in_the_order_in_which_they_are_asked_for(voted, open_
             next(project.export_rows("texts", text_ids=[1, missing]))
 
 
+@ON_BOTH
 def test_predictions_are_those_of_the_classifier_that_is_asked_for(database, open_project):
     add_weather(database, 12)
     project = open_project(database)
@@ -130,6 +136,7 @@ def test_predictions_are_those_of_the_classifier_that_is_asked_for(database, ope
         next(project.export_rows("vote"))
 
 
+@ON_BOTH
 def test_a_vote_that_arrives_meanwhile_is_in_no_part_of_an_export(voted, open_project):
     project = open_project(voted)
 
@@ -146,6 +153,7 @@ def test_a_vote_that_arrives_meanwhile_is_in_no_part_of_an_export(voted, open_pr
     assert len([*project.export_rows("texts")]) == 10
 
 
+@ON_BOTH
 def test_votes_go_on_while_an_export_is_read(voted, open_project):
     exported = open_project(voted).export_rows("texts")
     next(exported)
@@ -191,6 +199,7 @@ GIVEN = st.lists(
 """Texts and votes; of two votes of one annotator on a text only the last would be loaded."""
 
 
+@ON_BOTH
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=GIVEN)
 def test_what_was_loaded_comes_out_again_whatever_it_is(database, open_project, texts):
@@ -224,11 +233,13 @@ def test_what_was_exported_can_be_loaded_again(voted, open_project, tmp_path):
 KILLED = """
 import os, signal, sys
 from al_learner import Project
+from tests.support.tables import ON_BOTH
 project = Project(sys.argv[1])
 project.export_file("texts", "out.csv", force=True, progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
+@ON_BOTH
 @pytest.mark.parametrize("old", [None, "old"])
 def test_an_export_that_is_killed_leaves_no_half_file_under_the_name(voted, tmp_path, old):
     if old:

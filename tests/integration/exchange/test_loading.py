@@ -12,7 +12,7 @@ from al_learner import Project
 from al_learner.core.errors import DatabaseError, DataError, MigrationError, SettingsError
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from tests.support.exports import EXPORTS
-from tests.support.tables import WORKER_ROLE
+from tests.support.tables import ON_BOTH, WORKER_ROLE
 
 SNAPSHOT = EXPORTS / "label-studio" / "snapshot.json"
 
@@ -59,6 +59,7 @@ def labels(database):
     return [label for (label,) in database.query("SELECT label FROM labels ORDER BY label_id")]
 
 
+@ON_BOTH
 def test_a_whole_project_comes_in_one_go(project, database, stored):
     loaded = project.load_project(SNAPSHOT, id_column="ref")
 
@@ -74,6 +75,7 @@ def test_a_whole_project_comes_in_one_go(project, database, stored):
     assert project.status().votes == 12
 
 
+@ON_BOTH
 def test_loaded_texts_are_as_the_api_needs_them(project, database):
     project.load_project(ROWS)
 
@@ -102,6 +104,7 @@ def test_two_texts_with_the_same_wording_are_two_if_their_numbers_differ(project
     assert project.load_project([{**row, "text_id": "x"} for row in rows]).rows == 1  # these are no such numbers
 
 
+@ON_BOTH
 def test_an_error_loads_nothing_at_all(project, database):
     project.upgrade()
     frame = pd.concat([ROWS, pd.DataFrame([("n-4", "b", "x" * 51, None)], columns=ROWS.columns)])
@@ -135,6 +138,7 @@ def test_texts_that_are_there_can_be_skipped_with_their_votes(project, stored):
     assert stored()[1] == ("n-2", "The parliament votes today.", ["politics"], ["ada"])
 
 
+@ON_BOTH
 def test_an_update_replaces_the_text_and_the_votes_of_the_same_annotators(project, database, stored):
     project.load_project(ROWS)
     database.vote(1, "weather", "zoe")
@@ -201,6 +205,7 @@ def test_a_vote_on_an_unknown_id_is_named_and_nothing_is_loaded(project, stored)
     assert stored() == [("b-1", "one", [], [])]
 
 
+@ON_BOTH
 def test_the_number_of_a_text_in_another_project_is_not_taken_for_ours(project, database):
     database.add_texts("ours")
     task = {"id": 1, "data": {"text": "theirs", "text_id": 1}, "annotations": [
@@ -211,6 +216,7 @@ def test_the_number_of_a_text_in_another_project_is_not_taken_for_ours(project, 
         project.load_votes([task])
 
 
+@ON_BOTH
 def test_several_votes_of_one_annotator_in_one_load_are_one(project, database):
     ids = database.add_texts("one", "two")
 
@@ -223,6 +229,7 @@ def test_several_votes_of_one_annotator_in_one_load_are_one(project, database):
     assert as_list(database.text(ids[1], "labels")[0]) == ["x", "x"]  # nobody says that it was the same person
 
 
+@ON_BOTH
 @pytest.mark.parametrize("method", ["load_votes", "load_init_data", "load_project"])
 def test_an_unknown_label_is_named_and_can_be_appended(project, database, method):
     database.add_texts("a text")
@@ -244,6 +251,7 @@ def test_an_unknown_label_is_named_and_can_be_appended(project, database, method
     assert labels(database) == ["sports", "politics", "Sport"]  # `ignored` is the app's own
 
 
+@ON_BOTH
 def test_a_dry_run_writes_nothing_and_finds_the_same_errors(project, database):
     project.load_project(ROWS)
     before = database.content()
@@ -321,6 +329,7 @@ def test_a_dict_of_splits_is_refused(project):
         project.load_texts(splits)
 
 
+@ON_BOTH
 def test_ids_of_deleted_texts_can_be_given_again(project, database, stored):
     project.load_texts([{"external_id": "b-1", "text": "one"}, {"external_id": "b-2", "text": "two"}])
     database.query("DELETE FROM text_data WHERE text_id = 1")
@@ -341,6 +350,7 @@ def test_the_same_id_twice_in_a_file_of_texts_follows_the_policy(project, stored
     assert [text for _, text, _, _ in stored()] == ["two"]
 
 
+@ON_BOTH
 def test_without_their_table_there_are_no_external_ids(project, database):
     database.add_texts("one")
 

@@ -7,6 +7,7 @@ import pytest
 from al_learner import Project
 from al_learner.core.errors import DataError
 from tests.support.corpora import add_weather
+from tests.support.tables import ON_BOTH
 
 ADA, BEN = "f3b1c9a2-0000-4000-8000-000000000001", "f3b1c9a2-0000-4000-8000-000000000002"
 
@@ -135,6 +136,7 @@ def test_a_table_of_texts_comes_back_with_its_ids(voted, other, tmp_path, name):
     assert texts(other) == texts(voted)
 
 
+@ON_BOTH
 @pytest.mark.parametrize("name", ["votes.csv", "votes.jsonl", "votes.parquet"])
 def test_a_table_of_votes_is_a_project_again(voted, other, tmp_path, name):
     voted.export_file("votes", tmp_path / name)
@@ -156,6 +158,7 @@ def test_texts_are_chosen_by_the_ids_that_they_have_elsewhere(voted):
         next(voted.export_rows("texts", text_ids=["a-1", "a-9"]))
 
 
+@ON_BOTH
 def test_without_the_table_of_ids_an_export_has_none(database, open_project):
     database.add_text("text", labels=["a"], users=["ada"])
     project = open_project(database)

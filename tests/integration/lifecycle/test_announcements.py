@@ -17,12 +17,6 @@ from tests.support.waiting import DEADLINE_S
 
 
 @pytest.fixture
-def database(request):
-    """SQLite, but for the tests that are marked."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
-@pytest.fixture
 def voted(database):
     for number in range(4):
         database.add_text(f"text {number}", labels=["ab"[number % 2]])

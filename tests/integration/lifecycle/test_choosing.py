@@ -22,12 +22,6 @@ PREFERS = {"classifier": Prefers(min_labels=10)}
 
 
 @pytest.fixture
-def database(request):
-    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
-@pytest.fixture
 def vote(database):
     """Return a function that adds texts with a vote each, of labels a and b."""
 

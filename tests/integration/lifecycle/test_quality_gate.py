@@ -16,12 +16,6 @@ N_TEXTS = 200
 WORDS = ("rain", "sun")
 
 
-@pytest.fixture
-def database(request):
-    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
 def add_votes(tables, n, *, flipped=False):
     """Add so many texts about one of two things, each with a vote; `flipped`: for the other label."""
     for number in range(n):

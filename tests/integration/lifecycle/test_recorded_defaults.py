@@ -27,12 +27,6 @@ OTHER = {"classifier": "sgd", "vectorizer": "hashing", "init_sampler": "uniform"
 
 
 @pytest.fixture
-def database(request):
-    """SQLite; marked tests run on PostgreSQL too."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
-@pytest.fixture
 def voted(database):
     add_weather(database, 10)
     return database

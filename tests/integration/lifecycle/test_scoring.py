@@ -17,12 +17,6 @@ SLICE = np.flatnonzero(in_hold_out_set(np.arange(1, N_TEXTS + 1), "votes")) + 1
 
 
 @pytest.fixture
-def database(request):
-    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
-@pytest.fixture
 def voted(database):
     add_weather(database, N_TEXTS)
     return database

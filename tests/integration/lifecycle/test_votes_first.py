@@ -143,6 +143,7 @@ def test_what_the_gate_restored_stays_until_there_are_enough_new_samples(trained
     assert trained.value("SELECT max(clf_id) FROM classifiers") == 4
 
 
+@ON_BOTH
 def test_the_first_votes_of_a_project_wait_for_a_batch(database, open_project):
     database.add_labels("a", "b")
     add_weather(database, 9)

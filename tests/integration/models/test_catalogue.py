@@ -27,12 +27,6 @@ WORDS = ("rain", "sun")
 SLICE = (np.flatnonzero(in_hold_out_set(np.arange(1, N_TEXTS + 1), "votes")) + 1).tolist()
 
 
-@pytest.fixture
-def database(request):
-    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
 def add_votes(tables, n=N_TEXTS):
     for number in range(n):
         tables.add_text(f"text {number} {WORDS[number % 2]}", labels=["ab"[number % 2]])

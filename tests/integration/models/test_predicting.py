@@ -6,8 +6,10 @@ import pytest
 
 from al_learner.core.errors import DataError
 from tests.support.corpora import add_weather
+from tests.support.tables import ON_BOTH
 
 
+@ON_BOTH
 def test_a_classifier_with_the_id_0_is_not_the_newest(database, open_project):
     add_weather(database, 12)
     project = open_project(database)

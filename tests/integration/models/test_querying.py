@@ -15,6 +15,7 @@ from al_learner.core.models.querying import QueriedText
 from al_learner.core.storage.records import MAX_LABEL_LENGTH
 from al_learner.core.training.fitting import transform
 from tests.support.corpora import add_weather
+from tests.support.tables import ON_BOTH
 
 NAMES = ("diverse", "entropy", "least-confidence", "margin", "random")
 
@@ -34,6 +35,7 @@ def ids(found):
     return [text.text_id for text in found]
 
 
+@ON_BOTH
 def test_the_texts_come_with_what_the_classifier_predicts_and_nothing_is_written(project, database):
     before = database.content()
 
@@ -49,6 +51,7 @@ def test_the_texts_come_with_what_the_classifier_predicts_and_nothing_is_written
     assert ids(found) == ids(sorted(project.query(60), key=lambda text: (text.probability, text.text_id)))[:3]
 
 
+@ON_BOTH
 def test_only_texts_without_votes_that_are_not_blank_are_returned(project, database):
     database.add_text("voted", labels=["a"])
     database.add_text("among other entries", labels=[None, "", "a"])
@@ -168,6 +171,7 @@ def test_without_a_classifier_it_says_what_to_do(database, open_project):
         open_project(database).query(1)
 
 
+@ON_BOTH
 def test_a_text_that_is_deleted_meanwhile_is_left_out(project, database):
     found = project.query(60, progress=lambda _: database.query("DELETE FROM text_data WHERE text_id = 20"))
 

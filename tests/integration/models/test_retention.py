@@ -18,12 +18,6 @@ NOTHING_GIB = 1e-9
 KEPT_NEWEST = 2
 
 
-@pytest.fixture
-def database(request):
-    """SQLite, but for the tests that are marked."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
 @pytest.fixture(autouse=True)
 def _few_are_kept(monkeypatch):
     monkeypatch.setattr(retention, "KEPT_NEWEST", KEPT_NEWEST)

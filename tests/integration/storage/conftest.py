@@ -7,6 +7,14 @@ import pytest
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.runs import Runs
+from tests.support.tables import Tables
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def database(request: pytest.FixtureRequest) -> Tables:
+    """A database with LabelForward's empty tables; every test here runs on both."""
+    tables: Tables = request.getfixturevalue(request.param)
+    return tables
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def test_prelabelled_texts_that_were_loaded_again_are_vectorized_anew(database, 
     assert labels(project, "rain", "sun") == ["b", "a"]
 
 
+@ON_BOTH
 def test_a_text_that_is_there_again_is_trained_on(trained, database):
     texts = database.query("SELECT text_id, text_data FROM text_data WHERE text_id <= 30")
     database.query("UPDATE text_data SET text_data = '' WHERE text_id <= 30")

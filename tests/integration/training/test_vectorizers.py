@@ -14,12 +14,6 @@ from tests.support.tables import ON_BOTH
 TRAP = "sprung"
 
 
-@pytest.fixture
-def database(request):
-    """SQLite. Marked tests, and those in `integration/storage`, send every statement to both databases."""
-    return request.getfixturevalue(getattr(request, "param", "sqlite"))
-
-
 class Trap:
     """Unpickling it makes a file."""
 
