@@ -118,6 +118,7 @@ def _parts(name: str, raw: BinaryIO, stack: ExitStack, *, delimiter: str | None,
     archive = stack.enter_context(zipfile.ZipFile(raw))
     if EXCEL_MEMBER in archive.namelist():
         _check_size(name, archive)
+        _check_is_not_given(f"{name} is Excel", delimiter=delimiter, encoding=encoding)
         return [read_excel(name, raw)]
     parts = []
     for member in _members(name, archive):
@@ -131,6 +132,7 @@ def _parts(name: str, raw: BinaryIO, stack: ExitStack, *, delimiter: str | None,
 def _one(name: str, file: BinaryIO, stack: ExitStack, *, delimiter: str | None, encoding: str | None) -> Records:
     head = _head(file)
     if head.startswith(PARQUET):
+        _check_is_not_given(f"{name} is Parquet", delimiter=delimiter, encoding=encoding)
         return read_parquet(name, file)
     if head.startswith(OLE):
         raise DataError(f"{name}: Excel before 2007 (.xls): save it as .xlsx or as CSV")
@@ -145,6 +147,13 @@ def _one(name: str, file: BinaryIO, stack: ExitStack, *, delimiter: str | None, 
     if start.startswith(("{", "[")) and delimiter is None:
         return read_json(name, text, found)
     return read_csv(name, text, found, delimiter)
+
+
+def _check_is_not_given(what: str, **options: str | None) -> None:
+    if given := [name for name, value in options.items() if value is not None]:
+        raise DataError(
+            f"{what}, which has no {given[0]}: leave out --{given[0]}, in Python {given[0]}={options[given[0]]!r}"
+        )
 
 
 def _head(file: BinaryIO) -> bytes:

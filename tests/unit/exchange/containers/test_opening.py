@@ -85,6 +85,21 @@ def test_parquet_is_read():
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "write"),
+    [
+        ("Excel", lambda: excel([["text"], ["a"]])),
+        ("Parquet", lambda: pd.DataFrame({"text": ["a"]}).to_parquet("file")),
+    ],
+)
+@pytest.mark.parametrize(("option", "value"), [("delimiter", ";"), ("encoding", "cp1252")])
+def test_an_option_that_cannot_apply_is_refused(kind, write, option, value):
+    write()
+
+    with pytest.raises(DataError, match=f"file is {kind}, which has no {option}: leave out --{option}, in Python "):
+        read(**{option: value})
+
+
 def test_damaged_parquet_is_refused():
     pd.DataFrame({"text": [str(number) for number in range(1_000)]}).to_parquet("file")
     content = Path("file").read_bytes()
