@@ -34,7 +34,7 @@ FAST = (
 
 @pytest.fixture
 def cli(command: Cli) -> Cli:
-    """Run the installed command, for it starts processes of its own."""
+    """Run the command in a process of its own, for it starts others."""
     return command
 
 
