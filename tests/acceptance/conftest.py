@@ -17,6 +17,8 @@ from al_learner.cli import main
 from tests.conftest import AL_LEARNER
 
 WIDTH = "160"
+FAST = {"AL_LEARNER_CLASSIFIER": "complement-nb", "AL_LEARNER_VECTORIZER": "tfidf"}
+"""Strategies of tests that are about something else."""
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
