@@ -24,7 +24,8 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
     stage.settings |= stage.staged()
     stage.predictor.start()
     with ExitStack() as stack:
-        workers = [stack.enter_context(stage.worker(started=stage.command)) for _ in range(n_workers)]
+        started = stage.command if n_workers == 2 else None
+        workers = [stack.enter_context(stage.worker(started=started)) for _ in range(n_workers)]
         for worker in workers:
             worker.wait_for("redis.subscribed")
         wait_until(lambda: is_scored(stage), "the first run")
@@ -118,7 +119,7 @@ def test_two_installations_with_other_defaults_begin_at_once_and_do_not_contend(
     stage.predictor.start()
     other = (*stage.command[:-1], "tests.support.other_installation")
     with (
-        stage.worker(started=stage.command) as ours,
+        stage.worker() as ours,
         stage.worker(started=other, OTHER_VECTORIZER="count") as theirs,
     ):
         for worker in (ours, theirs):
