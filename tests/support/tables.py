@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.schema import CreateTable
 
 from al_learner.core.storage.schema import al_runs, classifiers, labelforward
 from tests.support.servers import Postgres
@@ -161,12 +162,11 @@ class SqliteTables(Tables):
         self.path = path
         self.url = self.engine_url = f"sqlite:///{path}"
         self.environment = {"AL_LEARNER_DATABASE_URL": self.url}
-        engine = sa.create_engine(self.url)
-        labelforward.create_all(engine)
-        engine.dispose()
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=OFF")  # these tests survive no power failure
+        self._connection.execute("PRAGMA synchronous=OFF")  # no test is about a power failure
+        for table in labelforward.sorted_tables:
+            self._connection.execute(str(CreateTable(table).compile(dialect=sqlite_dialect())))
 
     def query(self, statement: str, *values: Any) -> list[Row]:
         return self._connection.execute(statement, values).fetchall()
