@@ -11,6 +11,7 @@ from al_learner.core.storage.database import Database
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
+from tests.conftest import FAST
 from tests.support.faults_servers import LOCKED, terminate
 from tests.support.waiting import wait_until
 
@@ -62,7 +63,7 @@ def test_an_announcement_does_not_count_for_a_classifier_that_was_stored_after_i
     stage = open_stage().fill()
     stage.predictor.start()
     stage.predictor.wait_for("subscribed")
-    options = {"classifier": "complement-nb", "redis_host": "127.0.0.1", "redis_port": stage.redis.port}
+    options = {**FAST, "redis_host": "127.0.0.1", "redis_port": stage.redis.port}
     url = stage.postgres.url(stage.database)
     with closing(Project(url, **options)) as ours, closing(Project(url, **options)) as other:
         ours.reconcile()
