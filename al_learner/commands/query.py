@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from al_learner.core.models.querying import QueriedText
 
 
+COLUMNS = ("text", "predicted label", "probability", "uncertainty")
+
+
 def query(
     n: Annotated[int, typer.Argument(metavar="N", min=1, help="How many texts.")],
     strategy: Annotated[
@@ -53,7 +56,9 @@ def query(
         for text in found:
             say(json.dumps(text._asdict(), ensure_ascii=not is_unicode(sys.stdout)))
     elif found:
-        print_table(("text_id", "text", "predicted label", "probability", "uncertainty"), map(_row, found))
+        has_ids = any(text.external_id is not None for text in found)
+        columns = ("text_id", *(("external id",) if has_ids else ()), *COLUMNS)
+        print_table(columns, (_row(text, has_id=has_ids) for text in found))
     if not found:
         say("there is no text without votes that is not blank", err=as_json or json_lines)
         raise typer.Exit(EXIT_NOTHING_TO_DO)
@@ -61,8 +66,9 @@ def query(
         say(f"only {len(found):,} texts have no votes and are not blank", err=True)
 
 
-def _row(text: QueriedText) -> tuple[str, ...]:
+def _row(text: QueriedText, *, has_id: bool) -> tuple[str, ...]:
     from al_learner.core.labels.annotators import excerpt  # heavy: numpy
 
     shares = f"{text.probability:.4f}", f"{text.uncertainty:.4f}"
-    return str(text.text_id), excerpt(text.text), text.predicted_label, *shares
+    ids = (str(text.text_id), *((text.external_id or "",) if has_id else ()))
+    return *ids, excerpt(text.text), text.predicted_label, *shares

@@ -311,8 +311,8 @@ def allowed(value: str, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     folded = {choice.lower(): choice for choice in choices}
     near = [folded[key] for key in difflib.get_close_matches(value.lower(), folded, n=2, cutoff=0.6)]
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{hint}Allowed: {', '.join(choices) or 'none'}"
+    hint = f"did you mean {' or '.join(map(repr, near))}? Allowed" if near else "allowed"
+    return f"{hint}: {', '.join(choices) or 'none'}"
 
 
 def _make(kind: Kind, name: str, cls: type[Strategy], params: Mapping[str, Any]) -> Strategy:

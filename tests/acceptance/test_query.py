@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,21 @@ def test_json_and_json_lines_have_the_same_texts(cli: Cli, trained: str) -> None
     lines = cli("query", "5", "--json-lines", "--database", trained).stdout.splitlines()
 
     assert [json.loads(line) for line in lines] == as_json
-    assert [*as_json[0]] == ["text_id", "text", "predicted_label", "probability", "uncertainty"]
+    assert [*as_json[0]] == ["text_id", "external_id", "text", "predicted_label", "probability", "uncertainty"]
     predicted = cli("predict", "--database", trained).stdout.splitlines()[1:]
     for text in as_json:
         assert f"{text['text_id']},{text['predicted_label']},{text['probability']:.4f}" in predicted
+
+
+def test_the_table_shows_external_ids_where_there_are_any(cli: Cli, trained: str, tmp_path: Path) -> None:
+    assert "external id" not in cli("query", "99", "--database", trained).stdout
+    (tmp_path / "more.csv").write_text("key,text\na-7,another owl\n", encoding="utf-8")
+    cli("load", "texts", "more.csv", "--id", "key", "--database", trained)
+
+    shown = cli("query", "99", "--database", trained).stdout
+
+    assert "external id" in shown
+    assert re.search(r"\ba-7 +another owl\b", shown)
 
 
 def test_the_strategy_and_the_seed_decide_which_texts(cli: Cli, trained: str) -> None:

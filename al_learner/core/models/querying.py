@@ -13,6 +13,7 @@ from al_learner.core.errors import AlLearnerError, PluginError, SettingsError
 from al_learner.core.interfaces import Codes, Estimator, QueryStrategy, Transformer
 from al_learner.core.registry import Spec
 from al_learner.core.storage.database import chunked
+from al_learner.core.storage.exchange.snapshot import snapshot
 from al_learner.core.storage.labelforward_tables import CHUNK
 from al_learner.core.storage.storage import Storage
 
@@ -26,10 +27,12 @@ N_CANDIDATES = 20_000
 class QueriedText(NamedTuple):
     """A text to label next, and what a classifier predicts for it.
 
-    `uncertainty` is 1 minus `probability`, the probability of `predicted_label`.
+    `uncertainty` is 1 minus `probability`, the probability of `predicted_label`. `external_id` is the id that the text
+    had elsewhere; None if it had none.
     """
 
     text_id: int
+    external_id: str | None
     text: str
     predicted_label: str
     probability: float
@@ -95,12 +98,16 @@ class QueryMethods:
             return []
         rows = pick(chosen, found.probabilities, found.X, size, rng)
         ids, probabilities = found.ids[rows].tolist(), found.probabilities[rows]
-        texts = self._storage.tables.texts("text_data", ids)
+        with snapshot(self._storage.database) as stored:
+            texts = {text.text_id: text for text in stored.texts(ids)}
         return [
-            QueriedText(text_id, texts[text_id], str(classifier.classes_[row.argmax()]), top, 1 - top)
+            QueriedText(
+                text_id, texts[text_id].external_id, texts[text_id].text,
+                str(classifier.classes_[row.argmax()]), top, 1 - top,
+            )
             for text_id, row, top in zip(ids, probabilities, probabilities.max(axis=1).tolist(), strict=True)
             if text_id in texts  # it can be deleted in the meantime
-        ]
+        ]  # fmt: skip
 
 
 def query_strategy(chosen: str | QueryStrategy) -> QueryStrategy:

@@ -37,18 +37,22 @@ def ids(found):
 
 @ON_BOTH
 def test_the_texts_come_with_what_the_classifier_predicts_and_nothing_is_written(project, database):
+    odd = "SELECT text_id, 'number ' || text_id FROM text_data WHERE text_id % 2 = 1"
+    database.query(f"INSERT INTO al_external_ids {odd}")
     before = database.content()
 
-    found = project.query(3)
+    found = project.query(60)
 
     assert database.content() == before
+    assert len(found) == 60
     predicted = {prediction.number: prediction for prediction in project.predict()}
     for text in found:
         label, probability = predicted[text.text_id].label, predicted[text.text_id].probability
-        assert text == QueriedText(
-            text.text_id, database.text(text.text_id, "text_data")[0], label, probability, 1 - probability
-        )
-    assert ids(found) == ids(sorted(project.query(60), key=lambda text: (text.probability, text.text_id)))[:3]
+        external_id = f"number {text.text_id}" if text.text_id % 2 else None
+        wording = database.text(text.text_id, "text_data")[0]
+        assert text == QueriedText(text.text_id, external_id, wording, label, probability, 1 - probability)
+    assert ids(found) == ids(sorted(found, key=lambda text: (text.probability, text.text_id)))
+    assert project.query(3) == found[:3]
 
 
 @ON_BOTH
@@ -219,7 +223,7 @@ def test_wrong_arguments_are_reported_before_anything_is_read(open_project, sqli
     assert caught.value.problems == ("size = 0: must be at least 1", "seed = -1: must be at least 0")
     with pytest.raises(SettingsError, match="query_strategy 'margn' is unknown; did you mean 'margin'"):
         project.query(1, strategy="margn")
-    with pytest.raises(SettingsError, match="has no parameter 'k'; Allowed: candidates_per_text, n_components"):
+    with pytest.raises(SettingsError, match="has no parameter 'k'; allowed: candidates_per_text, n_components"):
         project.query(1, strategy="diverse(k=2)")
     with pytest.raises(SettingsError, match="is not a query strategy"):
         project.query(1, strategy=strategy("classifier", "logreg"))
