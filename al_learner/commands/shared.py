@@ -84,8 +84,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         column.overflow = "fold"  # do not cut the text with an ellipsis
     for row in rows:
         table.add_row(*(printable(cell, multiline=not has_header) for cell in row))
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width, markup=False, highlight=False).print(table)
+    width = 1_000 if has_header else 160  # in a file or a pipe, rows are not broken
+    Console(width=None if sys.stdout.isatty() else width, markup=False, highlight=False).print(table)
 
 
 def print_json(value: Any) -> None:

@@ -225,6 +225,14 @@ class LabelForwardTables:
         with self._database.reading() as connection:
             return bool(connection.scalar(found.where(countvecs.c.countvec_id == countvec_id)) == digest)
 
+    def countvec_version(self, countvec_id: int) -> str | None:
+        """Return what changes when PostgreSQL writes a stored vectorizer anew; None on SQLite."""
+        if not self._database.is_postgresql:
+            return None
+        version: sa.ColumnElement[str] = sa.literal_column("concat_ws(' ', xmin, ctid)")
+        with self._database.reading() as connection:
+            return connection.scalar(sa.select(version).where(countvecs.c.countvec_id == countvec_id))
+
     def models(self, clf_id: int | None = None, *, limit: int | None = None) -> list[StoredClassifier]:
         """Return the stored classifiers, the newest first, at most `limit`; or the one with an id, if it is there."""
         c = classifiers.c

@@ -55,6 +55,7 @@ class InProcessTrainer:
         self._tables = tables
         self._transformer: Transformer | None = None
         self._digest: str | None = None
+        self._stored: tuple[int, str | None] | None = None  # id and version of the vectorizer that had the digest
         self._features: dict[TextTable, Features] = {}
         self._trained: tuple[str, Pipeline] | None = None
         self._hold_out_model: tuple[str, Pipeline] | None = None
@@ -202,8 +203,11 @@ class InProcessTrainer:
 
         if job.countvec is not None:
             countvec_id, digest = job.countvec
-            if digest != self._digest or not self._tables.is_countvec(countvec_id, digest):
+            stored = countvec_id, self._tables.countvec_version(countvec_id)
+            is_unwritten = stored == self._stored and stored[1] is not None  # then PostgreSQL need not read all of it
+            if digest != self._digest or not (is_unwritten or self._tables.is_countvec(countvec_id, digest)):
                 self._use(pickling.load(self._tables.countvec(countvec_id), digest), digest)
+            self._stored = stored
             return None
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         transformer = fit_vectorizer(vectorizer, self._tables.corpus())

@@ -24,10 +24,7 @@ class LogReg(WeighsColumns):
         default=None, description="balanced: weigh each class by the inverse of its frequency."
     )
     tol: float = Field(
-        default=3e-5,
-        gt=0,
-        description="Stop when every component of the mean gradient is smaller. With a mean loss below 0.1 the limit "
-        "is smaller in proportion.",
+        default=5e-5, gt=0, description="Stop when the loss is above its minimum by about this share of it."
     )
     max_iter: int = Field(default=200, ge=1, description="Largest number of Newton steps.")
 
@@ -57,8 +54,8 @@ class LogReg(WeighsColumns):
         )
         if not has_converged:
             warnings.warn(
-                f"logreg did not converge: after {n_iter} of {self.max_iter} Newton steps the gradient was above tol "
-                f"({self.tol:g}); raise tol or max_iter, or lower C ({self.C:g})",
+                f"logreg did not converge: after {n_iter} of {self.max_iter} Newton steps the loss was above its "
+                f"minimum by more than about tol ({self.tol:g}); raise tol or max_iter, or lower C ({self.C:g})",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -8,8 +8,10 @@ Algorithm
        Columns with a value in most texts, such as those of a text's meaning, become one dense block.
     2. Every step solves the Newton equation roughly, by conjugate gradients that are preconditioned with the Hessian's
        diagonal: how often a word occurs spans orders of magnitude, and so does the curvature along its coefficients.
-    3. A step is shortened until the loss falls. The fit has converged when no component of the mean gradient is above
-       ``tol``, times ``mean loss / SMALL_LOSS`` where the mean loss is small.
+    3. A step is shortened until the loss falls. The fit has converged when the loss is close to its minimum: when the
+       square of the gradient, weighted by the inverse of the Hessian's diagonal, is at most ``tol`` times the loss.
+       That is the Newton decrement, for a diagonal Hessian. Unlike the gradient alone, it means the same whatever the
+       penalty and the number of texts and classes are.
     4. A start is not used if the loss is larger there than at zero. If the fit from a start does not converge, it is
        done again from zero. A fit from zero with a weak penalty first goes to the rough minimum with a stronger one.
 
@@ -23,6 +25,9 @@ References
 ----------
 Nocedal and Wright (2006). Numerical Optimization, algorithm 7.1 (line search Newton-CG). Springer.
 doi:10.1007/978-0-387-40065-5
+
+Boyd and Vandenberghe (2004). Convex Optimization, section 9.5.1 (the Newton decrement). Cambridge University Press.
+doi:10.1017/CBO9780511804441
 
 Li, Fukushima, Qi and Yamashita (2004). Regularized Newton methods for convex minimization problems with singular
 solutions. Computational Optimization and Applications 28. doi:10.1023/B:COAP.0000026881.96694.32
@@ -54,7 +59,7 @@ STRONG_PENALTY = np.float32(1)
 """A fit with a weaker penalty that begins at zero is first done roughly with this one: that takes fewer products."""
 
 ROUGH_TOL = 0.01
-"""The tolerance of that rough fit."""
+"""The smallest tolerance of that rough fit."""
 
 DAMPING = 0.01
 """This share of the largest component of the intercepts' gradient is added to their curvature.
@@ -66,15 +71,8 @@ step without damping would be nearly infinite.
 DENSE = 0.5
 """Columns with a value in a larger share of the texts are multiplied as one dense block."""
 
-WORTH_A_THREAD = 100_000
-"""Smallest number of non-zeros for which another thread makes a product faster."""
-
-SMALL_LOSS = 0.1
-"""Mean loss below which the limit of the gradient is smaller than ``tol``, in proportion to the loss.
-
-With a weak penalty the loss is small and flat, and its gradient is below any fixed limit far from the minimum. Then the
-result would depend on the start.
-"""
+WORTH_A_THREAD = 1_000_000
+"""Smallest number of multiplications for which another thread makes a product faster."""
 
 NOISE = 1e-6
 """Relative rounding error of the loss in single precision. A step may increase the loss by this much."""
@@ -103,8 +101,7 @@ def fit_softmax(
     start : LinearStart or None
         Where to begin. None: at zero.
     tol : float
-        The fit has converged when no component of the mean gradient is larger. Where the mean loss is below
-        SMALL_LOSS, the limit is as many times smaller.
+        The fit has converged when the loss is above its minimum by about this share of it at most.
     max_iter : int
         Stop after as many Newton steps. A fit that starts over may take as many again.
 
@@ -188,8 +185,8 @@ def _columns(start: LinearStart | None, merge: csr_matrix, n_classes: int) -> Fl
 class _Parts:
     """A sparse matrix that is multiplied in parts, each on its own thread."""
 
-    def __init__(self, matrix: csr_matrix, pool: Executor, n_parts: int) -> None:
-        n_parts = max(1, min(n_parts, matrix.nnz // WORTH_A_THREAD))
+    def __init__(self, matrix: csr_matrix, pool: Executor, n_parts: int, n_classes: int) -> None:
+        n_parts = max(1, min(n_parts, matrix.nnz * n_classes // WORTH_A_THREAD))
         cuts = np.searchsorted(matrix.indptr, np.linspace(0, matrix.nnz, n_parts + 1)[1:-1])
         self.n_rows, self.pool = matrix.shape[0], pool
         self.parts = [(slice(a, b), _rows(matrix, a, b)) for a, b in pairwise([0, *cuts.tolist(), self.n_rows])]
@@ -213,8 +210,8 @@ def _rows(matrix: csr_matrix, start: int, stop: int) -> csr_matrix:
 class _Rows:
     """A matrix of a sparse and a dense block, side by side."""
 
-    def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int) -> None:
-        self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts), dense, sparse.shape[1]
+    def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int, n_classes: int) -> None:
+        self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts, n_classes), dense, sparse.shape[1]
 
     def __matmul__(self, W: Floats) -> Floats:
         product = np.empty((len(self.dense), W.shape[1]), np.float32)
@@ -226,8 +223,8 @@ class _Rows:
 class _Columns:
     """A matrix of a sparse and a dense block, one below the other."""
 
-    def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int) -> None:
-        self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts), dense, sparse.shape[0]
+    def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int, n_classes: int) -> None:
+        self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts, n_classes), dense, sparse.shape[0]
 
     def multiply(self, R: Floats, out: Floats) -> Floats:
         self.sparse.multiply(R, out[: self.n_sparse])
@@ -256,9 +253,9 @@ class _Softmax:
         self.rows = np.arange(len(dense))
         transposed = sparse.T.tocsr()
         squared = csr_matrix((transposed.data**2, transposed.indices, transposed.indptr), transposed.shape)
-        self.X = _Rows(sparse, dense, pool, n_threads)
-        self.transposed = _Columns(transposed, np.ascontiguousarray(dense.T), pool, n_threads)
-        self.squared = _Columns(squared, np.ascontiguousarray(dense.T**2), pool, n_threads)
+        self.X = _Rows(sparse, dense, pool, n_threads, n_classes)
+        self.transposed = _Columns(transposed, np.ascontiguousarray(dense.T), pool, n_threads, n_classes)
+        self.squared = _Columns(squared, np.ascontiguousarray(dense.T**2), pool, n_threads, n_classes)
 
     def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Return coefficients of shape (n_features + 1, n_classes), the number of steps, and if they converged."""
@@ -273,8 +270,7 @@ class _Softmax:
 
     def _descend(self, W: Floats, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Go from `W` to the minimum."""
-        gradient, *work = (np.empty_like(W) for _ in range(6))
-        n_rows = float(self.weights.sum())
+        gradient, inverse, *work = (np.empty_like(W) for _ in range(6))
         Z = self.X @ W
         loss, P = self._loss(Z, W)
         for step in range(max_iter + 1):
@@ -283,11 +279,16 @@ class _Softmax:
             R[self.rows, self.codes] = -R.sum(axis=1)  # weight * (P - 1) would round to 0 where P is nearly 1
             self.transposed.multiply(R, gradient)
             gradient += self.penalty * W
-            if np.abs(gradient).max() <= tol * min(n_rows, loss / SMALL_LOSS):
+            weighted = self.weights * P
+            damping = DAMPING * float(np.abs(gradient[-1]).max())
+            np.add(self.squared.multiply(weighted * (1 - P), inverse), self.penalty, out=inverse)
+            inverse[-1] += damping
+            np.reciprocal(inverse, out=inverse)
+            if float(np.vdot(gradient, np.multiply(gradient, inverse, out=work[0]))) <= tol * loss:
                 return W, step, True
             if step == max_iter:
                 break
-            D, U = self._newton_step(P, gradient, work)
+            D, U = self._newton_step(P, weighted, gradient, inverse, damping, work)
             slope = float(np.vdot(D, gradient))
             length = np.float32(1)
             while True:
@@ -317,14 +318,11 @@ class _Softmax:
         each = self.weights[:, 0] * (np.log1p(others + (own - 1)) - given)
         return float(each.sum(dtype=np.float64)) + 0.5 * float(np.vdot(self.penalty * W, W)), P
 
-    def _newton_step(self, P: Floats, gradient: Floats, work: list[Floats]) -> tuple[Floats, Floats]:
+    def _newton_step(
+        self, P: Floats, weighted: Floats, gradient: Floats, inverse: Floats, damping: float, work: list[Floats]
+    ) -> tuple[Floats, Floats]:
         """Return the step, valid until the next one, and the change of ``X @ coef`` along it."""
-        D, q, z, inverse, curved = work
-        weighted = self.weights * P
-        damping = DAMPING * np.abs(gradient[-1]).max()
-        np.add(self.squared.multiply(weighted * (1 - P), inverse), self.penalty, out=inverse)
-        inverse[-1] += damping
-        np.reciprocal(inverse, out=inverse)
+        D, q, z, curved = work
         r = -gradient
         np.multiply(r, inverse, out=q)
         D[...] = 0

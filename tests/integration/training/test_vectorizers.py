@@ -171,6 +171,20 @@ def test_a_vectorizer_that_was_changed_is_replaced_and_never_loaded(voted, open_
     assert len(logged.named("vectorizer.refitted")) == 1
 
 
+@ON_BOTH
+@pytest.mark.usefixtures("assert_not_sprung")
+def test_a_vectorizer_that_is_changed_between_two_runs_of_a_process_is_replaced(voted, open_project, trap, logged):
+    project = open_project(voted)
+    for _ in range(3):
+        project.update(force=True)
+    voted.query("UPDATE countvecs SET countvec = ?", trap)
+
+    project.update(force=True)
+
+    assert vectorizers(voted) == [(1, 1), (2, 1), (3, 1), (4, 2)]
+    assert len(logged.named("vectorizer.refitted")) == 1
+
+
 def test_a_vectorizer_that_cannot_be_read_is_replaced(voted, open_project):
     """As when another version of scikit-learn wrote it."""
     open_project(voted).update(force=True)

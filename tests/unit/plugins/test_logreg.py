@@ -65,7 +65,7 @@ def test_a_step_is_finite_where_a_class_has_probability_0_everywhere():
     assert again.predict_proba(X) == pytest.approx(at_minimum.predict_proba(X), abs=5e-3)
 
 
-def test_it_stops_after_max_iter_steps_or_at_a_gradient_below_tol():
+def test_it_stops_after_max_iter_steps_or_where_the_loss_is_near_its_minimum():
     X, y = some_texts(3)
 
     steps = [strategy("classifier", "logreg", tol=tol).fit(X, y).n_iter_[0] for tol in (1e-1, 1e-2, 1e-5)]
@@ -119,7 +119,7 @@ def test_numbers_stay_finite_however_strong_the_penalty_and_large_the_features(C
 def test_texts_that_contradict_each_other_share_the_probability():
     X = csr_matrix(np.ones((4, 1), np.float32))
 
-    estimator = strategy("classifier", "logreg").fit(X, np.array(["a", "b", "b", "b"]))
+    estimator = strategy("classifier", "logreg", tol=1e-6).fit(X, np.array(["a", "b", "b", "b"]))
 
     assert estimator.predict_proba(X[:1])[0] == pytest.approx([0.25, 0.75], abs=1e-3)
 
