@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.project import Project
 from tests.support import servers as own
+from tests.support.forks import COMMAND, Nursery
 from tests.support.tables import SCHEMA, WORKER_ROLE, PostgresqlTables, SqliteTables, Tables
 
+AL_LEARNER = Path(sys.executable).with_name("al-learner")
 TEMPLATE = "labelforward"
 SETTINGS = ("AL_LEARNER_", "PG", "REDIS_", "BATCH_SIZE", "MIN_LABEL_COUNT", "ACTIVE_LEARNING")
 
@@ -100,6 +103,15 @@ def redis(servers: Servers) -> own.Redis:
         client.flushall()
         client.client_kill_filter(_type="pubsub")
     return server
+
+
+@pytest.fixture(scope="session")
+def forked_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an al-learner that is the installed script, run in a process that has loaded what takes long."""
+    folder = tmp_path_factory.mktemp("command")
+    with Nursery(COMMAND) as nursery:
+        nursery.install(AL_LEARNER, folder)
+        yield folder
 
 
 FAST = {"classifier": "complement-nb", "vectorizer": "tfidf", "init_sampler": "balanced"}

@@ -1,4 +1,4 @@
-"""The installed command line, as a person runs it."""
+"""The command line, as a person runs it: installed, forked with its imports done, or within this process."""
 
 from __future__ import annotations
 
@@ -14,22 +14,33 @@ from pathlib import Path
 import pytest
 
 from al_learner.cli import main
+from tests.conftest import AL_LEARNER
 
-AL_LEARNER = Path(sys.executable).with_name("al-learner")
 WIDTH = "160"
+FAST = {"AL_LEARNER_CLASSIFIER": "complement-nb", "AL_LEARNER_VECTORIZER": "tfidf"}
+"""Strategies of tests that are about something else."""
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Cli:
+def installed(tmp_path: Path) -> Cli:
     """Run the installed al-learner in a folder of its own; the environment names no database."""
+    return running(AL_LEARNER, tmp_path)
 
+
+@pytest.fixture
+def command(forked_command: Path, tmp_path: Path) -> Cli:
+    """Run it in a process that is forked: for what is not about how Python starts."""
+    return running(forked_command / AL_LEARNER.name, tmp_path)
+
+
+def running(program: Path, folder: Path) -> Cli:
     def run(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [AL_LEARNER, *arguments],
+            [program, *arguments],
             env={**os.environ, "COLUMNS": WIDTH, **environment},
-            cwd=tmp_path,
+            cwd=folder,
             input=text,
             capture_output=True,
             text=True,

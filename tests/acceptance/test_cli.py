@@ -20,9 +20,11 @@ import pytest
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
 from al_learner.core.configuration import defaults
+from al_learner.core.exchange import corpus
 from al_learner.core.storage.database import OWNER, Database
 from al_learner.core.storage.run_lock import hold_run_lock
 from tests.acceptance.conftest import AL_LEARNER, Cli
+from tests.support.corpora import small
 
 EXIT_USAGE = 2
 
@@ -47,8 +49,8 @@ def test_a_project_is_loaded_trained_and_asked_from_the_command_line(command: Cl
     assert [row["text_id"] for row in every] == [str(number) for number in range(1, 31)]
 
 
-def test_it_shows_its_version(command: Cli) -> None:
-    assert command("--version").stdout == f"al-learner {version('al-learner')}\n"
+def test_it_shows_its_version(installed: Cli) -> None:
+    assert installed("--version").stdout == f"al-learner {version('al-learner')}\n"
 
 
 def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: str, tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_nothing_that_is_stored_controls_the_terminal(cli: Cli, hostile: str, co
 
 
 def test_predicted_labels_are_exact_in_a_pipe_and_escaped_on_a_terminal(
-    command: Cli, hostile: str, tmp_path: Path
+    command: Cli, forked_command: Path, hostile: str, tmp_path: Path
 ) -> None:
     piped = command("predict", "--database", hostile)
     assert {row["label"] for row in csv.DictReader(piped.stdout.splitlines())} <= {
@@ -229,7 +231,9 @@ def test_predicted_labels_are_exact_in_a_pipe_and_escaped_on_a_terminal(
     }
     ours, theirs = os.openpty()
 
-    shown = subprocess.Popen([AL_LEARNER, "predict", "--database", hostile], cwd=tmp_path, stdout=theirs)
+    shown = subprocess.Popen(
+        [forked_command / AL_LEARNER.name, "predict", "--database", hostile], cwd=tmp_path, stdout=theirs
+    )
     os.close(theirs)
     with open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
         out = b""
@@ -268,15 +272,17 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
 
 
 @pytest.mark.parametrize("command_line", ["predict", "predict -", "status", "models show 1", "models show 1 --json"])
-def test_an_ascii_terminal_gets_escapes_and_no_traceback(command: Cli, tmp_path: Path, command_line: str) -> None:
+def test_an_ascii_terminal_gets_escapes_and_no_traceback(
+    cli: Cli, installed: Cli, tmp_path: Path, command_line: str
+) -> None:
     known = [{"text": f"{('Fisch', 'Käse')[n % 2]} {n}", "label": ("日本", "größer")[n % 2]} for n in range(12)]
     (tmp_path / "known.json").write_text(json.dumps(known))
     database = ("--database", "sqlite:///ascii.db")
     for arguments in (("load", "texts", "known.json"), ("load", "init", "known.json"), ("init",)):
-        done = command(*arguments, *database, **ASCII)
+        done = cli(*arguments, *database)
         assert done.returncode == 0, done.stderr
 
-    shown = command(*command_line.split(), *database, text="Käse 1\n", **ASCII)
+    shown = installed(*command_line.split(), *database, text="Käse 1\n", **ASCII)
 
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.isascii()
@@ -467,12 +473,12 @@ def test_health_fails_without_a_heartbeat(cli: Cli, tmp_path: Path) -> None:
 
 def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli, tmp_path: Path) -> None:
     played = command(
-        "demo", "--rounds", "8", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379"
+        "demo", "--rounds", "4", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379"
     )
 
     assert played.returncode == 0, played.stderr
     accuracy = [float(line.split()[2].rstrip("%")) for line in played.stdout.splitlines() if " s " in f"{line} "]
-    assert len(accuracy) == 9
+    assert len(accuracy) == 5
     assert 60 < accuracy[0] < accuracy[-1]  # of twelve classes, by the meaning of their names
     picture = tmp_path / "al-learner-demo" / "learning-curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -490,7 +496,10 @@ def test_the_demo_refuses_a_folder_that_it_did_not_make_and_deletes_nothing_ther
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == dict.fromkeys(mine, "mine")
 
 
-def test_the_demo_starts_again_in_its_own_folder_and_deletes_only_its_own_files(cli: Cli, tmp_path: Path) -> None:
+def test_the_demo_starts_again_in_its_own_folder_and_deletes_only_its_own_files(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "demo_corpus", small)
     first = cli("demo", "--rounds", "1")
     assert first.returncode == 0, first.stderr
     made = {path.name for path in (tmp_path / "al-learner-demo").iterdir()}

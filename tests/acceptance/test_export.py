@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from al_learner.cli import EXIT_ERROR
-from tests.acceptance.conftest import AL_LEARNER, Cli
+from tests.acceptance.conftest import AL_LEARNER, FAST, Cli
 
 EXIT_USAGE = 2
 
@@ -22,7 +22,7 @@ EXIT_USAGE = 2
 def trained(cli: Cli, project: str) -> str:
     """The project with a dozen votes and a classifier; return its URL."""
     assert cli("load", "votes", "votes.csv", "--database", project).returncode == 0
-    assert cli("train", "--force", "--database", project, AL_LEARNER_CLASSIFIER="complement-nb").returncode == 0
+    assert cli("train", "--force", "--database", project, **FAST).returncode == 0
     return project
 
 
@@ -135,12 +135,15 @@ def test_an_export_is_utf_8_in_every_locale(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "label-studio", "parquet"])
-def test_nothing_that_is_exported_controls_the_terminal(cli: Cli, tmp_path: Path, form: str) -> None:
+def test_nothing_that_is_exported_controls_the_terminal(
+    cli: Cli, forked_command: Path, tmp_path: Path, form: str
+) -> None:
     (tmp_path / "texts.json").write_text(json.dumps([{"text": "\x1b[1m\x9b31m\u202e"}]))
     cli("load", "texts", "texts.json", "--database", "sqlite:///hostile.db")
     ours, theirs = os.openpty()
 
-    command = [AL_LEARNER, "export", "texts", "--format", form, "--database", "sqlite:///hostile.db"]
+    program = forked_command / AL_LEARNER.name
+    command = [program, "export", "texts", "--format", form, "--database", "sqlite:///hostile.db"]
     shown = subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, text=True)
     os.close(theirs)
     with open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
@@ -158,10 +161,10 @@ def test_nothing_that_is_exported_controls_the_terminal(cli: Cli, tmp_path: Path
         assert "\\u001b[1m" in out.decode()
 
 
-def test_parquet_goes_through_a_pipe(trained: str, tmp_path: Path) -> None:
+def test_parquet_goes_through_a_pipe(forked_command: Path, trained: str, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    command = [AL_LEARNER, "export", "predictions", "--format", "parquet", "--database", trained]
+    command = [forked_command / AL_LEARNER.name, "export", "predictions", "--format", "parquet", "--database", trained]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=120)
 
     assert pq.read_table(io.BytesIO(done.stdout)).num_rows == 30

@@ -10,7 +10,7 @@ import pytest
 
 from al_learner.cli import EXIT_ERROR
 from al_learner.core.artifacts.pickling import sha256
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import FAST, Cli
 
 SPRUNG = "sprung"
 READING = [
@@ -46,7 +46,7 @@ def trapped(cli: Cli, project: str, tmp_path: Path) -> str:
     """A project whose stored objects make a file when they are unpickled; al_runs has their digests."""
     cli("load", "votes", "votes.csv", "--database", project)
     for _ in range(2):
-        assert cli("train", "--force", "--database", project).returncode == 0
+        assert cli("train", "--force", "--database", project, **FAST).returncode == 0
     trap = pickle.dumps(Trap(tmp_path / SPRUNG))
     with sqlite3.connect(tmp_path / "project.db") as connection:
         connection.execute("UPDATE countvecs SET countvec = ?", (trap,))

@@ -10,7 +10,7 @@ import pytest
 
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
-from tests.acceptance.conftest import Cli
+from tests.acceptance.conftest import FAST, Cli
 
 EXIT_USAGE = 2
 WORDS = {"fruit": "apple pear plum", "tool": "hammer saw nail", "bird": "owl finch crow"}
@@ -20,7 +20,7 @@ WORDS = {"fruit": "apple pear plum", "tool": "hammer saw nail", "bird": "owl fin
 def trained(cli: Cli, project: str) -> str:
     """A project with a classifier of twelve texts that have votes; eighteen have none."""
     cli("load", "votes", "votes.csv", "--database", project)
-    assert cli("train", "--database", project).returncode == 0
+    assert cli("train", "--database", project, **FAST).returncode == 0
     return project
 
 

@@ -23,6 +23,8 @@ FAST = (
     "complement-nb",
     "--vectorizers",
     "tfidf",
+    "--init-samplers",
+    "balanced",
     "--batch-size",
     "6",
     "--rounds",
@@ -34,7 +36,7 @@ FAST = (
 
 @pytest.fixture
 def cli(command: Cli) -> Cli:
-    """Run the installed command, for it starts processes of its own."""
+    """Run the command in a process of its own, for it starts others."""
     return command
 
 
@@ -112,7 +114,7 @@ def test_a_project_that_fails_is_reported_at_the_end_and_the_others_are_compared
     assert played.returncode == EXIT_ERROR
     assert [line for line in played.stdout.splitlines() if "complement-nb" in line]
     assert len(played.stderr.splitlines()) == 2
-    assert "error: broken, tfidf, label-meaning" in played.stderr
+    assert "error: broken, tfidf, balanced" in played.stderr
     assert "boom" in played.stderr
     assert (tmp_path / "al-learner-simulation" / "report.html").exists()
 

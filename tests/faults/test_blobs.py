@@ -12,6 +12,7 @@ import pytest
 
 from al_learner import AlLearnerError, Project
 from al_learner.core.errors import UntrustedError
+from tests.conftest import FAST
 from tests.support.faults_model import VOTED, broken_runs, countable
 
 SEED = 20240302
@@ -58,7 +59,7 @@ def open_project(stage):
 
     def open_one(**settings):
         url = stage.postgres.url(stage.database)
-        opened.append(Project(url, classifier="complement-nb", batch_size=stage.batch_size, **settings))
+        opened.append(Project(url, batch_size=stage.batch_size, **{**FAST, **settings}))
         return opened[-1]
 
     yield open_one
@@ -185,7 +186,7 @@ def test_a_worker_never_unpickles_what_it_did_not_sign(stage, bomb, tmp_path):
     (tmp_path / "key").write_text(KEY)
     stage.settings |= {"AL_LEARNER_SIGNING_KEY_FILE": str(tmp_path / "key")}
     stage.predictor.start()
-    with stage.worker(started=stage.command) as worker:
+    with stage.worker() as worker:
         worker.wait_for("run.scored")
     record(stage, "countvec", pickle.dumps(bomb))
     stage.predictor.kill()

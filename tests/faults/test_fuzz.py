@@ -93,7 +93,9 @@ class Game:
 
 @pytest.fixture
 def stage(open_stage):
-    return open_stage()
+    stage = open_stage()
+    with stage.connected():
+        yield stage
 
 
 @pytest.fixture(params=[1, 2])
@@ -122,14 +124,10 @@ def test_labels_become_what_the_votes_say_whatever_they_are(stage, project, arra
     stage.query("TRUNCATE text_data, classifiers, countvecs RESTART IDENTITY")
     if stage.has_runs():
         stage.query("TRUNCATE al_runs RESTART IDENTITY")
-    for n in range(1, N_TEXTS + 1):
-        stage.query(
-            "INSERT INTO text_data (text_data, labeled, selected, taught) VALUES (%s, %s, %s, %s)",
-            f"text {n}",
-            False,
-            False,
-            False,
-        )
+    stage.query(
+        "INSERT INTO text_data (text_data, labeled, selected, taught)"
+        " SELECT 'text ' || n, false, false, false FROM generate_series(1, %s) AS n ORDER BY n", N_TEXTS,
+    )  # fmt: skip
     game = Game(stage, project, project.settings.min_label_count)
     for text_id, labels in enumerate(arrays, start=1):
         game.overwrite(text_id, labels, None)

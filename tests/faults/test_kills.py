@@ -63,7 +63,7 @@ def test_kills_at_random_moments_lose_nothing(open_stage):
     stage.voters.start()
 
     for _ in range(N_KILLS):
-        with stage.worker(started=stage.command) as worker:
+        with stage.worker() as worker:
             worker.wait_for("redis.subscribed")
             children = family(worker.pid)
             with pytest.raises(subprocess.TimeoutExpired):

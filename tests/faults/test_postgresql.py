@@ -23,7 +23,7 @@ def stage(obedient_stage):
 
 def test_a_restart_of_postgresql_during_a_run_costs_that_run_alone(stage):
     stage.voters.start()
-    with stage.worker(started=stage.command) as worker:
+    with stage.worker() as worker:
         stage.wait_until_fitting()
         stage.postgres.stop(immediate=True)
         stage.director.order("")

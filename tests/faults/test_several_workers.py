@@ -11,6 +11,7 @@ from al_learner.core.storage.database import Database
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
+from tests.conftest import FAST
 from tests.support.faults_servers import LOCKED, terminate
 from tests.support.waiting import wait_until
 
@@ -24,7 +25,8 @@ def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stag
     stage.settings |= stage.staged()
     stage.predictor.start()
     with ExitStack() as stack:
-        workers = [stack.enter_context(stage.worker(started=stage.command)) for _ in range(n_workers)]
+        started = stage.command if n_workers == 2 else None
+        workers = [stack.enter_context(stage.worker(started=started)) for _ in range(n_workers)]
         for worker in workers:
             worker.wait_for("redis.subscribed")
         wait_until(lambda: is_scored(stage), "the first run")
@@ -61,7 +63,7 @@ def test_an_announcement_does_not_count_for_a_classifier_that_was_stored_after_i
     stage = open_stage().fill()
     stage.predictor.start()
     stage.predictor.wait_for("subscribed")
-    options = {"classifier": "complement-nb", "redis_host": "127.0.0.1", "redis_port": stage.redis.port}
+    options = {**FAST, "redis_host": "127.0.0.1", "redis_port": stage.redis.port}
     url = stage.postgres.url(stage.database)
     with closing(Project(url, **options)) as ours, closing(Project(url, **options)) as other:
         ours.reconcile()
@@ -118,7 +120,7 @@ def test_two_installations_with_other_defaults_begin_at_once_and_do_not_contend(
     stage.predictor.start()
     other = (*stage.command[:-1], "tests.support.other_installation")
     with (
-        stage.worker(started=stage.command) as ours,
+        stage.worker() as ours,
         stage.worker(started=other, OTHER_VECTORIZER="count") as theirs,
     ):
         for worker in (ours, theirs):

@@ -1,4 +1,7 @@
-"""Scenario 7: SIGTERM once and twice, with and without a run or a database, and Ctrl-C on a terminal."""
+"""Scenario 7: SIGTERM once and twice, with and without a run or a database, and Ctrl-C on a terminal.
+
+For each kind of end one worker is started as users start it; the others are forked.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,6 @@ ON_A_TERMINAL = "import os, sys; os.dup2(os.open(sys.argv[1], os.O_RDWR), 0); os
 
 
 @pytest.fixture
-def nursery():
-    """Workers are started as users start them, for the start is what this is about."""
-    return
-
-
-@pytest.fixture
 def stage(obedient_stage):
     """A project in which a run is due; its fit waits until it is told to go on."""
     obedient_stage.director.order("hold")
@@ -42,7 +39,7 @@ def go_on(stage):
 
 
 def test_a_run_may_end_within_the_grace_period(stage):
-    with stage.worker(AL_LEARNER_GRACE_S=GRACE_S) as worker:
+    with stage.worker(started=stage.command, AL_LEARNER_GRACE_S=GRACE_S) as worker:
         stage.wait_until_fitting()
         children = family(worker.pid)
         worker.terminate()
@@ -70,7 +67,8 @@ def test_a_run_that_outlasts_the_grace_period_is_abandoned_and_done_at_the_next_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_the_worker_at_once(stage, number):
-    with stage.worker(AL_LEARNER_GRACE_S=GRACE_S) as worker:
+    started = stage.command if number == signal.SIGTERM else None
+    with stage.worker(started=started, AL_LEARNER_GRACE_S=GRACE_S) as worker:
         stage.wait_until_fitting()
         children = family(worker.pid)
         worker.process.send_signal(number)
@@ -106,7 +104,7 @@ def test_a_worker_that_waits_for_a_database_ends_on_sigterm(stage, port):
         if port == "silent":
             listener.listen()
         place = {"PGHOST": "127.0.0.1", "PGPORT": listener.getsockname()[1]}
-        with stage.worker(**place) as worker:
+        with stage.worker(started=stage.command, **place) as worker:
             worker.wait_for("database.waiting")
             worker.terminate()
             assert worker.wait() == 0
@@ -117,7 +115,7 @@ def test_a_worker_that_waits_for_a_database_ends_on_sigterm(stage, port):
 
 def test_an_idle_worker_ends_silently(stage):
     stage.director.order("")
-    with stage.worker() as worker:
+    with stage.worker(started=stage.command) as worker:
         worker.wait_for("reconcile.idle")
         worker.terminate()
         assert worker.wait() == 0

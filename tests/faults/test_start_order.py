@@ -8,17 +8,11 @@ from tests.support.faults_servers import heal
 from tests.support.tables import SCHEMA
 
 
-@pytest.fixture
-def nursery():
-    """Workers are started as users start them, for the start is what this is about."""
-    return
-
-
 def test_a_worker_that_comes_before_the_servers_waits_for_them(open_stage):
     stage = open_stage().fill()
     stage.postgres.stop()
     stage.redis.stop()
-    with stage.worker() as worker:
+    with stage.worker(started=stage.command) as worker:
         worker.wait_for("database.waiting")
         worker.wait_for("redis.lost")
         heal(stage.postgres, stage.redis)

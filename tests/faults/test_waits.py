@@ -16,12 +16,6 @@ from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
 
-@pytest.fixture
-def nursery():
-    """Workers are started as users start them: signals and threads are what this is about."""
-    return
-
-
 @contextmanager
 def locked(stage, table="text_data"):
     """Hold a lock that lets nobody read, as VACUUM FULL and ALTER TABLE do."""
@@ -41,7 +35,8 @@ def waits(stage):
 
 @pytest.mark.parametrize("when", ["start", "later"])
 def test_a_worker_that_waits_for_a_locked_table_ends_on_sigterm(stage, when):
-    with stage.worker(started=stage.command) as worker:
+    started = stage.command if when == "later" else None
+    with stage.worker(started=started) as worker:
         if when == "later":
             worker.wait_for("run.scored")
         with locked(stage):
@@ -53,7 +48,7 @@ def test_a_worker_that_waits_for_a_locked_table_ends_on_sigterm(stage, when):
 
 
 def test_a_statement_that_waits_is_cancelled_at_the_end_of_the_grace_period(stage):
-    with locked(stage), stage.worker(started=stage.command, AL_LEARNER_GRACE_S=0.5) as worker:
+    with locked(stage), stage.worker(AL_LEARNER_GRACE_S=0.5) as worker:
         wait_until(lambda: waits(stage), "the worker to wait for the lock")
         worker.terminate()
         assert worker.wait() == 0
@@ -75,7 +70,7 @@ def test_a_worker_that_a_library_keeps_waiting_ends_all_the_same(stage):
 
 def test_a_worker_that_waits_for_a_locked_table_is_alive_says_so_and_goes_on(stage):
     probe, lives = Probe(free_port()), []
-    with stage.worker(started=stage.command, AL_LEARNER_HTTP_PORT=probe.port, AL_LEARNER_RECONCILE_S=0.1) as worker:
+    with stage.worker(AL_LEARNER_HTTP_PORT=probe.port, AL_LEARNER_RECONCILE_S=0.1) as worker:
         worker.wait_for("run.scored")
         with locked(stage) as holder:
             pid = holder.info.backend_pid
@@ -92,7 +87,7 @@ def test_a_worker_that_waits_for_a_locked_table_is_alive_says_so_and_goes_on(sta
 def test_a_table_that_is_locked_at_the_second_commit_costs_no_run(obedient_stage):
     stage = obedient_stage
     stage.director.order("hold")
-    with stage.worker(started=stage.command) as worker:
+    with stage.worker() as worker:
         stage.wait_until_fitting()
         with locked(stage, "text_data, classifiers"):
             stage.director.order("")

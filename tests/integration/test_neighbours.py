@@ -11,17 +11,21 @@ from pathlib import Path
 import pytest
 
 from tests.support import interpreters, tiny_vectors
+from tests.support.forks import WORKER, Nursery
 from tests.support.workers import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(interpreters.__file__).with_name("neighbours.py")
 PROGRAM_TIMEOUT_S = 120
 BATCH_SIZE = 4
-PUBLICATIONS = 20  # by the API: with two votes a text they make ten of ours
+PUBLICATIONS = 20
+"""By the API: with two votes a text they make ten of ours."""
+FEW_PUBLICATIONS = 8
 
 CLASSIFIERS = ("logreg", "sgd", "lightgbm", "complement-nb")
 VECTORIZERS = ("words-and-meaning", "lsa", "count", "tfidf", "hashing")
-PAIRS = [*zip(cycle(CLASSIFIERS), VECTORIZERS, strict=False)]
+PUBLICATIONS_OF = (PUBLICATIONS, *[FEW_PUBLICATIONS] * 4)
+CASES = [*zip(cycle(CLASSIFIERS), VECTORIZERS, PUBLICATIONS_OF, strict=False)]
 """Each strategy once: what a vectorizer makes is the same kind of matrix, and `check_plugin` sees that it is."""
 
 
@@ -29,6 +33,13 @@ PAIRS = [*zip(cycle(CLASSIFIERS), VECTORIZERS, strict=False)]
 def python(tmp_path_factory):
     """The interpreter of the neighbours."""
     return interpreters.make(tmp_path_factory.mktemp("neighbours") / "venv")
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """Where workers are forked whose start is not the subject."""
+    with Nursery(WORKER) as nursery:
+        yield nursery
 
 
 @pytest.fixture
@@ -48,9 +59,9 @@ def play(python, environment, *options):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("classifier", "vectorizer"), PAIRS)
-def test_every_strategy_serves_the_neighbours_through_ten_publications(
-    python, environment, postgresql, tmp_path, classifier, vectorizer
+@pytest.mark.parametrize(("classifier", "vectorizer", "publications"), CASES)
+def test_every_strategy_serves_the_neighbours_through_many_publications(
+    python, nursery, environment, postgresql, tmp_path, classifier, vectorizer, publications
 ):
     chosen = {
         "AL_LEARNER_CLASSIFIER": classifier,
@@ -61,14 +72,14 @@ def test_every_strategy_serves_the_neighbours_through_ten_publications(
         paths = [str(tiny_vectors.install(tmp_path / "source")), str(ROOT), os.environ.get("PYTHONPATH")]
         chosen["AL_LEARNER_VECTORIZER_PARAMS"] = json.dumps({"source": tiny_vectors.NAME})
         chosen["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # the worker's: the neighbours do not read it
-    with WorkerProcess({**environment, **chosen}, tmp_path) as worker:
-        saw = play(python, environment, "--publications", str(PUBLICATIONS))
+    with WorkerProcess({**environment, **chosen}, tmp_path, nursery=nursery) as worker:
+        saw = play(python, environment, "--publications", str(publications))
         worker.terminate()
         assert worker.wait() == 0
 
     # Two votes a text, a publication every BATCH_SIZE votes: each second one completes a batch.
-    updates = PUBLICATIONS // 2
-    assert saw["publications"] == PUBLICATIONS
+    updates = publications // 2
+    assert saw["publications"] == publications
     assert saw["classifiers"] == list(range(1, updates + 2))
     assert saw["overlaps"] == updates - 1  # votes arrived during each of the predictor's writes but the last
     assert saw["accuracies"][-1] > 0.9

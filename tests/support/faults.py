@@ -192,12 +192,12 @@ class Stage:
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement on a connection of its own, which no fault has cut yet."""
-        with self._connected() as connection:
+        with self.connected() as connection:
             cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+    def connected(self) -> Iterator[psycopg.Connection[Any]]:
         """Open a connection, for all queries within the block."""
         if self._connection is not None:
             yield self._connection
@@ -265,7 +265,7 @@ class Stage:
 
     def _unrest(self, at_most: int) -> list[str]:
         """Return what is still to be done, as far as the tables and the predictor tell."""
-        with self._connected():
+        with self.connected():
             return self._unrest_of_tables(at_most) if self.has_runs() else ["there is no al_runs"]
 
     def _unrest_of_tables(self, at_most: int) -> list[str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.schema import CreateTable
 
-from al_learner.core.storage.schema import labelforward
+from al_learner.core.storage.schema import al_runs, classifiers, labelforward
 from tests.support.servers import Postgres
 
 SCHEMA = Path(__file__).with_name("labelforward.sql")
@@ -101,6 +102,15 @@ class Tables(ABC):
     def add_clf(self, blob: bytes) -> int:
         return int(self.value("INSERT INTO classifiers (clf, download) VALUES (?, 0) RETURNING clf_id", blob))
 
+    def copy_newest_model(self) -> None:
+        """Store what another training on the same votes would: an equal classifier, and its run."""
+        clf_id = self.value("SELECT max(clf_id) FROM classifiers")
+        for table in (classifiers, al_runs):
+            names = [column.name for column in table.columns if not column.primary_key]
+            values = ", ".join("clf_id + 1" if name == "clf_id" else name for name in names)
+            insert = f"INSERT INTO {table.name} ({', '.join(names)})"
+            self.query(f"{insert} SELECT {values} FROM {table.name} WHERE clf_id = ?", clf_id)
+
     def text(self, text_id: int, columns: str = "major_label, taught") -> Row:
         return self.query(f"SELECT {columns} FROM text_data WHERE text_id = ?", text_id)[0]
 
@@ -152,11 +162,11 @@ class SqliteTables(Tables):
         self.path = path
         self.url = self.engine_url = f"sqlite:///{path}"
         self.environment = {"AL_LEARNER_DATABASE_URL": self.url}
-        engine = sa.create_engine(self.url)
-        labelforward.create_all(engine)
-        engine.dispose()
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=10)
         self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=OFF")  # no test is about a power failure
+        for table in labelforward.sorted_tables:
+            self._connection.execute(str(CreateTable(table).compile(dialect=sqlite_dialect())))
 
     def query(self, statement: str, *values: Any) -> list[Row]:
         return self._connection.execute(statement, values).fetchall()

@@ -25,13 +25,19 @@ def _few_are_kept(monkeypatch):
 
 @pytest.fixture
 def train(database, open_project):
-    """Return a function that trains classifiers without retention, and lets all that are stored be old."""
+    """Return a function that trains classifiers without retention, and lets all that are stored be old.
+
+    A training without a refit would store what the one before it has stored: that is copied.
+    """
     add_votes(database)
     project = open_project(database)
 
     def train(*, refit: tuple[bool, ...]) -> None:
-        for each in refit:
-            project.update(force=True, refit=each)
+        for number, each in enumerate(refit):
+            if number == 0 or each:
+                project.update(force=True, refit=each)
+            else:
+                database.copy_newest_model()
         database.query("UPDATE classifiers SET created_at = '2020-01-01 00:00:00', precision_score = 0.5")
         database.query("UPDATE al_runs SET started = '2020-01-01 00:00:00', finished = '2020-01-01 00:00:00'")
 
