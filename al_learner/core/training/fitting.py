@@ -7,6 +7,7 @@ A classifier that weighs groups of columns is trained on weighted ones. What is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
 from al_learner.core.interfaces import (
@@ -50,7 +51,7 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
     """
     try:
         # Between two products other code runs. Waiting BLAS threads slow it down, and each other.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _blas().limit(limits=1, user_api="blas"):
             transformer = vectorizer.fit(texts)
     except AlLearnerError:
         raise
@@ -161,7 +162,7 @@ def fit_classifier(
     start = _linear_start(last, used, classes, factors) if uses_start else None
     try:
         # On sparse text several BLAS threads are slower than one.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with _blas().limit(limits=1, user_api="blas"):
             if start is None:
                 estimator = classifier.fit(selected, y, **weights)
             else:
@@ -175,6 +176,12 @@ def fit_classifier(
     pipeline = Pipeline([("columns", selector), ("classifier", estimator)])
     _check(classifier, pipeline, X[:: -(-X.shape[0] // N_CHECKED)], classes)
     return pipeline
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return what limits the threads of the BLAS libraries that are loaded. To find these takes milliseconds."""
+    return ThreadpoolController()
 
 
 def wrong_predictions(
