@@ -204,7 +204,7 @@ def _reference(
     """Fit from zero: for logistic regression to the minimum, otherwise with the same parameters."""
     chosen: Any = spec.make("classifier")
     solver, fitted = f"plug-in {spec.name} from zero, with the same parameters", chosen
-    if spec.name == "logreg" and len(y) <= EXACT_UP_TO:
+    if spec.name == "logreg" and len(y) <= EXACT_UP_TO and not chosen.naive_bayes:
         solver = f"scikit-learn newton-cg, float64, tol {TOLERANCE:g}"
         fitted = _NewtonCg(C=chosen.C, column_weights=chosen.column_weights)
     elif spec.name == "logreg":
@@ -213,7 +213,7 @@ def _reference(
     with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its error is computed below
         model = fit_classifier(fitted, X, y, groups=groups, sample_weight=weights)
-    if spec.name != "logreg":
+    if spec.name != "logreg" or chosen.naive_bayes:
         return _Reference(model, solver)
     factors = np.ones(X.shape[1])
     for name, columns in groups.items():

@@ -38,8 +38,8 @@ class Auto(ModelSelector):
 
     candidates: tuple[str, ...] = Field(
         default=(
-            'logreg(C=30, column_weights={"meaning": 1})',
-            'logreg(C=30, column_weights={"meaning": 0.5})',
+            'logreg(C=30, naive_bayes=0.3, column_weights={"meaning": 1})',
+            'logreg(C=30, naive_bayes=0.3, column_weights={"meaning": 0.5})',
             "complement-nb",
             "logreg(C=10)",
             'sgd(column_weights={"meaning": 0})',

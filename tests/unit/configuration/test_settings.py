@@ -452,8 +452,8 @@ def test_the_candidates_of_auto_are_those_that_the_predictor_can_read():
 
 def test_candidates_that_weigh_a_group_of_columns_need_a_vectorizer_that_has_it():
     assert [*Settings(classifier="auto", vectorizer="lsa").candidates] == [
-        'logreg(C=30, column_weights={"meaning": 1})',
-        'logreg(C=30, column_weights={"meaning": 0.5})',
+        'logreg(C=30, naive_bayes=0.3, column_weights={"meaning": 1})',
+        'logreg(C=30, naive_bayes=0.3, column_weights={"meaning": 0.5})',
         *WORDS_ALONE,
     ]
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix, random_array
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import ComplementNB
 
 from al_learner.core.interfaces import LinearStart
 from al_learner.core.registry import strategy
@@ -144,3 +145,56 @@ def test_words_of_one_text_alone_get_the_coefficients_that_scikit_learn_gives_th
 
     assert alone.any()
     assert ours.coef_[:, alone] == pytest.approx(theirs.coef_[:, alone], abs=1e-3)
+
+
+def with_a_negative_column(X):
+    return csr_matrix(np.hstack([X.toarray(), -np.ones((X.shape[0], 1))]), dtype=np.float32)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_coefficients_of_naive_bayes_are_added_in_the_share_that_is_asked_for(n_classes, share):
+    X, y = some_texts(n_classes)
+    X = with_a_negative_column(X)
+    weights = np.linspace(0.1, 1, len(y)).astype(np.float32)
+    alone = strategy("classifier", "logreg", C=1).fit(X, y, weights)
+    bayes = ComplementNB().fit(X[:, :-1], y, weights).feature_log_prob_
+    bayes -= bayes.mean(axis=0)
+    bayes = bayes if n_classes > 2 else bayes[1:] - bayes[:1]
+
+    both = strategy("classifier", "logreg", C=1, naive_bayes=share).fit(X, y, weights)
+
+    added = both.coef_ - alone.coef_
+    assert not added[:, -1].any()
+    scale = np.vdot(added[:, :-1], bayes) / np.vdot(bayes, bayes)
+    assert added[:, :-1] == pytest.approx(scale * bayes, abs=1e-5)
+    spreads = [
+        np.average((logits**2).sum(axis=1), weights=weights)
+        for logits in (X @ added.T, alone.decision_function(X).reshape(len(y), -1))
+    ]
+    assert np.sqrt(spreads[0] / spreads[1]) == pytest.approx(share, rel=1e-3)
+    assert np.array_equal(both.intercept_, alone.intercept_)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_start_is_freed_from_naive_bayes(n_classes, share):
+    X, y = some_texts(n_classes, 120)
+    classifier = strategy("classifier", "logreg", C=1, naive_bayes=share)
+    before, anew = classifier.fit(X[:110], y[:110]), classifier.fit(X, y)
+
+    on = classifier.fit_from(X, y, LinearStart(before.coef_.astype(float), before.intercept_.astype(float)))
+    again = classifier.fit_from(X, y, LinearStart(anew.coef_.astype(float), anew.intercept_.astype(float)))
+
+    assert on.predict_proba(X) == pytest.approx(anew.predict_proba(X), abs=5e-3)
+    assert anew.n_iter_[0] > on.n_iter_[0] > again.n_iter_[0] == 0
+    assert again.coef_ == pytest.approx(anew.coef_, abs=1e-3)
+
+
+def test_columns_with_negative_values_alone_leave_nothing_to_naive_bayes():
+    X, y = some_texts(3)
+    X = csr_matrix(-X)
+
+    both, alone = (strategy("classifier", "logreg", naive_bayes=share).fit(X, y) for share in (0.5, 0))
+
+    assert np.array_equal(both.coef_, alone.coef_)
