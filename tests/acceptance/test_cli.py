@@ -473,12 +473,12 @@ def test_health_fails_without_a_heartbeat(cli: Cli, tmp_path: Path) -> None:
 
 def test_the_demo_ignores_the_servers_of_the_environment_and_learns(command: Cli, tmp_path: Path) -> None:
     played = command(
-        "demo", "--rounds", "4", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379"
+        "demo", "--rounds", "8", PGHOST="192.0.2.1", REDIS_HOST="192.0.2.1", REDIS_PORT="tcp://192.0.2.1:6379"
     )
 
     assert played.returncode == 0, played.stderr
     accuracy = [float(line.split()[2].rstrip("%")) for line in played.stdout.splitlines() if " s " in f"{line} "]
-    assert len(accuracy) == 5
+    assert len(accuracy) == 9
     assert 60 < accuracy[0] < accuracy[-1]  # of twelve classes, by the meaning of their names
     picture = tmp_path / "al-learner-demo" / "learning-curve.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
