@@ -23,6 +23,13 @@ from al_learner.core.training.cold_start import prior_weight
 from al_learner.core.training.evaluation import Basis
 from al_learner.core.training.job import ColdStart, Job
 
+MAX_GROWTH = 1.5
+"""With more than so many times as many texts as the last classifier had, a fit does not start from it.
+
+From so far away it takes more steps than from zero, and it ends farther from the minimum in directions that unlabelled
+texts can show.
+"""
+
 
 class JobBuilder:
     """Builds jobs for one project with one set of settings."""
@@ -47,6 +54,8 @@ class JobBuilder:
         everything = np.ones_like(state.aggregated.is_new)
         last = self._models.startable(state.newest, classifier, countvec)
         job = self._job(kind, state, everything, trained(classifier), vectorizer, countvec, last)
+        if state.newest is not None and len(job.labels) > MAX_GROWTH * (state.newest.texts or 0):
+            job = replace(job, last=None)
         if job.cold_start is None and not state.facts.can_start_from_init_data:
             start = self._cold_start(state, len(job.labels))
             prior = self._runs.prior(made_for=start.made_for, weight=start.weight)

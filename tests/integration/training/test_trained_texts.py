@@ -32,6 +32,20 @@ def test_votes_and_prelabelled_data_are_trained_on_together(database, open_proje
     assert (result.run.texts, result.run.classes) == (4, 4)
 
 
+def test_a_fit_starts_from_the_last_classifier_unless_there_are_many_more_texts(database, open_project):
+    add_voted_texts(database, ["sun", "rain"] * 10)
+    project = open_project(database, classifier="logreg")
+    project.update()
+
+    def last():
+        return project._lifecycle._jobs.new("update", project.read_state()).last
+
+    add_voted_texts(database, ["sun"] * 10, prefix="a few more")
+    assert last() is not None
+    add_voted_texts(database, ["rain"], prefix="too many")
+    assert last() is None
+
+
 def test_excluded_labels_are_taken_up_but_not_trained_on(database, open_project):
     ids = add_voted_texts(database, ["a", "b", "ignored", "ignored"])
     database.add_init_data(("one", "ignored"), ("two", "a"))
