@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.engines import postgresql as engine
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_tick_that_raises_cancels_the_statement(connect, postgresql):
         connection.exec_driver_sql("SELECT pg_sleep(600)")
 
     running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND state = 'active'"
-    assert postgresql.value(running) == 0
+    wait_until(lambda: postgresql.value(running) == 0, "the statement to end")
 
 
 def test_a_server_that_falls_silent_is_noticed_while_its_answer_is_awaited(connect, postgresql, monkeypatch):
