@@ -59,7 +59,7 @@ class JobBuilder:
         if job.cold_start is None and not state.facts.can_start_from_init_data:
             start = self._cold_start(state, len(job.labels))
             prior = self._runs.prior(made_for=start.made_for, weight=start.weight)
-            job = replace(job, new_prior=start) if prior is None else replace(job, prior=self._valid(prior, state))
+            job = replace(job, new_prior=start) if prior is None else replace(job, prior=_without_votes(prior, state))
         return job
 
     def of(self, run: Run, state: ProjectState) -> Job:
@@ -71,7 +71,7 @@ class JobBuilder:
         countvec = self._models.recorded_countvec(run)
         job = self._job(run.origin, state, ~state.aggregated.is_new, classifier, vectorizer, countvec, None)
         prior = self._runs.prior(prior_id=run.prior["prior_id"], weight=run.prior["weight"]) if run.prior else None
-        return job if prior is None else replace(job, prior=self._valid(prior, state))
+        return job if prior is None else replace(job, prior=_without_votes(prior, state))
 
     def _job(
         self,
@@ -117,12 +117,11 @@ class JobBuilder:
             weight=prior_weight(n_labelled),
         )
 
-    def _valid(self, prior: Prior, state: ProjectState) -> Prior:
-        """Return a prior without the texts that have been voted on or changed, and without excluded labels."""
-        now = self._tables.digests("text_data", prior.text_ids.tolist())
-        same = np.array([now.get(i) for i in prior.text_ids.tolist()], object) == prior.digests
-        voted = np.isin(prior.text_ids, state.aggregated.voted_ids)
-        return prior.among(same.astype(bool) & ~voted & ~np.isin(prior.labels, list(state.excluded)))
+
+def _without_votes(prior: Prior, state: ProjectState) -> Prior:
+    """Return a prior without the texts that have been voted on, and without excluded labels."""
+    voted = np.isin(prior.text_ids, state.aggregated.voted_ids)
+    return prior.among(~voted & ~np.isin(prior.labels, list(state.excluded)))
 
 
 def truth(job: Job, basis: Basis | None) -> dict[int, str]:

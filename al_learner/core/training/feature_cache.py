@@ -51,3 +51,7 @@ class Features:
             self._X = fresh if self._X is None else vstack([self._X, fresh], format="csr")
         rows = np.array([self._row_of[i] for i in wanted], np.intp)
         return self._X[rows], ~np.array(self._blank, bool)[rows]
+
+    def digests(self, ids: Ids) -> NDArray[np.object_]:
+        """Return the digests of texts whose features were asked for; None for one that does not exist."""
+        return np.array([self._digest_of[i] for i in ids.tolist()], object)

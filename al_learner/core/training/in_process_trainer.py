@@ -259,12 +259,14 @@ class InProcessTrainer:
         return _Rows(X[kept], labels[kept])
 
     def _with_prior(self, X: csr_matrix, y: Labels, prior: Prior | None, classifier: Classifier) -> _Rows:
-        """Return labelled rows and those of the prior; without these if the classifier cannot weigh rows."""
+        """Return labelled rows, and those of the prior whose texts are unchanged, if the classifier can weigh rows."""
         from scipy.sparse import vstack  # heavy
 
         if prior is None or not len(prior.text_ids) or not classifier.weighs_rows():
             return _Rows(X, y)
-        X_prior, kept = self._features["text_data"].of(prior.text_ids)
+        features = self._features["text_data"]
+        X_prior, kept = features.of(prior.text_ids)
+        kept &= features.digests(prior.text_ids) == prior.digests
         n_prior = int(kept.sum())
         weights = np.repeat(np.array([1, prior.weight], np.float32), [X.shape[0], n_prior])
         labels = np.concatenate([y, prior.labels[kept].astype(str)])

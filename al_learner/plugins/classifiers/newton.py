@@ -71,7 +71,7 @@ step without damping would be nearly infinite.
 DENSE = 0.5
 """Columns with a value in a larger share of the texts are multiplied as one dense block."""
 
-WORTH_A_THREAD = 1_000_000
+WORTH_A_THREAD = 3_000_000
 """Smallest number of multiplications for which another thread makes a product faster."""
 
 NOISE = 1e-6

@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from al_learner.core.errors import BusyError, DatabaseUnavailable
+from al_learner.core.storage import run_lock
 from al_learner.core.storage.database import OWNER
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
-from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.run_lock import detached, hold_run_lock
 from al_learner.core.storage.runs import Runs
 from tests.support.runs import BEGIN, FINISH, trained
 from tests.support.waiting import DEADLINE_S, wait_until
@@ -164,6 +166,16 @@ def test_a_server_that_ends_idle_sessions_leaves_the_one_that_holds_the_lock(con
         idle.close()
 
         assert lock.begin("init", samples=[], **BEGIN) == 1
+
+
+def test_a_session_gets_the_settings_that_its_server_has_and_allows(connect, postgresql, monkeypatch):
+    settings = {"bytea_output": "escape", "default_toast_compression": "zip", "setting_of_the_future": "1"}
+    monkeypatch.setattr(run_lock, "SESSION_SETTINGS", settings)
+
+    with detached(connect(postgresql)) as session:
+        found = [session.scalar(sa.text(f"SHOW {name}")) for name in ("bytea_output", "default_toast_compression")]
+
+    assert found == ["escape", "pglz"]
 
 
 def test_a_lock_that_was_lost_is_free_for_others(connect, postgresql):
