@@ -18,14 +18,14 @@ import runpy
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
-from multiprocessing import util
 from typing import Any, NoReturn
 
 import al_learner
@@ -96,43 +96,42 @@ def answer(customer: socket.socket, number: int) -> None:
         customer.sendall(f"{number}\n".encode())
 
 
-def fork_children() -> None:
-    """Let this process fork its child processes too, where multiprocessing would start an interpreter.
+class Forked(subprocess.Popen[bytes]):
+    """A child process of `ChildProcess` that is forked, where an interpreter would be started; others are started.
 
-    A child that was forked then does what one that was started does: it reads from a pipe what it is to run. It keeps
-    no other descriptors, and nothing of this process ends with it.
+    It then does what one that was started does: it reads from a pipe what it is to run. It keeps no other descriptors,
+    and nothing of this process ends with it.
     """
-    start = util.spawnv_passfds
 
-    def fork(path: bytes, arguments: Sequence[Any], kept: Sequence[int]) -> int:
-        program = next((word for word in arguments if "spawn_main" in str(word)), None)
-        if program is None:  # the resource tracker
-            return start(path, arguments, kept)
-        pid = os.fork()
-        if pid == 0:
+    def _execute_child(self, command: Any, *options: Any) -> None:
+        if "child_process import" not in str(command[-1]):
+            return super()._execute_child(command, *options)  # type: ignore[misc]  # private, in CPython since 3.0
+        self.pid = os.fork()
+        if self.pid == 0:
             signal.set_wakeup_fd(-1)
             atexit._clear()
             logging.getLogger("al_learner").handlers.clear()
             if database := sys.modules.get("al_learner.core.storage.database"):
                 database.OWNER = f"{socket.gethostname()}:{os.getpid()}"  # type: ignore[attr-defined]  # as if imported here
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            kept = options[3]
             for first, last in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
                 os.closerange(first + 1, last)
-            sys.argv[1:] = ["--multiprocessing-fork"]
             try:
-                exec(program, {})  # noqa: S102 - what the interpreter would be told to run
+                exec(command[-1], {})  # noqa: S102 - what the interpreter would be told to run
             except SystemExit as exc:
                 os._exit(exc.code if isinstance(exc.code, int) else 1)
             except Exception:  # noqa: BLE001 - ends as an interpreter does
                 traceback.print_exc()
-            os._exit(1)
-        return pid
-
-    util.spawnv_passfds = fork
+                os._exit(1)
+            os._exit(0)
+        self._child_created = True
+        return None
 
 
 def become(order: dict[str, Any], installed: list[str]) -> None:
     """Run the order's module as ``python -m`` does, or its script, with its environment and in its folder."""
-    fork_children()
+    subprocess.Popen = Forked  # type: ignore[misc]
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])

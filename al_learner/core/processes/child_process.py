@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from contextlib import contextmanager, suppress
+from multiprocessing import Pipe, spawn
+from multiprocessing.connection import Connection
 from typing import Any
 
 from al_learner.core.processes.memory import use_one_heap
@@ -25,16 +25,27 @@ PR_SET_PDEATHSIG = 1
 """The option of Linux's prctl that sets which signal a process gets when its parent ends."""
 
 
+_is_preparing = False
+
+
 class ChildProcess:
-    """Spawns a process, without waiting for it.
+    """Starts a process, without waiting for it.
+
+    It is a new interpreter, as those of multiprocessing's method ``spawn`` are. Those cannot be started by a process
+    that multiprocessing itself has started, such as a Dask worker.
 
     Parameters
     ----------
     serve : callable
         Runs in the process, as ``serve(pipe, *arguments)``. It must be defined at the top of a module.
     *arguments
-        Must be picklable.
+        Must be picklable, and small: they fill the pipe before anybody reads it.
     name : str
+
+    Raises
+    ------
+    RuntimeError
+        This process is itself one that imports the parent's script, and the script starts processes as it is imported.
 
     Attributes
     ----------
@@ -43,29 +54,39 @@ class ChildProcess:
     """
 
     def __init__(self, serve: Callable[..., object], *arguments: Any, name: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
+        if _is_preparing:
+            raise RuntimeError("a child process imports the script that started it, which starts processes again")
+        self.pipe, theirs = Pipe()
+        end_of_parent, self._lifeline = os.pipe()  # the second end is closed when this process ends
         self._conversation: threading.Thread | None = None
-        self._process = context.Process(target=_run, args=(serve, theirs, *arguments), name=name, daemon=True)
-        resource_tracker.ensure_running()  # starting it unblocks signals, so start it before they are blocked
+        fds = theirs.fileno(), end_of_parent
+        program = f"from {__name__} import main; main(*{fds})"
         with _postponed(PARENTS_SIGNALS):
             allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
-            try:
-                self._process.start()  # the child inherits the blocked signals; later it ignores them
-                atexit.register(self.kill)  # multiprocessing would wait for a process that ignores SIGTERM
-                theirs.close()
+            try:  # the child inherits the blocked signals; later it ignores them
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", program], pass_fds=fds, stdin=subprocess.DEVNULL
+                )
+                atexit.register(self.kill)
             finally:
+                theirs.close()
+                os.close(end_of_parent)
                 signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
+        with suppress(BrokenPipeError):  # it has ended, which whoever asks it notices
+            prepared = spawn.get_preparation_data(name)
+            del prepared["authkey"]  # which cannot be sent, and is for listeners
+            self.pipe.send(prepared)
+            self.pipe.send((serve, arguments))
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
         """Whether it runs."""
-        return self._process.is_alive()
+        return self._process.poll() is None
 
     def ask(self, request: object) -> Future[Any]:
         """Send a request and receive one answer, without waiting for either.
@@ -91,17 +112,21 @@ class ChildProcess:
         int or None
             Its exit code; a negative one is the signal that killed it. None: it still runs.
         """
-        self._process.join(seconds)
-        return self._process.exitcode
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.returncode
 
     def kill(self) -> None:
         """Kill it, and close the pipe."""
         atexit.unregister(self.kill)
         self._process.kill()
-        self._process.join()
+        self._process.wait()
         if self._conversation is not None:
             self._conversation.join()
         self.pipe.close()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
 
 def how_it_ended(exitcode: int | None) -> str:
@@ -145,21 +170,26 @@ def _converse(pipe: Connection[Any, Any], request: object, answer: Future[Any]) 
         answer.set_exception(exc)
 
 
-def _run(serve: Callable[..., object], pipe: Connection[Any, Any], *arguments: Any) -> None:
+def main(fd: int, end_of_parent: int) -> None:
+    """Run what comes through a pipe; for the process itself."""
     for number in PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
     if sys.platform == "linux":  # works also while C code lets no other thread run
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     use_one_heap()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(end_of_parent,), daemon=True).start()
     # OpenMP's threads spin while they wait. Then a training takes ten times as long beside a busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    pipe = Connection(fd)
+    global _is_preparing  # noqa: PLW0603 - of the process
+    _is_preparing = True
+    spawn.prepare(pipe.recv())  # imports the script that the parent runs, where strategies may be defined
+    _is_preparing = False
+    serve, arguments = pipe.recv()
     serve(pipe, *arguments)
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+def _end_with_parent(end_of_parent: int) -> None:
+    os.read(end_of_parent, 1)
     os._exit(1)

@@ -1,5 +1,6 @@
 """A process that its parent can kill at any time, and that never outlives it."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -81,8 +82,25 @@ def test_an_exit_code_is_reported():
     assert how_it_ended(code) == "ended by itself, with exit code 3"
 
 
+def start_one(outcome):
+    process = ChildProcess(answer, name="test")
+    outcome.send(process.ask("request").result(DEADLINE_S)[2])
+    process.kill()
+
+
+def test_a_process_of_multiprocessing_can_start_one():
+    """A Dask worker is one, and a daemon, which multiprocessing allows no child processes."""
+    ours, theirs = multiprocessing.Pipe()
+    daemon = multiprocessing.get_context("spawn").Process(target=start_one, args=(theirs,), daemon=True)
+    daemon.start()
+    theirs.close()
+    assert ours.recv() == "request"
+    daemon.join(DEADLINE_S)
+    assert daemon.exitcode == 0
+
+
 def test_ctrl_c_does_not_reach_even_the_first_process_from_its_first_moment_on():
-    """The first one starts multiprocessing's resource tracker, which lets signals through when it starts."""
+    """A terminal sends it to all processes, and its parent alone may end it."""
     done = subprocess.run(
         [sys.executable, "-c", FIRST_OF_ALL], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3]
     )
