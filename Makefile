@@ -53,7 +53,7 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt examples/plugin/pyproject.toml
-	$(INSTALL) --editable '.[crowd,docs,files,meaning,metrics,model2vec,notebook,plots,test,wordllama]' \
+	$(INSTALL) --editable '.[cluster,crowd,docs,files,meaning,metrics,model2vec,notebook,plots,test,wordllama]' \
 		--editable examples/plugin
 	@touch $@
 

@@ -108,7 +108,12 @@ class Worker:
         from al_learner.core.training.compute import Compute
 
         self._settings, self._signals = settings, signals
-        self._compute = Compute.in_subprocesses(settings, tick=self._tick, on_done=lambda: self._on_message(""))
+        make = Compute.in_subprocesses
+        if settings.cluster is not None:
+            from al_learner.core.cluster.compute import (
+                on_cluster as make,  # needs an extra; imported only if it is used
+            )
+        self._compute = make(settings, tick=self._tick, on_done=lambda: self._on_message(""))
         self._project = Project.of(settings, compute=self._compute, tick=self._tick)
         self._notifications: set[str] = set()
         self._init_received = False
@@ -267,11 +272,11 @@ class Worker:
                 task()
             except errors.MigrationError:
                 raise
-            except (errors.DatabaseUnavailable, errors.SchemaError) as exc:
+            except (errors.DatabaseUnavailable, errors.SchemaError, errors.ClusterUnavailable) as exc:
                 self._waiting_since = self._waiting_since or time.monotonic()
                 self._problems.pop("loop", None)
                 if str(exc) != said:
-                    event("database.waiting", level=logging.WARNING, error=str(exc))
+                    self._say_waiting(exc)
                 said = str(exc)
             except errors.DatabaseError as exc:
                 self._unexpected("loop", exc)
@@ -286,6 +291,15 @@ class Worker:
                 return
             self._wait(random.uniform(pause / 2, pause), for_message=False)  # noqa: S311 - jitter, not a secret
             pause = min(2 * pause, RETRY_S[1])
+
+    def _say_waiting(self, exc: Exception) -> None:
+        from al_learner.core.errors import ClusterUnavailable
+        from al_learner.core.events import event
+
+        if isinstance(exc, ClusterUnavailable):
+            event("cluster.waiting", level=logging.WARNING, error=str(exc))
+        else:
+            event("database.waiting", level=logging.WARNING, error=str(exc))
 
     def _unexpected(self, part: Part, exc: Exception) -> None:
         """Count an unexpected error; log it, unless it is the same as the last one of this part of the worker."""

@@ -11,6 +11,8 @@
     │   └── MigrationError         ... in al_runs, and this user may not change it
     ├── UntrustedError             a stored classifier or vectorizer is not from al_learner, or was changed
     ├── TrainerError               a child process died, was killed, or took too long
+    ├── ClusterError               a Dask cluster sent something wrong, or has other versions of packages
+    │   └── ClusterUnavailable     ... cannot be reached, or has no workers; it may answer later
     ├── BusyError                  another run holds the lock
     ├── DatabaseError              the database refused or failed
     │   └── DatabaseUnavailable    ... and may answer later
@@ -73,6 +75,14 @@ class UntrustedError(AlLearnerError):
 
 class TrainerError(AlLearnerError):
     """A process that trains, scores or aggregates died, was killed, or took longer than allowed."""
+
+
+class ClusterError(AlLearnerError):
+    """A Dask cluster sent something wrong, or has other versions of packages."""
+
+
+class ClusterUnavailable(ClusterError):
+    """The Dask cluster cannot be reached, has no workers, or lost a job. It may do it later."""
 
 
 class BusyError(AlLearnerError):

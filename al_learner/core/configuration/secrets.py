@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import unquote_plus
+
+from pydantic import SecretStr
 
 MASK = "***"
 
@@ -15,6 +18,9 @@ HIDDEN = frozenset(
         "redis_password",
         "redis_password_file",
         "redis_ca_file",
+        "cluster_ca_file",
+        "cluster_cert_file",
+        "cluster_key_file",
         "signing_key",
         "signing_key_file",
     }
@@ -48,3 +54,10 @@ def _without_password(found: re.Match[str]) -> str:
     is_password = not colon and scheme.lower().startswith("redis")  # redis://PASSWORD@HOST is a frequent mistake
     shown = MASK if is_password or _ODD.search(user) else user
     return f"{scheme}://{f'{shown}:{MASK}' if colon and shown != MASK else shown}@"
+
+
+def secret(value: SecretStr | None, file: Path | None) -> str | None:
+    """Return a secret that is given itself or as a file that holds it; None if neither is given."""
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    return value.get_secret_value() if value else None

@@ -38,10 +38,11 @@ from al_learner.core.configuration.environment import (
     origins,
     unknown_variables,
 )
-from al_learner.core.configuration.secrets import HIDDEN, MASK, masked
+from al_learner.core.configuration.secrets import HIDDEN, MASK, masked, secret
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, config_file
 from al_learner.core.configuration.strategies import Strategies, make_strategies, strategy_origins
 from al_learner.core.configuration.values import (
+    ClusterAddress,
     DatabaseUrl,
     ExistingFile,
     Host,
@@ -175,6 +176,10 @@ class Settings(BaseSettings):
         description="MiB that a classifier or vectorizer may have when it is stored. Nobody can read more than 511 "
         "MiB from PostgreSQL.",
     )
+    cluster: ClusterAddress | None = Field(default=None, description="Dask scheduler; needs the extra `cluster`.")
+    cluster_ca_file: ExistingFile | None = Field(default=None, description="Certificate of the cluster's authority.")
+    cluster_cert_file: ExistingFile | None = Field(default=None, description="The worker's certificate in the cluster.")
+    cluster_key_file: ExistingFile | None = Field(default=None, description="The key of that certificate.")
     keep_gib: float = Field(
         default=4,
         gt=0,
@@ -244,12 +249,12 @@ class Settings(BaseSettings):
     @property
     def redis_secret(self) -> str | None:
         """The password of REDIS_HOST."""
-        return _secret(self.redis_password, self.redis_password_file)
+        return secret(self.redis_password, self.redis_password_file)
 
     @property
     def signing_secret(self) -> str | None:
         """The signing key."""
-        return _secret(self.signing_key, self.signing_key_file)
+        return secret(self.signing_key, self.signing_key_file)
 
     def of_project(self, found: Defaults, *, is_recorded: bool = True) -> Self:
         """Return these settings with the defaults of a project, which count where they name no strategy.
@@ -329,12 +334,6 @@ def variables() -> list[str]:
     """Return every environment variable that `Settings` reads."""
     tables = {f"{kind}s" for kind in INTERFACES}
     return [variable(name) for name in Settings.model_fields if name not in tables] + [CONFIG_VARIABLE]
-
-
-def _secret(value: SecretStr | None, file: Path | None) -> str | None:
-    if file is not None:
-        return file.read_text(encoding="utf-8").strip()
-    return value.get_secret_value() if value else None
 
 
 def _problem(error: Any, arguments: set[str]) -> str:

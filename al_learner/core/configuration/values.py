@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ CODES = (
 # follow: what comes after it would be taken for the host, and shown in errors.
 _AFTER_USER = r"(?P<host>[^/?#:@\[\]]*|\[[^/?#@\]]*\])(:\d{1,5})?([/?#][^@]*)?"
 _POSTGRESQL = re.compile(rf"postgres(ql)?(\+psycopg)?://([^:/@]*(:[^@]*)?@)?{_AFTER_USER}", re.DOTALL)
+_CLUSTER = re.compile(r"(?P<scheme>tcp|tls)://(?P<host>[^/?#@:\[\]\s]+|\[[0-9a-f:.]+\]):(?P<port>\d{1,5})", re.ASCII)
 _REDIS = re.compile(rf"rediss?://([^:/?#@\[\]]*(:[^/?#@\[\]]*)?@)?{_AFTER_USER}", re.DOTALL)
 
 
@@ -66,6 +68,25 @@ def _redis_url(url: str) -> str:
     raise ValueError(f"cannot be read; write redis://USER:PASSWORD@HOST:PORT/0, or rediss://… for TLS. {CODES}")
 
 
+def _cluster(address: str) -> str:
+    found = _CLUSTER.fullmatch(address)
+    if not found or not 1 <= int(found["port"]) <= 65535:
+        raise ValueError("write tls://HOST:PORT, or tcp://127.0.0.1:PORT for a scheduler on this machine")
+    if found["scheme"] == "tcp" and not _is_loopback(found["host"].strip("[]")):
+        raise ValueError(
+            "a scheduler on another machine needs TLS, because whoever can change the messages can run code; write "
+            f"tls://{found['host']}:{found['port']}, and name the certificates"
+        )
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _host(value: str) -> str:
     if re.search(r"[/@\s]", value):
         raise ValueError("must be the name or the address of a host; a URL belongs into REDIS_URL")
@@ -101,6 +122,7 @@ Params = Annotated[dict[str, Any], NoDecode, BeforeValidator(_json_object)]
 Tables = Annotated[dict[str, dict[str, Any]], NoDecode]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+ClusterAddress = Annotated[str, AfterValidator(_cluster)]
 Host = Annotated[str, AfterValidator(_host)]
 ExistingFile = Annotated[Path, AfterValidator(_existing)]
 SecretFile = Annotated[ExistingFile, AfterValidator(_holds_secret)]

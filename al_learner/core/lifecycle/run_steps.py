@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from al_learner.core.artifacts.trusted_models import TrustedModels
-from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, UntrustedError
+from al_learner.core.errors import AlLearnerError, ClusterUnavailable, DatabaseUnavailable, UntrustedError
 from al_learner.core.events import event
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.decide import Step, may_init, may_update, steps_after_training
@@ -229,6 +229,7 @@ class Lifecycle:
             The run failed. al_runs records the reason; nothing else was stored.
         """
         started = time.monotonic()
+        self._compute.check()
         aggregated = state.aggregated
         new = aggregated.is_new if kind == "update" else np.zeros_like(aggregated.is_new)
         samples = list(zip(aggregated.text_ids[new].tolist(), aggregated.labels[new].tolist(), strict=True))
@@ -249,6 +250,10 @@ class Lifecycle:
             run = lock.finish(run_id, trained, text_ids, sign=self._models.sign, seconds=seconds)
         except DatabaseUnavailable:
             raise  # nothing can be recorded; the next holder of the lock marks the run as died
+        except ClusterUnavailable as exc:
+            lock.end(run_id, RunStatus.ABANDONED, str(exc))
+            event("run.abandoned", level=logging.WARNING, run_id=run_id, kind=kind, error=str(exc))
+            raise
         except Exception as exc:
             error = str(exc) if isinstance(exc, AlLearnerError) else f"{type(exc).__name__}: {exc}"
             lock.end(run_id, RunStatus.FAILED, error)
@@ -271,7 +276,7 @@ class Lifecycle:
             job = job_of_run()
             score = trainer.score(job)
             return score, truth(job, score.metrics.get("basis"))
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, ClusterUnavailable):
             raise
         except AlLearnerError as exc:
             return Score(None, {"reason": f"scoring failed: {exc}"}), {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, PluginError
+from al_learner.core.errors import AlLearnerError, ClusterUnavailable, DatabaseUnavailable, PluginError
 from al_learner.core.events import event
 from al_learner.core.interfaces import Classifier, Estimator, Labels, ModelSelector
 from al_learner.core.registry import Spec, is_same
@@ -125,7 +125,7 @@ class CandidateSelector:
                 if not np.isfinite(losses).any():
                     raise PluginError("it has no finite loss on any row")
                 found[name] = losses
-            except DatabaseUnavailable:
+            except (DatabaseUnavailable, ClusterUnavailable):
                 raise
             except AlLearnerError as exc:
                 failed[name] = str(exc)

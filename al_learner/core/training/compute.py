@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Protocol, Self, cast
 
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.interfaces import Codes, Votes
@@ -15,10 +15,22 @@ from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Trainer
-from al_learner.core.training.subprocess_trainer import BackgroundTrainer, SubprocessTrainer
+from al_learner.core.training.subprocess_trainer import (
+    LOWEST_PRIORITY,
+    BackgroundTrainer,
+    EndableTrainer,
+    SubprocessTrainer,
+)
 
 FAST_AGGREGATOR = "majority"
 """It needs no process of its own: it takes well under a second for a million votes."""
+
+
+class MakeTrainer(Protocol):
+    """Makes a trainer; see `Compute.with_trainers`."""
+
+    def __call__(self, tick: Callable[[], object], *, is_urgent: bool) -> EndableTrainer:
+        """`tick` is what it has to call while it waits."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,8 @@ class Compute:
         The id of the training process.
     close : callable
         Ends the processes.
+    check : callable
+        Raises ClusterUnavailable if nobody can train now.
     """
 
     trainer: Trainer
@@ -43,6 +57,7 @@ class Compute:
     background: BackgroundTrainer | None = None
     trainer_pid: int | None = None
     close: Callable[[], object] = lambda: None
+    check: Callable[[], object] = lambda: None
 
     @classmethod
     def in_process(cls, settings: Settings, tables: LabelForwardTables) -> Self:
@@ -55,17 +70,42 @@ class Compute:
 
         Parameters
         ----------
+        tick, on_done
+            As for `with_trainers`.
+        """
+
+        def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> SubprocessTrainer:
+            how: dict[str, Any] = {} if is_urgent else {"work": "scoring", "niceness": LOWEST_PRIORITY}
+            return SubprocessTrainer(settings.database, tick=tick, **_limits(settings), **how)
+
+        made = cls.with_trainers(settings, make_trainer, tick=tick, on_done=on_done)
+        return replace(made, trainer_pid=cast(SubprocessTrainer, made.trainer).start())
+
+    @classmethod
+    def with_trainers(
+        cls,
+        settings: Settings,
+        make_trainer: MakeTrainer,
+        *,
+        tick: Callable[[], object],
+        on_done: Callable[[], object],
+        check: Callable[[], object] = lambda: None,
+    ) -> Self:
+        """Use one trainer for trainings and another one for scores and choices, and a process for aggregations.
+
+        Parameters
+        ----------
+        make_trainer : callable
+            Makes a trainer that is urgent or not.
         tick : callable
             Called while this process waits for a training or an aggregation.
         on_done : callable
             Called from another thread when a score or a choice is ready.
         """
-        limits: dict[str, Any] = {"timeout_s": settings.train_timeout_s, "memory_mib": settings.train_memory_mib}
-        trainer = SubprocessTrainer(settings.database, tick=tick, **limits)
-        trainer.start()
-        background = BackgroundTrainer(settings.database, on_done=on_done, **limits)
+        trainer = make_trainer(tick, is_urgent=True)
+        background = BackgroundTrainer(partial(make_trainer, is_urgent=False), on_done=on_done)
         aggregator = settings.strategies.label_aggregator
-        beside = SubprocessAggregator(Spec.of("label_aggregator", aggregator), tick=tick, **limits)
+        beside = SubprocessAggregator(Spec.of("label_aggregator", aggregator), tick=tick, **_limits(settings))
 
         def close() -> None:
             for process in (trainer, background, beside):
@@ -73,4 +113,8 @@ class Compute:
 
         is_fast = settings.label_aggregator == FAST_AGGREGATOR
         winners_of = partial(winners, aggregator) if is_fast else beside.winners
-        return cls(trainer, winners_of, background, trainer.pid, close)
+        return cls(trainer, winners_of, background, close=close, check=check)
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    return {"timeout_s": settings.train_timeout_s, "memory_mib": settings.train_memory_mib}

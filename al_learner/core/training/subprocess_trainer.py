@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from al_learner.core.interfaces import release_word_vectors
 from al_learner.core.processes.task_process import TaskProcess, Tasks
@@ -59,16 +59,16 @@ class SubprocessTrainer:
         tick: Callable[[], object] = lambda: None,
     ) -> None:
         limits: dict[str, Any] = {"timeout_s": timeout_s, "memory_mib": memory_mib, "niceness": niceness}
-        self._process = TaskProcess(_tasks, database_url, work=work, tick=tick, **limits)
+        self._process = TaskProcess(training_tasks, database_url, work=work, tick=tick, **limits)
 
     @property
     def pid(self) -> int | None:
         """The process's id; None if it was not started, or was killed."""
         return self._process.pid
 
-    def start(self) -> None:
-        """Spawn the process without waiting for it; it imports scikit-learn at once."""
-        self._process.start()
+    def start(self) -> int:
+        """Start the process without waiting for it; it imports scikit-learn at once. Return its id."""
+        return self._process.start().pid
 
     def train(self, job: Job) -> Trained:
         """Train on everything. Raises AlLearnerError."""
@@ -91,30 +91,30 @@ class SubprocessTrainer:
         self._process.close()
 
 
+class EndableTrainer(Trainer, Protocol):
+    """A trainer whose processes can be ended; a later job starts new ones."""
+
+    def close(self) -> None:
+        """End its processes."""
+
+
 class BackgroundTrainer:
     """Does work in a thread, one piece after the other, with a training process of low priority.
 
-    The process is started when there is work, and ends `IDLE_S` seconds after the last.
+    The process is started when there is work, and ended `IDLE_S` seconds after the last.
 
     Parameters
     ----------
-    database_url, timeout_s, memory_mib
-        As for `SubprocessTrainer`.
+    make_trainer : callable
+        Makes the trainer. It gets what the trainer has to call while it waits.
     on_done : callable
         Called after each piece of work, in the thread.
     """
 
     def __init__(
-        self, database_url: str, *, timeout_s: float, memory_mib: int | None, on_done: Callable[[], object]
+        self, make_trainer: Callable[[Callable[[], object]], EndableTrainer], *, on_done: Callable[[], object]
     ) -> None:
-        self._trainer = SubprocessTrainer(
-            database_url,
-            work="scoring",
-            timeout_s=timeout_s,
-            memory_mib=memory_mib,
-            niceness=LOWEST_PRIORITY,
-            tick=self._tick,
-        )
+        self._trainer = make_trainer(self._tick)
         self._on_done = on_done
         self._waiting: queue.SimpleQueue[tuple[Callable[[Trainer], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -134,16 +134,19 @@ class BackgroundTrainer:
         self._thread.join(END_S)
 
     def _serve(self) -> None:
+        is_used = False
         while True:
             try:
-                waiting = self._waiting.get(timeout=IDLE_S if self._trainer.pid else None)
+                waiting = self._waiting.get(timeout=IDLE_S if is_used else None)
             except queue.Empty:
                 self._trainer.close()
+                is_used = False
                 continue
             if waiting is None or self._closed.is_set():
                 self._trainer.close()
                 return
             work, outcome = waiting
+            is_used = True
             try:
                 outcome.set_result(work(self._trainer))
             except _Closed:
@@ -157,7 +160,8 @@ class BackgroundTrainer:
             raise _Closed
 
 
-def _tasks(database_url: str) -> Tasks:
+def training_tasks(database_url: str) -> Tasks:
+    """Make what a training process does: the methods of `Trainer`."""
     import al_learner.core.training.fitting  # noqa: F401 - heavy: imported before the first job comes
 
     trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))

@@ -17,7 +17,7 @@ from al_learner.core.errors import DataError
 from al_learner.core.interfaces import UsesWordVectors, release_word_vectors
 from al_learner.core.labels.aggregation import winners
 from al_learner.core.training.compute import Compute
-from al_learner.core.training.subprocess_trainer import _tasks
+from al_learner.core.training.subprocess_trainer import training_tasks
 from tests.support.corpora import add_weather
 from tests.support.tiny_vectors import Tiny
 
@@ -61,7 +61,9 @@ def open_as_worker():
 
     def open_one(tables, **settings):
         chosen = Settings(database_url=tables.url, classifier="complement-nb", init_sampler="balanced", **settings)
-        compute = Compute(SimpleNamespace(**_tasks(tables.url)), partial(winners, chosen.strategies.label_aggregator))
+        compute = Compute(
+            SimpleNamespace(**training_tasks(tables.url)), partial(winners, chosen.strategies.label_aggregator)
+        )
         opened.append(Project.of(chosen, compute=compute))
         opened[-1].prepare()
         return opened[-1]

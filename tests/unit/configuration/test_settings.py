@@ -95,6 +95,10 @@ ELSEWHERE = {
     "AL_LEARNER_TRAIN_MEMORY_MIB": ("512", 512),
     "AL_LEARNER_MAX_ARTIFACT_MIB": ("100", 100),
     "AL_LEARNER_KEEP_GIB": ("0.5", 0.5),
+    "AL_LEARNER_CLUSTER": ("tls://scheduler:8786", "tls://scheduler:8786"),
+    "AL_LEARNER_CLUSTER_CA_FILE": ("secret", "secret"),
+    "AL_LEARNER_CLUSTER_CERT_FILE": ("secret", "secret"),
+    "AL_LEARNER_CLUSTER_KEY_FILE": ("secret", "secret"),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
     "AL_LEARNER_HTTP_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only a value
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),

@@ -1,0 +1,86 @@
+"""Puts a Dask cluster in the place of the training process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from al_learner.core.configuration.settings import Settings, variable
+from al_learner.core.errors import SettingsError
+from al_learner.core.training.compute import Compute
+from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY
+
+MODELS = 2
+"""How many pickles an answer has at most: a classifier and a vectorizer."""
+
+MARGIN_BYTES = 2**26
+"""For the rest of an answer, such as metrics and the texts of a prior."""
+
+
+def on_cluster(settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
+    """Train, score and compare on the cluster that the settings name, and aggregate votes in a process here.
+
+    Parameters
+    ----------
+    tick, on_done
+        As for `Compute.with_trainers`.
+
+    Raises
+    ------
+    SettingsError
+        The extra is not installed, the database is a file, or certificates are missing.
+    """
+    if missing := [name for name in ("distributed", "msgspec") if find_spec(name) is None]:
+        raise SettingsError(
+            [f"AL_LEARNER_CLUSTER needs the extra: pip install 'al-learner[cluster]' ({', '.join(missing)} missing)"]
+        )
+    from al_learner.core.cluster.client import Client  # needs the extra
+    from al_learner.core.cluster.cluster_trainer import ClusterTrainer
+
+    database = _without_user(settings.database)
+    tls = [str(file.absolute()) for file in _tls_files(settings)]
+    client = Client(settings.cluster or "", tls, max_bytes=MODELS * settings.max_artifact_mib * 2**20 + MARGIN_BYTES)
+
+    def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> ClusterTrainer:
+        return ClusterTrainer(
+            client,
+            database,
+            is_urgent=is_urgent,
+            timeout_s=settings.train_timeout_s,
+            memory_mib=settings.train_memory_mib,
+            niceness=0 if is_urgent else LOWEST_PRIORITY,
+            tick=tick,
+        )
+
+    made = Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done, check=client.ping)
+
+    def close() -> None:
+        made.close()
+        client.close()
+
+    return replace(made, close=close)
+
+
+def _without_user(url: str) -> str:
+    """Return a database's URL, without user, password and options: every Dask worker has its own."""
+    parts = urlsplit(url)
+    if not parts.scheme.startswith("postgresql"):
+        raise SettingsError([f"AL_LEARNER_CLUSTER needs a PostgreSQL; no other machine can read {url}"])
+    place = {name: os.environ.get(f"PG{name.upper()}") for name in ("host", "port")}  # libpq's, which may name it alone
+    given = "" if parts.hostname else urlencode({name: value for name, value in place.items() if value})
+    database = parts.path if len(parts.path) > 1 else f"/{os.environ.get('PGDATABASE', '')}"
+    return f"postgresql://{parts.netloc.rpartition('@')[2]}{database}{'?' if given else ''}{given}"
+
+
+def _tls_files(settings: Settings) -> list[Path]:
+    """Return the files of CA, certificate and key; none without TLS."""
+    if settings.cluster is None or settings.cluster.startswith("tcp:"):
+        return []
+    files = {name: getattr(settings, name) for name in ("cluster_ca_file", "cluster_cert_file", "cluster_key_file")}
+    if missing := [variable(name) for name, file in files.items() if file is None]:
+        raise SettingsError([f"AL_LEARNER_CLUSTER = {settings.cluster}: TLS also needs {', '.join(missing)}"])
+    return [*files.values()]

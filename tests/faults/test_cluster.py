@@ -1,0 +1,111 @@
+"""A worker whose Dask cluster fails: nothing is lost, no run counts as failed, and it goes on when it is back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import faults_plugins
+from tests.support.cluster import ROOT, Cluster, kill
+from tests.support.corpora import add_weather
+from tests.support.faults_plugins import Director
+from tests.support.tables import PostgresqlTables
+from tests.support.waiting import wait_until
+from tests.support.workers import WorkerProcess
+
+BATCH = 10
+
+
+@pytest.fixture
+def voted(postgresql: PostgresqlTables) -> PostgresqlTables:
+    postgresql.add_labels("a", "b")
+    add_weather(postgresql, BATCH)
+    return postgresql
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """The PYTHONPATH of the worker and the cluster, with the plug-in ``staged``."""
+    return f"{faults_plugins.install(tmp_path / 'plugins')}:{ROOT}"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, path: str) -> Iterator[Cluster]:
+    with Cluster(tmp_path, {"PGUSER": "postgres", "PYTHONPATH": path}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def director(tmp_path: Path) -> Director:
+    return Director(tmp_path / "orders")
+
+
+@pytest.fixture
+def worker(voted: PostgresqlTables, cluster: Cluster, tmp_path: Path, path: str) -> WorkerProcess:
+    """A worker that is not started."""
+    return WorkerProcess(
+        {
+            "AL_LEARNER_DATABASE_URL": voted.url,
+            "AL_LEARNER_CLUSTER": cluster.address,
+            "AL_LEARNER_CLASSIFIER": faults_plugins.NAME,
+            "AL_LEARNER_CLASSIFIER_PARAMS": json.dumps({"folder": str(tmp_path / "orders")}),
+            "AL_LEARNER_VECTORIZER": "tfidf",
+            "AL_LEARNER_RECONCILE_S": "0.5",
+            "PYTHONPATH": path,
+        },
+        tmp_path,
+    )
+
+
+def test_a_cluster_is_waited_for_when_it_begins_and_when_it_is_gone(voted, cluster, director, worker):
+    director.order("")
+    with worker:
+        assert "has no workers" in worker.wait_for("cluster.waiting")["error"]
+        cluster.add_worker()
+        worker.wait_for("run.scored")
+
+        since = len(worker.events)
+        kill(cluster.scheduler)
+        add_weather(voted, BATCH, first=BATCH)
+        assert "cannot be used" in worker.wait_for("cluster.waiting", since=since)["error"]
+        cluster.start_scheduler()
+        cluster.add_worker()
+        worker.wait_for("run.finished", since=since)
+
+    assert voted.query("SELECT DISTINCT status FROM al_runs") == [("succeeded",)]
+    assert voted.value("SELECT count(*) FROM text_data WHERE taught") == 2 * BATCH
+
+
+def test_a_run_whose_scheduler_ends_is_abandoned_and_done_again(voted, cluster, director, worker):
+    director.order("hold")
+    with worker:
+        cluster.add_worker()
+        worker.wait_for("run.started")
+        wait_until(director.doing, "a fit to begin")
+        kill(cluster.scheduler)
+        worker.wait_for("run.abandoned")
+        director.order("")
+        cluster.start_scheduler()
+        cluster.add_worker()
+        worker.wait_for("run.finished")
+
+    assert [row[0] for row in voted.query("SELECT status FROM al_runs ORDER BY run_id")][-1] == "succeeded"
+    assert "failed" not in {row[0] for row in voted.query("SELECT status FROM al_runs")}
+    assert voted.value("SELECT count(*) FROM text_data WHERE taught") == BATCH
+
+
+def test_a_run_whose_dask_worker_is_killed_is_done_by_another(voted, cluster, director, worker):
+    director.order("hold")
+    with worker:
+        first = cluster.add_worker()
+        worker.wait_for("run.started")
+        wait_until(director.doing, "a fit to begin")
+        director.order("")
+        cluster.add_worker()
+        kill(first)
+        worker.wait_for("run.finished")
+
+    assert voted.query("SELECT status FROM al_runs") == [("succeeded",)]

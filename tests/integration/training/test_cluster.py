@@ -1,0 +1,279 @@
+"""A Dask cluster in the place of the training process: the same answers, and what happens when a part of it fails."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import distributed
+import numpy as np
+import psutil
+import pytest
+import trustme
+
+from al_learner.core.cluster.client import Client
+from al_learner.core.cluster.cluster_trainer import ClusterTrainer
+from al_learner.core.errors import ClusterError, ClusterUnavailable, TrainerError, UntrustedError
+from al_learner.core.registry import Spec
+from al_learner.core.training.job import ColdStart, Job
+from al_learner.core.training.subprocess_trainer import SubprocessTrainer
+from tests.support.cluster import ROOT, Cluster, kill
+from tests.support.corpora import add_weather
+from tests.support.faults_plugins import Director
+from tests.support.tables import PostgresqlTables
+from tests.support.waiting import DEADLINE_S, wait_until
+
+MAX_BYTES = 2**24
+
+READER = "al_cluster"
+
+LOGREG = Spec("logreg", {})
+SELECTOR = Spec("auto", {"min_labels": 2, "n_folds": 2})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def cluster(folder):
+    with Cluster(folder, {"PGUSER": READER}) as cluster:
+        cluster.add_worker()
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    client = Client(cluster.address, (), max_bytes=MAX_BYTES)
+    wait_until(lambda: answers(client), "a Dask worker to come")
+    yield client
+    client.close()
+
+
+def answers(client):
+    try:
+        client.ping()
+    except ClusterUnavailable:
+        return False
+    return True
+
+
+@pytest.fixture
+def voted(postgresql):
+    """A project that a user can read who has the rights that the page grants, and no others."""
+    add_weather(postgresql, 40)
+    (grant,) = re.findall(r"GRANT .*;", (ROOT / "docs/how-to/scale-out.md").read_text(encoding="utf-8"))
+    postgresql.query(
+        f"DO $$ BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
+    )
+    postgresql.query(grant)
+    return postgresql
+
+
+def trainer(client: Client, tables: PostgresqlTables, **options) -> ClusterTrainer:
+    url = tables.url.replace("postgres@", "")
+    return ClusterTrainer(client, url, **{"timeout_s": DEADLINE_S, **options})
+
+
+def job(tables: PostgresqlTables, *, classifier: Spec = LOGREG, **options) -> Job:
+    rows = tables.query("SELECT text_id, labels[1] FROM text_data ORDER BY text_id")
+    given = {
+        "classifier": classifier,
+        "vectorizer": Spec("tfidf", {}),
+        "text_ids": np.array([row[0] for row in rows]),
+        "init_ids": np.zeros(0, np.int64),
+        "labels": np.array([row[1] for row in rows], object),
+        "countvec": None,
+        "packages": ("scikit-learn", "numpy", "scipy"),
+        "max_artifact_mib": 10,
+    }
+    return Job(**{**given, **options})
+
+
+@pytest.fixture
+def here(voted):
+    trainer = SubprocessTrainer(voted.url, timeout_s=DEADLINE_S)
+    yield trainer
+    trainer.close()
+
+
+def test_all_answers_are_those_of_a_training_process(client, voted, here):
+    there = trainer(client, voted)
+    given = job(voted, model_selector=SELECTOR)
+
+    trained = there.train(given)
+    assert without_vectorizer(trained) == without_vectorizer(here.train(given))
+    voted.query("INSERT INTO countvecs (countvec) VALUES (?)", trained.countvec)
+    voted.query("INSERT INTO classifiers (clf, download) VALUES (?, 0)", trained.clf)
+    known = replace(given, countvec=(1, trained.countvec_sha256), last=(1, trained.clf_sha256))
+    assert there.score(known) == here.score(known)
+    np.testing.assert_array_equal(there.losses(known), here.losses(known))
+    model = (1, trained.clf_sha256), (1, trained.countvec_sha256)
+    assert there.has_predicted(*model) is here.has_predicted(*model) is False
+
+
+def test_a_first_classifier_is_made_there(client, voted):
+    start = ColdStart(Spec("balanced", {}), {"a": "", "b": ""}, 10, "made for", 1.0)
+    empty = np.zeros(0, np.int64)
+    given = job(voted, cold_start=start, text_ids=empty, labels=np.zeros(0, object))
+
+    assert trainer(client, voted).train(given).texts == 10
+
+
+def without_vectorizer(trained):
+    """scikit-learn stores the address of an object in a vectorizer, so its pickle differs from process to process."""
+    assert trained.countvec
+    return replace(trained, countvec=None, countvec_sha256="")
+
+
+def test_an_error_is_raised_as_what_it_is(client, voted):
+    voted.query("INSERT INTO countvecs (countvec) VALUES (?)", b"changed")
+    with pytest.raises(UntrustedError):
+        trainer(client, voted).train(job(voted, countvec=(1, "0" * 64)))
+
+
+def test_a_job_goes_where_its_project_was_before_and_elsewhere_if_that_has_ended(voted, director, tmp_path):
+    with Cluster(tmp_path, {"PGUSER": READER}) as cluster, ThreadPoolExecutor(1) as pool:
+        client = Client(cluster.address, (), max_bytes=MAX_BYTES)
+        cluster.add_worker()
+        wait_until(lambda: answers(client), "a Dask worker to come")
+        there, scores = trainer(client, voted), trainer(client, voted, is_urgent=False, niceness=1)
+        assert there.train(job(voted)).texts == 40
+        scores.worker = warm = there.worker
+        scoring = pool.submit(scores.train, held(voted, tmp_path))
+        wait_until(director.doing, "the score to begin")
+        cluster.add_worker()
+        with distributed.Client(cluster.address, set_as_default=False) as dask:
+            dask.wait_for_workers(2, timeout=DEADLINE_S)
+
+        assert there.train(job(voted)).texts == 40  # beside the score, although the other has nothing to do
+        assert there.worker == warm
+
+        (busy,) = [one for one in cluster.workers if int(warm.rpartition(":")[2]) in listened_ports(one)]
+        kill(busy)
+        assert there.train(job(voted)).texts == 40
+        assert there.worker != warm
+        director.order("")
+        assert scoring.result(DEADLINE_S).texts == 40
+        client.close()
+
+
+def listened_ports(process):
+    return {one.laddr.port for one in psutil.Process(process.pid).net_connections() if one.status == "LISTEN"}
+
+
+@pytest.fixture
+def director(tmp_path):
+    director = Director(tmp_path / "orders")
+    director.order("hold")
+    yield director
+    director.order("")
+
+
+def held(voted, tmp_path):
+    """Return a job that does not end."""
+    return job(voted, classifier=Spec("tests.support.faults_plugins:Staged", {"folder": str(tmp_path / "orders")}))
+
+
+def test_the_training_process_ends_with_a_cancelled_job(client, voted, director, tmp_path):
+    class Stopped(BaseException):
+        pass
+
+    def stop():
+        if director.doing():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        trainer(client, voted, tick=stop).train(held(voted, tmp_path))
+
+    (pid,) = director.doing()
+    wait_until(lambda: not psutil.pid_exists(pid), "the training process to end")
+
+
+def test_an_endless_job_is_killed_after_its_time(client, voted, director, tmp_path):
+    with pytest.raises(TrainerError, match="training took longer than 2 s and was killed"):
+        trainer(client, voted, timeout_s=2).train(held(voted, tmp_path))
+
+    assert not any(psutil.pid_exists(pid) for pid in director.doing())
+
+
+def test_a_killed_training_process_costs_one_job(client, voted, director, tmp_path):
+    def kill_it():
+        for pid in director.doing():
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).kill()
+
+    there = trainer(client, voted, tick=kill_it)
+    with pytest.raises(TrainerError, match="the training process was killed by SIGKILL"):
+        there.train(held(voted, tmp_path))
+
+    assert there.train(job(voted)).texts == 40
+
+
+def test_other_versions_are_refused(client, voted):
+    there = trainer(client, voted)
+    there._given["versions"] = {**there._given["versions"], "numpy": "0.1"}
+    with pytest.raises(ClusterError, match=r"Dask worker tcp://127.0.0.1:\d+ has numpy .*, not 0.1; install the same"):
+        there.train(job(voted))
+
+
+def test_the_process_that_reads_the_cluster_knows_no_secret(client, monkeypatch):
+    monkeypatch.setenv("AL_LEARNER_SIGNING_KEY", "a signing key")
+    monkeypatch.setenv("PGPASSWORD", "a password")
+    client.close()
+    client.ping()
+
+    environment = psutil.Process(client.pid).environ()
+    assert not [name for name in environment if name.startswith(("AL_LEARNER", "PG", "REDIS"))]
+
+
+def test_an_answer_that_is_too_long_is_refused(cluster, voted):
+    client = Client(cluster.address, (), max_bytes=1_000)
+    with pytest.raises(ClusterUnavailable):
+        trainer(client, voted).train(job(voted))
+    client.ping()
+    client.close()
+
+
+def test_a_scheduler_without_workers_is_waited_for(folder, voted):
+    with Cluster(folder, {}) as empty:
+        client = Client(empty.address, (), max_bytes=MAX_BYTES)
+        with pytest.raises(ClusterUnavailable, match="has no workers"):
+            trainer(client, voted).train(job(voted))
+        address = empty.address
+        client.close()
+    gone = Client(address, (), max_bytes=MAX_BYTES)
+    with pytest.raises(ClusterUnavailable, match=f"the Dask scheduler at {address} cannot be used"):
+        gone.ping()
+    gone.close()
+
+
+def certificates(authority: trustme.CA, folder: Path) -> list[Path]:
+    folder.mkdir()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    files = [folder / name for name in ("ca.pem", "cert.pem", "key.pem")]
+    authority.cert_pem.write_to_path(files[0])
+    issued.cert_chain_pems[0].write_to_path(files[1])
+    issued.private_key_pem.write_to_path(files[2])
+    return files
+
+
+def test_over_tls_only_those_with_a_certificate_of_the_cluster_take_part(tmp_path, voted):
+    authority = trustme.CA()
+    with Cluster(tmp_path, {"PGUSER": READER}, certificates(authority, tmp_path / "cluster")) as cluster:
+        cluster.add_worker()
+        known = Client(cluster.address, [*map(str, certificates(authority, tmp_path / "own"))], max_bytes=MAX_BYTES)
+        wait_until(lambda: answers(known), "a Dask worker to come")
+        assert trainer(known, voted).train(job(voted)).texts == 40
+        known.close()
+
+        stranger = Client(
+            cluster.address, [*map(str, certificates(trustme.CA(), tmp_path / "other"))], max_bytes=MAX_BYTES
+        )
+        with pytest.raises(ClusterUnavailable, match="certificate"):
+            stranger.ping()
+        stranger.close()

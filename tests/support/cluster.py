@@ -1,0 +1,87 @@
+"""A Dask scheduler and its workers, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from tests.support.waiting import DEADLINE_S, wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Cluster:
+    """A scheduler and workers on loopback.
+
+    Parameters
+    ----------
+    folder : Path
+    environment : mapping of str to str
+        Of the Dask workers.
+    tls : sequence of Path
+        CA, certificate and key; without them, nothing is encrypted.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], tls: Sequence[Path] = ()) -> None:
+        self._folder, self._environment = folder, environment
+        names = ("ca-file", "cert", "key") if tls else ()
+        self._options = [word for name, file in zip(names, tls, strict=True) for word in (f"--tls-{name}", str(file))]
+        self._protocol = "tls" if tls else "tcp"
+        self._port = 0
+        self.scheduler: subprocess.Popen[bytes]
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        self.start_scheduler()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in [*self.workers, self.scheduler]:
+            kill(process)
+
+    @property
+    def address(self) -> str:
+        return f"{self._protocol}://127.0.0.1:{self._port}"
+
+    def start_scheduler(self) -> None:
+        """Start it, on the same port as before."""
+        file = self._folder / "scheduler.json"
+        file.unlink(missing_ok=True)
+        self.scheduler = self._start(
+            "dask_scheduler", "--host", f"{self._protocol}://127.0.0.1", "--port", str(self._port), "--no-show",
+            "--scheduler-file", str(file), "--no-dashboard",
+        )  # fmt: skip
+        wait_until(lambda: file.exists() and file.read_text(encoding="utf-8"), "the Dask scheduler to start")
+        self._port = int(json.loads(file.read_text(encoding="utf-8"))["address"].rpartition(":")[2])
+
+    def add_worker(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a Dask worker, without waiting for it."""
+        worker = self._start(
+            "dask_worker", self.address, "--nthreads", "2", "--resources", "training=1 scoring=1", "--no-nanny",
+            "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", "4GiB", "--local-directory", str(self._folder),
+            **environment,
+        )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    def _start(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        with (self._folder / f"{module}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{module}", *arguments, *self._options],
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self._environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    """Kill a process, and wait for its end."""
+    process.send_signal(signal.SIGKILL)
+    process.wait(DEADLINE_S)
