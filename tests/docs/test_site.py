@@ -35,7 +35,7 @@ def test_contributing_names_every_folder_of_tests() -> None:
     find_spec("mkdocs") is None, reason="the extra `docs` is not installed; `make docs` builds the site"
 )
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
     done = subprocess.run(
         command,
         cwd=ROOT,

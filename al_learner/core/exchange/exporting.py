@@ -138,14 +138,10 @@ class ExportingMethods:
         Parameters
         ----------
         what : {"labels", "votes", "texts", "predictions"}, default="texts"
-        clf_id : int, optional
-            The classifier that predicts, by default the newest.
-        text_ids : iterable of int or str, optional
-            Only these texts, in this order; a str is an external id.
-        anonymous : bool, default=False
-            Leave out who voted.
-        progress : callable
-            Called with the numbers of texts that were read so far, and of all.
+        **options
+            ``clf_id``, int: the classifier that predicts, by default the newest. ``text_ids``, iterable of int or str:
+            only these texts, in this order; a str is an external id. ``anonymous``, bool: leave out who voted.
+            ``progress``, callable: called with the numbers of texts that were read so far, and of all.
 
         Raises
         ------
