@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
+
 from tests.support.waiting import DEADLINE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -60,21 +62,21 @@ class Cluster:
         wait_until(lambda: file.exists() and file.read_text(encoding="utf-8"), "the Dask scheduler to start")
         self._port = int(json.loads(file.read_text(encoding="utf-8"))["address"].rpartition(":")[2])
 
-    def add_worker(self, **environment: str) -> subprocess.Popen[bytes]:
+    def add_worker(self, memory_limit: str = "4GiB") -> subprocess.Popen[bytes]:
         """Start a Dask worker, without waiting for it."""
         worker = self._start(
             "dask_worker", self.address, "--nthreads", "2", "--resources", "training=1 scoring=1", "--no-nanny",
-            "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", "4GiB", "--local-directory", str(self._folder),
-            **environment,
+            "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", memory_limit,
+            "--local-directory", str(self._folder),
         )  # fmt: skip
         self.workers.append(worker)
         return worker
 
-    def _start(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{module}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", f"distributed.cli.{module}", *arguments, *self._options],
-                env={**os.environ, "PYTHONPATH": str(ROOT), **self._environment, **environment},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -85,3 +87,9 @@ def kill(process: subprocess.Popen[Any]) -> None:
     """Kill a process, and wait for its end."""
     process.send_signal(signal.SIGKILL)
     process.wait(DEADLINE_S)
+
+
+def training_processes(process: subprocess.Popen[bytes]) -> set[int]:
+    """Return the ids of the training processes of a Dask worker."""
+    children = psutil.Process(process.pid).children()
+    return {child.pid for child in children if "child_process" in " ".join(child.cmdline())}

@@ -20,7 +20,7 @@ from al_learner.core.errors import ClusterError, ClusterUnavailable, TrainerErro
 from al_learner.core.registry import Spec
 from al_learner.core.training.job import ColdStart, Job
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
-from tests.support.cluster import ROOT, Cluster, kill
+from tests.support.cluster import ROOT, Cluster, kill, training_processes
 from tests.support.corpora import add_weather
 from tests.support.faults_plugins import Director
 from tests.support.tables import PostgresqlTables
@@ -212,6 +212,27 @@ def test_a_killed_training_process_costs_one_job(client, voted, director, tmp_pa
         there.train(held(voted, tmp_path))
 
     assert there.train(job(voted)).texts == 40
+
+
+def test_the_process_that_was_used_longest_ago_ends_where_memory_is_short(voted, tmp_path):
+    with Cluster(tmp_path, {"PGUSER": READER}) as cluster:
+        dask_worker = cluster.add_worker(memory_limit="250MiB")
+        client = Client(cluster.address, (), max_bytes=MAX_BYTES)
+        wait_until(lambda: answers(client), "a Dask worker to come")
+        trainer(client, voted, timeout_s=DEADLINE_S + 1).train(job(voted))
+        first = training_processes(dask_worker)
+        trainer(client, voted, timeout_s=DEADLINE_S + 2).train(job(voted))
+        second = training_processes(dask_worker)
+        client.close()
+
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_a_database_that_the_cluster_cannot_read_is_waited_for(client, voted):
+    there = ClusterTrainer(client, "postgresql://127.0.0.1:1/labels", timeout_s=DEADLINE_S)
+    with pytest.raises(ClusterUnavailable, match=r"Dask worker tcp://127.0.0.1:\d+ cannot read the database: "):
+        there.train(job(voted))
 
 
 def test_other_versions_are_refused(client, voted):
