@@ -252,12 +252,13 @@ def test_the_process_that_reads_the_cluster_knows_no_secret(client, monkeypatch)
     assert not [name for name in environment if name.startswith(("AL_LEARNER", "PG", "REDIS"))]
 
 
-def test_an_answer_that_is_too_long_is_refused(cluster, voted):
-    client = Client(cluster.address, (), max_bytes=1_000)
-    with pytest.raises(ClusterUnavailable):
-        trainer(client, voted).train(job(voted))
+def test_an_answer_that_is_too_long_is_refused(cluster, client, voted):
     client.ping()
-    client.close()
+    impatient = Client(cluster.address, (), max_bytes=1_000)
+    with pytest.raises(ClusterUnavailable, match="the process that talks to the Dask scheduler has ended: "):
+        trainer(impatient, voted).train(job(voted))
+    impatient.ping()
+    impatient.close()
 
 
 def test_a_scheduler_without_workers_is_waited_for(folder, voted):
