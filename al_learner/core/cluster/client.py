@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from multiprocessing import Pipe
+from queue import SimpleQueue
 
 from al_learner.core.cluster.messages import Order, Reply, decode, encode
 from al_learner.core.errors import ClusterError, ClusterUnavailable
@@ -51,9 +52,9 @@ class Client:
         """The id of the process that talks to the scheduler; None before it is needed, and after `close`."""
         return self._helper.pid if self._helper else None
 
-    def ping(self) -> None:
-        """Raise ClusterUnavailable if the scheduler cannot be reached or has no workers."""
-        self._reply(Order(next(self._numbers)), lambda: None, PING_S)
+    def ping(self, tick: Callable[[], object] = lambda: None) -> None:
+        """Raise ClusterUnavailable if the scheduler cannot be reached or has no workers; `tick` as for `ask`."""
+        self._reply(Order(next(self._numbers)), tick, PING_S)
 
     def ask(
         self, task: bytes, *, is_urgent: bool, worker: str, tick: Callable[[], object], timeout_s: float
@@ -96,6 +97,7 @@ class Client:
                     break
                 tick()
             else:
+                helper.kill()  # it may be stuck; the next order gets a new one
                 raise ClusterUnavailable(f"the cluster has not answered for {timeout_s:g} s")
         except BaseException:
             helper.cancel(order)
@@ -114,6 +116,7 @@ class _Helper:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[Reply]] = {}
+        self._orders: SimpleQueue[Order] = SimpleQueue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "al_learner.core.cluster.client_process", str(theirs.fileno()), *arguments],
             pass_fds=[theirs.fileno()],
@@ -125,6 +128,7 @@ class _Helper:
         self.pid, self.is_alive = self._process.pid, True
         self._thread = threading.Thread(target=self._receive, daemon=True)
         self._thread.start()
+        threading.Thread(target=self._send, daemon=True).start()
 
     def send(self, order: Order) -> Future[Reply]:
         """Send an order, without waiting for the reply."""
@@ -134,21 +138,25 @@ class _Helper:
                 future.set_result(Reply(order.number, unavailable=HELPER_ENDED))
                 return future
             self._waiting[order.number] = future
-            with suppress(OSError):  # it has ended, which the thread notices
-                self._pipe.send_bytes(encode(order))
+        self._orders.put(order)
         return future
 
     def cancel(self, order: Order) -> None:
         """Cancel an order, if there is no reply yet."""
-        with self._lock, suppress(OSError):
-            if self._waiting.pop(order.number, None) is not None:
-                self._pipe.send_bytes(encode(Order(order.number, is_cancelled=True)))
+        if self._waiting.pop(order.number, None) is not None:
+            self._orders.put(Order(order.number, is_cancelled=True))
 
     def kill(self) -> None:
         """End it. Whoever waits gets a reply that says so."""
         self._process.kill()
         self._process.wait()
         self._thread.join()
+
+    def _send(self) -> None:
+        """Send orders, in a thread of its own: a process that reads nothing keeps only this thread waiting."""
+        with suppress(OSError):  # it has ended, which the other thread notices
+            while self.is_alive:
+                self._pipe.send_bytes(encode(self._orders.get()))
 
     def _receive(self) -> None:
         said = HELPER_ENDED
@@ -163,8 +171,10 @@ class _Helper:
             said = f"{HELPER_ENDED}: {exc}"
         with self._lock:
             self.is_alive = False
+            lost = dict(self._waiting)
         self._process.kill()
         self._process.wait()
+        self._orders.put(Order(0))  # wakes the thread that sends
         self._pipe.close()
-        for number, future in self._waiting.items():
+        for number, future in lost.items():
             future.set_result(Reply(number, unavailable=said))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from multiprocessing.connection import Connection
 from typing import Any
@@ -66,7 +67,7 @@ class Helper:
     def _do(self, order: Order) -> None:
         try:
             client = self._connected()
-            workers = list(client.nthreads())
+            workers = client.scheduler_info(n_workers=-1)["workers"]
             if not workers:
                 reply = Reply(order.number, unavailable=f"the Dask scheduler at {self._address} has no workers")
             elif not order.task:
@@ -80,9 +81,8 @@ class Helper:
         with self._sending:
             self._pipe.send_bytes(encode(reply))
 
-    def _done(self, client: distributed.Client, order: Order, workers: list[str]) -> Reply:
+    def _done(self, client: distributed.Client, order: Order, workers: Mapping[str, Any]) -> Reply:
         slot = TRAINING if order.is_urgent else SCORING
-        offered = client.scheduler_info(n_workers=-1)["workers"].values()
         is_warm = order.worker in workers
         if is_warm:  # but another project may train there
             is_warm = not any(str(key).startswith(slot) for key in client.processing([order.worker])[order.worker])
@@ -92,7 +92,7 @@ class Helper:
             key=f"{slot}-{uuid.uuid4()}",
             pure=False,
             priority=int(order.is_urgent),
-            resources={slot: 1} if any(slot in one["resources"] for one in offered) else None,
+            resources={slot: 1} if any(slot in one["resources"] for one in workers.values()) else None,
             workers=[order.worker] if is_warm else None,
             allow_other_workers=is_warm,
         )
@@ -107,6 +107,7 @@ class Helper:
             return Reply(order.number, unavailable=f"every Dask worker that got the task ended: {exc}")
         finally:
             self._futures.pop(order.number, None)
+            self._cancelled.discard(order.number)
         return Reply(order.number, answer, worker)
 
     def _connected(self) -> distributed.Client:

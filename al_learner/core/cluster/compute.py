@@ -56,7 +56,7 @@ def on_cluster(settings: Settings, *, tick: Callable[[], object], on_done: Calla
             tick=tick,
         )
 
-    made = Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done, check=client.ping)
+    made = Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done, check=lambda: client.ping(tick))
 
     def close() -> None:
         made.close()

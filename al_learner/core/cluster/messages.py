@@ -125,7 +125,7 @@ def decode(cls: type[T], message: bytes) -> T:
 
 def _plain(value: object) -> object:
     if not isinstance(value, np.ndarray):
-        raise NotImplementedError(f"{type(value).__name__} is not sent")
+        raise NotImplementedError(f"{type(value).__name__} is not sent")  # what msgspec asks of such a function
     return value.tolist() if value.dtype == object else (value.shape, value.tobytes())
 
 

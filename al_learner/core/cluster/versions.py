@@ -12,7 +12,7 @@ PACKAGES = frozenset({"al-learner", "scikit-learn", "numpy", "scipy", "msgspec"}
 
 def versions() -> dict[str, str]:
     """Return the versions here: of Python, without its last number, and of packages."""
-    return {"python": ".".join(platform.python_version_tuple()[:2]), **pickling.versions(PACKAGES)}
+    return {**pickling.versions(PACKAGES), "python": ".".join(platform.python_version_tuple()[:2])}
 
 
 def difference(theirs: Mapping[str, str]) -> str:

@@ -65,7 +65,7 @@ class ChildProcess:
             allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
             try:  # the child inherits the blocked signals; later it ignores them
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", program], pass_fds=fds, stdin=subprocess.DEVNULL
+                    [sys.executable, *_flags(), "-c", program], pass_fds=fds, stdin=subprocess.DEVNULL
                 )
                 atexit.register(self.kill)
             finally:
@@ -188,6 +188,11 @@ def main(fd: int, end_of_parent: int) -> None:
     _is_preparing = False
     serve, arguments = pipe.recv()
     serve(pipe, *arguments)
+
+
+def _flags() -> list[str]:
+    """Return the options that this interpreter was started with, such as ``-W error``."""
+    return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined, no-any-return]  # noqa: SLF001 - as multiprocessing does; nothing public has them
 
 
 def _end_with_parent(end_of_parent: int) -> None:

@@ -20,7 +20,7 @@ class RunStatus(StrEnum):
     RUNNING = "running"  #: Its process trains; or the process has ended, and nobody has taken the run lock since.
     SUCCEEDED = "succeeded"  #: It stored a classifier.
     FAILED = "failed"  #: It raised an error.
-    ABANDONED = "abandoned"  #: It was interrupted: by Ctrl-C, or at the end of the grace period after SIGTERM.
+    ABANDONED = "abandoned"  #: Ctrl-C or the end of the grace period interrupted it, or the Dask cluster lost its job.
     DIED = "died"  #: Its process ended, or lost the connection that held the run lock.
 
 

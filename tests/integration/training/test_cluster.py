@@ -261,6 +261,26 @@ def test_an_answer_that_is_too_long_is_refused(cluster, client, voted):
     impatient.close()
 
 
+def test_a_client_process_that_reads_and_answers_nothing_is_replaced(client, monkeypatch):
+    class Stopped(BaseException):
+        pass
+
+    def stop():
+        raise Stopped
+
+    stuck = client.pid
+    psutil.Process(stuck).suspend()
+    with pytest.raises(Stopped):  # while it sends more than a pipe holds
+        client.ask(bytes(2**20), is_urgent=True, worker="", tick=stop, timeout_s=DEADLINE_S)
+    monkeypatch.setattr("al_learner.core.cluster.client.PING_S", 1)
+    with pytest.raises(ClusterUnavailable, match="the cluster has not answered for 1 s"):
+        client.ping()
+
+    monkeypatch.undo()
+    client.ping()
+    assert client.pid != stuck
+
+
 def test_a_scheduler_without_workers_is_waited_for(folder, voted):
     with Cluster(folder, {}) as empty:
         client = Client(empty.address, (), max_bytes=MAX_BYTES)

@@ -12,7 +12,6 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import SettingsError
 
 POSTGRESQL = "postgresql://al_learner:secret@db.example:5433/labels?sslmode=require"
-FILES = ("cluster_ca_file", "cluster_cert_file", "cluster_key_file")
 
 
 def refused(**settings):

@@ -99,6 +99,25 @@ def test_a_process_of_multiprocessing_can_start_one():
     assert daemon.exitcode == 0
 
 
+def send_warnoptions(pipe):
+    pipe.send(sys.warnoptions)
+
+
+def test_it_has_the_options_of_its_parents_interpreter():
+    """With `-W error`, as the tests start workers, a warning in a child process is an error too."""
+    program = (
+        "from al_learner.core.processes.child_process import ChildProcess\n"
+        f"from {__name__} import send_warnoptions\n"
+        "process = ChildProcess(send_warnoptions, name='test')\n"
+        "print(process.pipe.recv())\n"
+        "process.kill()"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+
+    assert done.stdout == "['error']\n"
+
+
 def test_ctrl_c_does_not_reach_even_the_first_process_from_its_first_moment_on():
     """A terminal sends it to all processes, and its parent alone may end it."""
     done = subprocess.run(
