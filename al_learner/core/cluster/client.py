@@ -126,9 +126,10 @@ class _Helper:
         )
         theirs.close()
         self.pid, self.is_alive = self._process.pid, True
-        self._thread = threading.Thread(target=self._receive, daemon=True)
-        self._thread.start()
-        threading.Thread(target=self._send, daemon=True).start()
+        self._sender = threading.Thread(target=self._send, daemon=True)
+        self._receiver = threading.Thread(target=self._receive, daemon=True)
+        self._sender.start()
+        self._receiver.start()
 
     def send(self, order: Order) -> Future[Reply]:
         """Send an order, without waiting for the reply."""
@@ -150,7 +151,7 @@ class _Helper:
         """End it. Whoever waits gets a reply that says so."""
         self._process.kill()
         self._process.wait()
-        self._thread.join()
+        self._receiver.join()
 
     def _send(self) -> None:
         """Send orders, in a thread of its own: a process that reads nothing keeps only this thread waiting."""
@@ -174,7 +175,8 @@ class _Helper:
             lost = dict(self._waiting)
         self._process.kill()
         self._process.wait()
-        self._orders.put(Order(0))  # wakes the thread that sends
+        self._orders.put(Order(0))  # wakes the thread that sends, which ends as nobody reads
+        self._sender.join()
         self._pipe.close()
         for number, future in lost.items():
             future.set_result(Reply(number, unavailable=said))
