@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 
-from al_learner.commands.shared import Database, open_project, progress_bar, say
+from al_learner.commands.shared import Database, counted, open_project, progress_bar, say
 from al_learner.core.errors import SettingsError
 from al_learner.core.events import printable
 
@@ -90,7 +90,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
         say(f"warning: {warning}", err=True)
     if not is_standard:
         whose = "" if what is What.TEXTS else f"{what} of "
-        say(f"{whose}{exported.texts:,} texts written to {file}")
+        say(f"{whose}{counted(exported.texts, 'text')} written to {file}")
 
 
 def _ids(file: Path) -> list[int | str]:

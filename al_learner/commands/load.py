@@ -13,6 +13,7 @@ import typer
 from al_learner.commands.shared import (
     Database,
     Json,
+    counted,
     named_columns,
     open_project,
     print_json,
@@ -80,6 +81,9 @@ AssumeSubmitted = Annotated[
 ]
 NewLabels = Annotated[
     bool, typer.Option("--new-labels", help="Append labels that are not in table labels, which has others.")
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="An annotator's vote replaces that annotator's earlier ones on the text.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; show the first rows as they are understood.")]
 
@@ -155,6 +159,7 @@ def load_votes(
     file: File,
     column: Column = None,
     id_column: IdColumn = None,
+    replace: Replace = False,
     question: Question = None,
     assume_submitted: AssumeSubmitted = False,
     new_labels: NewLabels = False,
@@ -166,7 +171,7 @@ def load_votes(
 ) -> None:
     """Append votes on texts that are there (columns `text_id` or `external_id`, `label`, and `user` if known)."""
     options = {"question": question, "assume_submitted": assume_submitted, "new_labels": new_labels}
-    options |= {"id_column": id_column, "delimiter": delimiter, "encoding": encoding}
+    options |= {"id_column": id_column, "replace": replace, "delimiter": delimiter, "encoding": encoding}
     _load("votes", file, column, database, as_json=as_json, dry_run=dry_run, **options)
 
 
@@ -212,21 +217,19 @@ def _load(
     if is_dry:
         _print_first(loaded)
     there = [(loaded.updated, "updated"), (loaded.skipped, "skipped")]
-    said = "".join(f"; {_counted(n, 'text')} with known ids {done}" for n, done in there if n)
+    said = "".join(f"; {counted(n, 'text')} with known ids {done}" for n, done in there if n)
+    if loaded.there:
+        said += f"; {counted(loaded.there, 'vote')} {'was' if loaded.there == 1 else 'were'} there already"
     verb = "would be loaded" if is_dry else "loaded"
     return say(f"{_summary(what, loaded)} {verb}{said}{loaded.said_of_left_out()}")
 
 
 def _summary(what: str, loaded: Loaded) -> str:
-    parts = [_counted(loaded.rows, NOUNS[what])]
+    parts = [counted(loaded.rows, NOUNS[what])]
     if what == "project":
-        by = f" of {_counted(loaded.annotators, 'annotator')}" if loaded.annotators and loaded.votes else ""
-        parts += [_counted(loaded.votes, "vote") + by, _counted(loaded.labels, "new label")]
+        by = f" of {counted(loaded.annotators, 'annotator')}" if loaded.annotators and loaded.votes else ""
+        parts += [counted(loaded.votes, "vote") + by, counted(loaded.labels, "new label")]
     return ", ".join(parts)
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _print_first(loaded: Loaded) -> None:

@@ -103,6 +103,11 @@ def say(text: str, *, err: bool = False) -> None:
     (sys.stderr if err else sys.stdout).write(f"{printable(text, multiline=True)}\n")
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it must be."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - the option --json, as typer gives it
     """Print the result of a run; end with exit code 3 if there was nothing to do."""
     if as_json:

@@ -26,6 +26,11 @@ DENSE_LIMIT_BYTES = 10**9
 N_SHOWN = 5
 """So many rows are shown as they were understood."""
 
+_CHANGED = (
+    "votes of annotators who had given the text another label: {n:,}; both labels count, unless they are loaded with "
+    "--replace, in Python with replace=True"
+)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -42,6 +47,8 @@ class Loaded:
         The votes of a project, how many different annotators they name, and the labels that were appended.
     updated, skipped : int
         Texts whose external id was there already: replaced, or left out.
+    there : int
+        Votes that were there already and were not loaded again.
     left_out : dict of str to int
         What is no vote, and how often: ``{"skipped": 12, "drafts": 3}``.
     first : tuple of dict
@@ -56,6 +63,7 @@ class Loaded:
     labels: int = 0
     updated: int = 0
     skipped: int = 0
+    there: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     first: tuple[Mapping[str, Any], ...] = ()
 
@@ -161,14 +169,18 @@ class LoadingMethods:
                 n = self._storage.loads.load_init_data(rows, known)
             return _loaded(opened, every, rows=n)
 
-    def load_votes(self, source: Any, *, new_labels: bool = False, **options: Any) -> Loaded:
+    def load_votes(self, source: Any, *, replace: bool = False, new_labels: bool = False, **options: Any) -> Loaded:
         """Append votes; rows are tuples of text_id, label and, if known, annotator; like `load_texts`.
 
         Texts are named by ``text_id``, or by the external id that they were loaded with. Of several votes of one
-        annotator on a text, the last one counts.
+        annotator on a text, the last one counts. An annotator's vote for the same label that is there already is not
+        appended again; a vote without an annotator always is.
 
         Parameters
         ----------
+        replace : bool
+            An annotator's vote on a text replaces the earlier ones. Otherwise both count if the labels differ, as in
+            the app. Of votes without an annotator, those are appended that the text does not have yet.
         new_labels : bool
             As for `load_init_data`.
         """
@@ -182,10 +194,11 @@ class LoadingMethods:
             known = _label_set(every, may_be_new=new_labels)
             if asked.dry_run:
                 check_labels(self._known_labels(), known)
-                n = sum(len(text.votes) for text in every)
+                done = self._storage.loads.would_load_votes(every, replace=replace)
             else:
-                n = self._storage.loads.load_votes(every, known)
-            return _loaded(opened, every, rows=n)
+                done = self._storage.loads.load_votes(every, known, replace=replace)
+            loaded = _loaded(opened, every, rows=done.votes, votes=done.votes, there=done.there)
+        return _with_warnings(loaded, [_CHANGED.format(n=done.changed)] if done.changed else ())
 
     def load_project(
         self, source: Any, *, on_duplicate: str = "error", new_labels: bool = False, **options: Any

@@ -192,8 +192,12 @@ def test_the_votes_of_an_export_find_the_texts_by_their_ids(project, stored):
     project.load_texts(SNAPSHOT, id_column="ref")
 
     assert project.load_votes(SNAPSHOT, id_column="ref").rows == 12
+    once = stored()
+    loaded = project.load_votes(SNAPSHOT, id_column="ref")
+    assert (loaded.rows, loaded.there, loaded.warnings) == (0, 12, ())
+    assert stored() == once
 
-    assert stored()[3] == ("Q-04", "LINQ or a join: which one is faster?", ["c#", "sql"], [ANN, BEN])
+    assert once[3] == ("Q-04", "LINQ or a join: which one is faster?", ["c#", "sql"], [ANN, BEN])
 
 
 def test_a_vote_on_an_unknown_id_is_named_and_nothing_is_loaded(project, stored):
@@ -214,6 +218,20 @@ def test_the_number_of_a_text_in_another_project_is_not_taken_for_ours(project, 
 
     with pytest.raises(DataError, match="the text with the id 1 is another one in table text_data"):
         project.load_votes([task])
+
+
+def test_who_has_changed_their_mind_votes_again_or_instead(project, stored):
+    project.load_project([{"external_id": "b-1", "text": "one", "label": "x", "user": "ada"}])
+    changed = [{"external_id": "b-1", "label": "y", "user": "ada"}]
+
+    for dry_run in (True, False):
+        loaded = project.load_votes(changed, new_labels=True, dry_run=dry_run)
+        assert (loaded.rows, loaded.there) == (1, 0)
+        (warning,) = loaded.warnings
+        assert warning.startswith("votes of annotators who had given the text another label: 1; both labels count")
+    assert stored() == [("b-1", "one", ["x", "y"], ["ada", "ada"])]
+    assert project.load_votes(changed, replace=True).warnings == ()
+    assert stored() == [("b-1", "one", ["y"], ["ada"])]
 
 
 @ON_BOTH
@@ -357,6 +375,8 @@ def test_without_their_table_there_are_no_external_ids(project, database):
     assert project.load_texts([{"external_id": "b-1", "text": "one"}], dry_run=True).rows == 1
     with pytest.raises(DataError, match="no text has the external id"):
         project.load_votes([{"external_id": "b-1", "label": "x"}])
+    with pytest.raises(DataError, match="item 0: there is no id: load the texts with their ids first"):
+        project.load_votes([{"text": "one", "accept": ["x"], "options": [{"id": "x"}], "answer": "accept"}])
 
 
 def test_who_may_not_create_the_table_loads_a_project_without_ids_unless_they_asked_for_them(postgresql):

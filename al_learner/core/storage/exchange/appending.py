@@ -13,7 +13,7 @@ from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.exchange import external_ids
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, OnDuplicate
 from al_learner.core.storage.exchange.labels import LabelSet, append_labels
-from al_learner.core.storage.exchange.votes import append_votes, update_texts
+from al_learner.core.storage.exchange.votes import AppendedVotes, append_votes, update_texts
 from al_learner.core.storage.labelforward_tables import CHUNK
 from al_learner.core.storage.schema import al_labels, init_data, labelforward, labels, text_data
 
@@ -136,8 +136,8 @@ class Loads:
 
         return self._load(append, is_repeatable=True)
 
-    def load_votes(self, texts: Sequence[AnnotatedText], known: LabelSet) -> int:
-        """Append the votes on texts that are there, by text_id or external id. All or none; return how many.
+    def load_votes(self, texts: Sequence[AnnotatedText], known: LabelSet, *, replace: bool = False) -> AppendedVotes:
+        """Append the votes on texts that are there; see `append_votes`. All or none.
 
         Raises
         ------
@@ -145,11 +145,16 @@ class Loads:
             A text is not there, or a label is unknown.
         """
 
-        def append(connection: sa.Connection) -> int:
+        def append(connection: sa.Connection) -> AppendedVotes:
             append_labels(connection, known)
-            return append_votes(self._database, connection, texts)
+            return append_votes(self._database, connection, texts, replace=replace)
 
         return self._database.write(append)
+
+    def would_load_votes(self, texts: Sequence[AnnotatedText], *, replace: bool = False) -> AppendedVotes:
+        """Return what `load_votes` would write now; raises like it if a text is not there."""
+        with self._database.reading() as connection:
+            return append_votes(self._database, connection, texts, replace=replace, dry_run=True)
 
     def _load(self, work: Callable[[sa.Connection], T], *, is_repeatable: bool = False) -> T:
         """Do `work` in a transaction, in which LabelForward's tables are created if there is none of them."""

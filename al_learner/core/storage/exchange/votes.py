@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +17,43 @@ from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID
 from al_learner.core.storage.schema import al_external_ids, text_data
 
 
-def append_votes(database: Database, connection: sa.Connection, texts: Sequence[AnnotatedText]) -> int:
-    """Append the votes on texts that are found by text_id, or else by external id. Return how many votes.
+@dataclass
+class AppendedVotes:
+    """What a load of votes wrote, in numbers of votes.
+
+    Attributes
+    ----------
+    votes : int
+        Votes that were written.
+    there : int
+        Votes that were there already.
+    changed : int
+        Written votes of annotators whose vote for another label is still there.
+    """
+
+    votes: int = 0
+    there: int = 0
+    changed: int = 0
+
+
+def append_votes(
+    database: Database,
+    connection: sa.Connection,
+    texts: Sequence[AnnotatedText],
+    *,
+    replace: bool = False,
+    dry_run: bool = False,
+) -> AppendedVotes:
+    """Append the votes on texts that are found by text_id, or else by external id.
+
+    A vote of an annotator with a name is appended once. Votes without a name are always appended.
+
+    Parameters
+    ----------
+    replace : bool
+        Treat votes as `update_texts` does: an annotator's votes on a text are replaced.
+    dry_run : bool
+        Write nothing.
 
     Raises
     ------
@@ -31,21 +67,31 @@ def append_votes(database: Database, connection: sa.Connection, texts: Sequence[
     for text in texts:
         text_id = found.get(text.external_id) if text.text_id is None else text.text_id
         if text_id is None:
+            has_id = f"no text has the external id {text.external_id!r}" if text.external_id else "there is no id"
             raise DataError(
-                f"{text.where}: no text has the external id {text.external_id!r}: load the texts with their ids first, "
-                "or texts and votes at once with `al-learner load project`; if it is a text_id, say so with "
-                "--column text_id=NAME"
+                f"{text.where}: {has_id}: load the texts with their ids first, or texts and votes at once with "
+                "`al-learner load project`; if there is a text_id, name it with --column text_id=NAME"
             )
         given.setdefault(text_id, []).append(text)
+    done = AppendedVotes()
     for ids in chunked(sorted(given), CHUNK):
-        rows = _locked(database, connection, [text_id for text_id in ids if text_id <= MAX_TEXT_ID])
+        possible = [text_id for text_id in ids if text_id <= MAX_TEXT_ID]
+        rows = _read(database, connection, possible, lock=not dry_run)
         if missing := [text_id for text_id in ids if text_id not in rows]:
             raise DataError(f"{given[missing[0]][0].where}: text_id {missing[0]} is not in table text_data")
         for text_id in ids:
             _check_wording(given[text_id], rows[text_id].text_data)
             votes = [vote for text in given[text_id] for vote in text.votes]
-            _write(connection, text_id, [*_pairs(rows[text_id]), *((vote.label, vote.annotator) for vote in votes)])
-    return sum(len(text.votes) for text in texts)
+            before = _pairs(rows[text_id])
+            after = _updated(before, votes) if replace else [*before, *_new(before, votes)]
+            n_new = sum((Counter(after) - Counter(before)).values())
+            done.votes += n_new
+            done.there += len(votes) - n_new
+            if not replace:
+                done.changed += len({user for _, user in before if user} & {user for _, user in after[len(before) :]})
+            if after != before and not dry_run:
+                _write(connection, text_id, after)
+    return done
 
 
 def _check_wording(texts: Iterable[AnnotatedText], stored: str) -> None:
@@ -66,7 +112,7 @@ def update_texts(database: Database, connection: sa.Connection, texts: Mapping[i
     """
     n = 0
     for ids in chunked(sorted(texts), CHUNK):
-        for text_id, row in _locked(database, connection, ids).items():
+        for text_id, row in _read(database, connection, ids, lock=True).items():
             given, before = texts[text_id], _pairs(row)
             after = _updated(before, given.votes)
             n += sum((Counter(after) - Counter(before)).values())
@@ -78,17 +124,23 @@ def update_texts(database: Database, connection: sa.Connection, texts: Mapping[i
     return n
 
 
-def _locked(database: Database, connection: sa.Connection, ids: Sequence[int]) -> dict[int, Any]:
-    """Return rows of text_data by id, locked."""
+def _read(database: Database, connection: sa.Connection, ids: Sequence[int], *, lock: bool) -> dict[int, Any]:
+    """Return rows of text_data by id."""
     query = sa.select(text_data.c.text_id, text_data.c.text_data, text_data.c.labels, text_data.c.users)
     query = query.where(database.among(text_data.c.text_id, ids)).order_by(text_data.c.text_id)
-    return {row[0]: row for row in connection.execute(query.with_for_update())}
+    return {row[0]: row for row in connection.execute(query.with_for_update() if lock else query)}
 
 
 def _pairs(row: Any) -> list[tuple[Any, Any]]:
     """Return the entries of labels and users; a label without a user gets "", or later users would slip onto it."""
     names, users = row.labels or [], row.users or []
     return list(zip(names, [*users, *[""] * (len(names) - len(users))], strict=False))
+
+
+def _new(before: Sequence[tuple[Any, Any]], votes: Sequence[Vote]) -> list[tuple[str, str]]:
+    """Return the votes that are not there yet; one without a name never is."""
+    pairs = [(vote.label, vote.annotator) for vote in votes]
+    return [pair for pair in pairs if not pair[1] or pair not in before]
 
 
 def _updated(before: Sequence[tuple[Any, Any]], votes: Sequence[Vote]) -> list[tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from al_learner.core.storage.exchange import votes as votes_module
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, Vote
 from al_learner.core.storage.exchange.appending import Loads
 from al_learner.core.storage.exchange.labels import LabelSet
+from al_learner.core.storage.exchange.votes import AppendedVotes
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from tests.support.tables import WORKER_ROLE
@@ -122,7 +123,7 @@ def test_loaded_votes_are_appended_in_order(loads, database):
     one, two = database.add_texts("one", "two")
     database.vote(one, "a", "anna")
 
-    assert loads.load_votes([on(two, ("b", "ben")), on(one, ("c", "ben")), on(two, ("d", ""))], ANY_LABEL) == 3
+    assert loads.load_votes([on(two, ("b", "ben")), on(one, ("c", "ben")), on(two, ("d", ""))], ANY_LABEL).votes == 3
 
     assert database.text(one, "labels, users") == (database.array(["a", "c"]), database.array(["anna", "ben"]))
     assert database.text(two, "labels, users") == (database.array(["b", "d"]), database.array(["ben", ""]))
@@ -146,6 +147,39 @@ def test_loaded_annotators_do_not_slip_onto_older_votes(loads, database):
         database.array(["a", "b", "c"]),
         database.array(["anna", "", "ben"]),
     )
+
+
+def test_a_vote_of_an_annotator_is_loaded_once_and_one_without_a_name_each_time(loads, database):
+    text_id = database.add_text("text")
+    votes = [on(text_id, ("a", "anna"), ("a", "ben"), ("a", ""))]
+
+    assert loads.load_votes(votes, ANY_LABEL) == AppendedVotes(votes=3)
+    assert loads.would_load_votes(votes) == AppendedVotes(votes=1, there=2)
+    assert loads.load_votes(votes, ANY_LABEL) == AppendedVotes(votes=1, there=2)
+
+    assert database.text(text_id, "labels, users") == (
+        database.array(["a", "a", "a", "a"]),
+        database.array(["anna", "ben", "", ""]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("replace", "labels", "users", "done"),
+    [
+        (False, ["a", "b", "b"], ["anna", "ben", "anna"], AppendedVotes(votes=1, there=1, changed=1)),
+        (True, ["b", "b"], ["ben", "anna"], AppendedVotes(votes=1, there=1)),
+    ],
+)
+def test_another_label_of_the_same_annotator_is_appended_or_replaces_the_earlier_one(
+    loads, database, replace, labels, users, done
+):
+    text_id = database.add_text("text", labels=["a", "b"], users=["anna", "ben"])
+    votes = [on(text_id, ("b", "anna"), ("b", "ben"))]
+
+    assert loads.would_load_votes(votes, replace=replace) == done
+    assert loads.load_votes(votes, ANY_LABEL, replace=replace) == done
+
+    assert database.text(text_id, "labels, users") == (database.array(labels), database.array(users))
 
 
 @pytest.mark.usefixtures("small_chunks")
