@@ -64,6 +64,12 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
         bool, typer.Option("--safe-csv", help="Put an apostrophe before text that a spreadsheet takes for a formula.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler; the predictions for all texts are computed on its cluster."
+        ),
+    ] = None,
     database: Database = None,
 ) -> None:
     """Write labels, votes, texts or predictions as a table, or in the import format of another tool."""
@@ -81,6 +87,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
             annotators=annotators,
             anonymous=anonymous,
             clf_id=clf_id,
+            cluster=cluster,
             text_ids=None if ids is None else _ids(ids),
             safe_csv=safe_csv,
             force=force,

@@ -49,12 +49,18 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     safe_csv: Annotated[
         bool, typer.Option("--safe-csv", help="Put an apostrophe before what a spreadsheet takes for a formula.")
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler; the texts of the project are predicted on its cluster."),
+    ] = None,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Predict a label and its probability for every text, as CSV."""
     if votes and file is not None:
         raise typer.BadParameter("--votes is for the project's texts; the texts of a file have none")
+    if cluster is not None and file is not None:
+        raise typer.BadParameter("--cluster is for the project's texts; those of a file are predicted here")
     if safe_csv and as_json:
         raise typer.BadParameter("--safe-csv is not for --json")
     if (column or id_column) and file in (None, STANDARD_INPUT):
@@ -67,7 +73,7 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             bar.update(task, completed=done, total=total)
 
         if file is None:
-            rows = _of_project(project, clf_id, with_votes=votes, progress=progress)
+            rows = _of_project(project, clf_id, cluster, with_votes=votes, progress=progress)
         else:
             rows = _of_file(project, clf_id, file, columns, progress)
         first = next(rows, None)  # an error comes before the header
@@ -87,11 +93,17 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
 
 
 def _of_project(
-    project: Project, clf_id: int | None, *, with_votes: bool, progress: Callable[[int, int], object]
+    project: Project,
+    clf_id: int | None,
+    cluster: str | None,
+    *,
+    with_votes: bool,
+    progress: Callable[[int, int], object],
 ) -> Iterator[dict[str, Any]]:
     """Yield the predictions of all texts of the project."""
     project.load_model(clf_id)  # texts are also exported without a classifier
-    for row in project.export_rows("texts" if with_votes else "predictions", clf_id=clf_id, progress=progress):
+    options: dict[str, Any] = {"clf_id": clf_id, "cluster": cluster, "progress": progress}
+    for row in project.export_rows("texts" if with_votes else "predictions", **options):
         ids = {name: row[name] for name in ("text_id", "external_id", "text")}
         given = {name: row[name] for name in ("votes", "annotators")} if with_votes else {}
         yield ids | _prediction(row["probabilities"]) | given

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_learner.commands.shared import Json, named_columns, print_json, print_table, progress_bar, say
+from al_learner.commands.shared import Json, log_warnings, named_columns, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from al_learner.core.simulation.grid import Trial, TrialResult
@@ -73,6 +73,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         ),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes at a time. Default: one per core.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler; the projects are simulated on its cluster."),
+    ] = None,
     folder: Annotated[
         Path,
         typer.Option(help="Folder for the report, the numbers and finished projects, which the same command reuses."),
@@ -88,6 +92,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     from al_learner.core.simulation.metrics import curves, default_target, rows, same, table
     from al_learner.core.simulation.report import write
 
+    log_warnings()  # such as that the cluster is waited for
     corpus = _corpus(data, column)
     grid = Grid(
         classifiers=classifiers,
@@ -103,7 +108,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         noise=noise,
         max_texts=texts,
     )
-    played = _sweep(corpus, grid.trials(len(corpus[0])), folder, workers)
+    played = _sweep(corpus, grid.trials(len(corpus[0])), folder, workers, cluster)
     found = curves(played)
     target = default_target(found) if target is None else target
     size = f"{len(corpus[0]):,} texts" if texts is None else f"{texts:,} of {len(corpus[0]):,} texts"
@@ -124,9 +129,13 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
 
 
 def _sweep(
-    corpus: tuple[Sequence[str], Sequence[str]], trials: Sequence[Trial], folder: Path, workers: int | None
+    corpus: tuple[Sequence[str], Sequence[str]],
+    trials: Sequence[Trial],
+    folder: Path,
+    workers: int | None,
+    cluster: str | None,
 ) -> list[TrialResult]:
-    from al_learner.core.simulation.worker_pool import sweep
+    from al_learner.core.simulation.running.sweep import sweep
 
     with progress_bar() as progress:
         task = progress.add_task("", total=sum(trial.plan.rounds + 1 for trial in trials))
@@ -135,7 +144,7 @@ def _sweep(
             progress.update(task, completed=n_rounds, description=f"{n_trials} of {len(trials)} projects")
 
         try:
-            played = sweep(*corpus, trials, folder=folder, workers=workers, tick=tick)
+            played = sweep(*corpus, trials, folder=folder, workers=workers, cluster=cluster, tick=tick)
         except KeyboardInterrupt:
             progress.stop()
             say(f"interrupted: the same command goes on from the projects finished so far, in {folder}", err=True)

@@ -13,7 +13,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.deprecated import DeprecatedMethods
 from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.events import event
-from al_learner.core.exchange.exporting import Exporter, ExportingMethods
+from al_learner.core.exchange.exporting import Exporter, ExportingMethods, PredictsAll
 from al_learner.core.exchange.loading import LoadingMethods
 from al_learner.core.interfaces import Estimator, Transformer
 from al_learner.core.labels.annotators import Agreement, agreement, with_excerpts
@@ -85,7 +85,7 @@ class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods,
         self._lifecycle = Lifecycle(storage, reader=self._reader, jobs=jobs, **parts)
         self._retention = Retention(storage, keep_gib=settings.keep_gib)
         self._exporter = Exporter(
-            storage, self.prepare, self.load_model, self._compute.winners_of, settings.min_label_count
+            storage, self.prepare, self.load_model, self._compute.winners_of, settings.min_label_count, self._on_cluster
         )
         self._is_prepared = False
 
@@ -310,6 +310,11 @@ class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods,
         )
         texts = self._storage.tables.texts("text_data", [text.text_id for text in found.disputed])
         return with_excerpts(found, texts)
+
+    def _on_cluster(self, address: str, clf_id: int, here: Callable[..., Any]) -> PredictsAll:
+        from al_learner.core.cluster.compute import predictions_on_cluster  # only if it is used
+
+        return predictions_on_cluster(self.settings, address, self._models.recorded(clf_id), here)
 
     def load_model(self, clf_id: int | None = None) -> tuple[Transformer, Estimator]:
         """Load a stored model, by default the newest: a vectorizer and a classifier.

@@ -9,6 +9,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from al_learner import Vectorizer, check_plugin, strategy
+from al_learner.core.interfaces import CountsWords
 from al_learner.core.registry import names
 from al_learner.core.testing import vectorizers
 from al_learner.core.training.fitting import transform
@@ -138,6 +139,24 @@ def needs_the_length_of_the_corpus(texts):
 def reads_a_text_in_advance(texts):
     next(iter(texts))
     return TfidfVectorizer(dtype=np.float32).fit(texts)
+
+
+class BrokenCounts(CountsWords):
+    how: str = Field(default="", description="What is wrong with it.")
+
+    def count(self, texts):
+        return Count().count(texts)
+
+    def fit_counts(self, counts, n_texts, sample):
+        return BROKEN.faults[self.how](counts, n_texts, sample)
+
+    def fit(self, texts):
+        return Count().fit(texts)
+
+
+@BROKEN.fails(BrokenCounts, "check_parts_make_no_difference", "in two parts gives other features than in one")
+def leaves_out_words_of_both_parts(counts, n_texts, sample):
+    return Count().fit_counts({word: n for word, n in counts.items() if n == 1}, n_texts, sample)
 
 
 @BROKEN.fails(BrokenVectorizer, "check_unusual_texts", "IndexError")

@@ -13,6 +13,9 @@ from typing import Any, Self
 
 import psutil
 
+from al_learner.core.cluster.compute import DO
+from al_learner.core.cluster.transport.client import Client
+from al_learner.core.errors import ClusterUnavailable
 from tests.support.waiting import DEADLINE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -65,12 +68,18 @@ class Cluster:
     def add_worker(self, memory_limit: str = "4GiB") -> subprocess.Popen[bytes]:
         """Start a Dask worker, without waiting for it."""
         worker = self._start(
-            "dask_worker", self.address, "--nthreads", "2", "--resources", "training=1 scoring=1", "--no-nanny",
+            "dask_worker", self.address, "--nthreads", "2", "--resources", "training=1 scoring=1 batch=1", "--no-nanny",
             "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", memory_limit,
             "--local-directory", str(self._folder),
         )  # fmt: skip
         self.workers.append(worker)
         return worker
+
+    def wait(self) -> None:
+        """Wait until a Dask worker has come."""
+        client = Client(DO, self.address, (), max_bytes=2**10)
+        wait_until(lambda: answers(client), "a Dask worker to come")
+        client.close()
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{module}.log").open("ab") as log:
@@ -81,6 +90,15 @@ class Cluster:
                 stdout=log,
                 stderr=log,
             )
+
+
+def answers(client: Client) -> bool:
+    """Whether the scheduler has a Dask worker."""
+    try:
+        client.ping()
+    except ClusterUnavailable:
+        return False
+    return True
 
 
 def kill(process: subprocess.Popen[Any]) -> None:

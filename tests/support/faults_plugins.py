@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,20 @@ class Staged(Classifier):
 
         _obey(Path(self.folder), "fitting")
         return ComplementNB().fit(X, y)
+
+
+class Raising(Classifier):
+    """A classifier that fails."""
+
+    def fit(self, X: Any, y: Any) -> Any:  # noqa: ARG002 - the interface gives them
+        raise RuntimeError("boom")
+
+
+class Deadly(Classifier):
+    """A classifier that takes its process with it."""
+
+    def fit(self, X: Any, y: Any) -> Any:  # noqa: ARG002 - the interface gives them
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class StagedAggregator(Majority):

@@ -87,6 +87,11 @@ class TrustedModels:
         self._trusted(run, f"vectorizer {run.countvec_id}")
         return run.countvec_id or 0, run.countvec_sha256 or ""
 
+    def recorded(self, clf_id: int) -> tuple[tuple[int, str], tuple[int, str]]:
+        """Return ids and digests of a stored classifier and of its vectorizer; raises like `load`."""
+        run = self._trusted(self._runs.last(clf_id=clf_id), f"classifier {clf_id}")
+        return (clf_id, run.clf_sha256 or ""), self.recorded_countvec(run)
+
     def usable_countvec(self, spec: Any) -> tuple[tuple[int, str] | None, str]:
         """Return id and digest of the newest vectorizer if the next run can use it; else None and the reason.
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from al_learner.core.configuration.settings import Settings, variable
 from al_learner.core.errors import SettingsError
 from al_learner.core.training.compute import Compute
 from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY
+
+if TYPE_CHECKING:
+    from al_learner.core.cluster.predictions import ClusterPredictions
+    from al_learner.core.cluster.tasks import Model
+    from al_learner.core.cluster.transport.client import Client
+
+DO = "al_learner.core.cluster.dask_tasks:do"
+"""What a Dask worker does with a task of a project."""
 
 MODELS = 2
 """How many pickles an answer has at most: a classifier and a vectorizer."""
@@ -34,29 +43,25 @@ def on_cluster(settings: Settings, *, tick: Callable[[], object], on_done: Calla
     SettingsError
         The extra is not installed, the database is a file, or certificates are missing.
     """
-    if missing := [name for name in ("distributed", "msgspec") if find_spec(name) is None]:
-        raise SettingsError(
-            [f"AL_LEARNER_CLUSTER needs the extra: pip install 'al-learner[cluster]' ({', '.join(missing)} missing)"]
-        )
-    from al_learner.core.cluster.client import Client  # needs the extra
-    from al_learner.core.cluster.cluster_trainer import ClusterTrainer
+    client = client_of(settings, DO)
+    from al_learner.core.cluster.cluster_trainer import ClusterTrainer  # needs the extra
 
-    database = _without_user(settings.database)
-    tls = [str(file.absolute()) for file in _tls_files(settings)]
-    client = Client(settings.cluster or "", tls, max_bytes=MODELS * settings.max_artifact_mib * 2**20 + MARGIN_BYTES)
+    database = without_user(settings.database)
 
     def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> ClusterTrainer:
         return ClusterTrainer(
             client,
             database,
-            is_urgent=is_urgent,
+            slot="training" if is_urgent else "scoring",
             timeout_s=settings.train_timeout_s,
             memory_mib=settings.train_memory_mib,
             niceness=0 if is_urgent else LOWEST_PRIORITY,
             tick=tick,
         )
 
-    made = Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done, check=lambda: client.ping(tick))
+    made = Compute.with_trainers(
+        settings, make_trainer, tick=tick, on_done=on_done, check=lambda: client.ping(tick=tick)
+    )
 
     def close() -> None:
         made.close()
@@ -65,7 +70,53 @@ def on_cluster(settings: Settings, *, tick: Callable[[], object], on_done: Calla
     return replace(made, close=close)
 
 
-def _without_user(url: str) -> str:
+def predictions_on_cluster(
+    settings: Settings, address: str, model: Model, here: Callable[[Sequence[str]], Any]
+) -> ClusterPredictions:
+    """Return what predicts all texts of a project on a cluster; parameters as of `ClusterPredictions`.
+
+    Raises
+    ------
+    SettingsError
+        As of `on_cluster`.
+    """
+    chosen = settings.model_copy(update={"cluster": Settings(cluster=address).cluster})
+    check_extra()
+    from al_learner.core.cluster.predictions import ClusterPredictions  # needs the extra
+
+    return ClusterPredictions(client_of(chosen, DO), without_user(chosen.database), model, here)
+
+
+def client_of(settings: Settings, do: str) -> Client:
+    """Return what sends tasks to the cluster that the settings name. Nothing is connected yet.
+
+    Parameters
+    ----------
+    do : str
+        As of `Client`.
+
+    Raises
+    ------
+    SettingsError
+        The extra is not installed, or certificates are missing.
+    """
+    check_extra()
+    from al_learner.core.cluster.transport.client import Client  # needs the extra
+
+    tls = [str(file.absolute()) for file in _tls_files(settings)]
+    max_bytes = MODELS * settings.max_artifact_mib * 2**20 + MARGIN_BYTES
+    return Client(do, settings.cluster or "", tls, max_bytes=max_bytes)
+
+
+def check_extra() -> None:
+    """Raise SettingsError if a package is missing."""
+    if missing := [name for name in ("distributed", "msgspec") if find_spec(name) is None]:
+        raise SettingsError(
+            [f"AL_LEARNER_CLUSTER needs the extra: pip install 'al-learner[cluster]' ({', '.join(missing)} missing)"]
+        )
+
+
+def without_user(url: str) -> str:
     """Return a database's URL, without user, password and options: every Dask worker has its own."""
     parts = urlsplit(url)
     if not parts.scheme.startswith("postgresql"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, BinaryIO, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from al_learner.core.deprecated import warn
 from al_learner.core.errors import SettingsError
@@ -26,6 +29,20 @@ class Exported:
     warnings: tuple[str, ...] = ()
 
 
+class PredictsAll(Protocol):
+    """Predicts all texts, in the order of their ids."""
+
+    def of(self, ids: Sequence[int], texts: Sequence[str]) -> NDArray[np.floating]:
+        """Return the probability of each class, shape (n_texts, n_classes)."""
+
+    def close(self) -> object:
+        """Release what it holds."""
+
+
+OnCluster = Callable[[str, int, Callable[[Sequence[str]], NDArray[np.floating]]], PredictsAll]
+"""Predicts on a cluster: gets its address, a clf_id, and what predicts texts here."""
+
+
 @dataclass(frozen=True)
 class Exporter:
     """Reads what is exported.
@@ -41,6 +58,8 @@ class Exporter:
         Aggregates votes.
     min_label_count : int
         A text with fewer votes has no label.
+    on_cluster : callable
+        Predicts all texts on a Dask cluster.
     """
 
     storage: Storage
@@ -48,7 +67,9 @@ class Exporter:
     load_model: Callable[[int | None], tuple[Transformer, Estimator]]
     winners_of: Callable[[Votes], Codes]
     min_label_count: int
+    on_cluster: OnCluster
 
+    @contextmanager
     def open(
         self,
         what: What,
@@ -56,9 +77,10 @@ class Exporter:
         clf_id: int | None = None,
         text_ids: Iterable[int | str] | None = None,
         anonymous: bool = False,
+        cluster: str | None = None,
         for_tool: bool = False,
         progress: Callable[[int, int], object] = lambda done, total: None,  # noqa: ARG005 - by default nobody counts
-    ) -> AbstractContextManager[Contents]:
+    ) -> Iterator[Contents]:
         """Open a snapshot; parameters as for `ExportingMethods.export_rows`.
 
         `for_tool`: texts come without predictions, because they are new tasks.
@@ -67,29 +89,44 @@ class Exporter:
             raise SettingsError([f"{what!r} cannot be exported: allowed are {', '.join(get_args(What))}"])
         if clf_id is not None and what in ("labels", "votes"):
             raise SettingsError([f"clf_id: {what} have no predictions; export texts or predictions"])
-        self.prepare()
         has_predictions = what == "predictions" or (what == "texts" and not for_tool)
-        return open_contents(
-            what,
-            self.storage.database,
-            winners_of=self.winners_of,
-            min_label_count=self.min_label_count,
-            classes=self._classes(clf_id, is_required=what == "predictions") if has_predictions else None,
-            text_ids=None if text_ids is None else list(text_ids),
-            is_anonymous=anonymous,
-            progress=progress,
-        )
+        if cluster is not None and (not has_predictions or text_ids is not None):
+            raise SettingsError(["cluster: only for the predictions of all texts"])
+        self.prepare()
+        with ExitStack() as stack:
+            classes = (
+                self._classes(clf_id, cluster, stack, is_required=what == "predictions") if has_predictions else None
+            )
+            yield stack.enter_context(
+                open_contents(
+                    what,
+                    self.storage.database,
+                    winners_of=self.winners_of,
+                    min_label_count=self.min_label_count,
+                    classes=classes,
+                    text_ids=None if text_ids is None else list(text_ids),
+                    is_anonymous=anonymous,
+                    progress=progress,
+                )
+            )
 
-    def _classes(self, clf_id: int | None, *, is_required: bool) -> Classes | None:
+    def _classes(
+        self, clf_id: int | None, cluster: str | None, stack: ExitStack, *, is_required: bool
+    ) -> Classes | None:
         newest = self.storage.tables.newest_clf_id() if clf_id is None else clf_id
         if clf_id is None and not newest and not is_required:
             return None
         transformer, classifier = self.load_model(clf_id if clf_id is not None else newest or None)
-        return Classes(
-            newest,
-            tuple(map(str, classifier.classes_)),
-            lambda texts: classifier.predict_proba(transformer.transform(texts)),
-        )
+
+        def here(texts: Sequence[str]) -> NDArray[np.floating]:
+            return classifier.predict_proba(transformer.transform(texts))
+
+        names = tuple(map(str, classifier.classes_))
+        if cluster is None:
+            return Classes(newest, names, lambda _ids, texts: here(texts))
+        predictions = self.on_cluster(cluster, newest, here)
+        stack.callback(predictions.close)
+        return Classes(newest, names, predictions.of)
 
 
 class ExportingMethods:
@@ -141,6 +178,7 @@ class ExportingMethods:
         **options
             ``clf_id``, int: the classifier that predicts, by default the newest. ``text_ids``, iterable of int or str:
             only these texts, in this order; a str is an external id. ``anonymous``, bool: leave out who voted.
+            ``cluster``, str: address of a Dask scheduler, on whose cluster the predictions are computed.
             ``progress``, callable: called with the numbers of texts that were read so far, and of all.
 
         Raises

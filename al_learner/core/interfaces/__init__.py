@@ -14,7 +14,14 @@ from al_learner.core.interfaces.init_samplers import IGNORED, SCANNED, InitSampl
 from al_learner.core.interfaces.label_aggregators import LabelAggregator, Votes
 from al_learner.core.interfaces.query_strategies import QueryStrategy, margins
 from al_learner.core.interfaces.strategy import Codes, Labels, Strategy
-from al_learner.core.interfaces.vectorizers import DocumentFrequency, NgramRange, Transformer, Vectorizer
+from al_learner.core.interfaces.vectorizers import (
+    SAMPLED_CHARACTERS,
+    CountsWords,
+    DocumentFrequency,
+    NgramRange,
+    Transformer,
+    Vectorizer,
+)
 from al_learner.core.interfaces.word_vectors import (
     UsesWordVectors,
     WordVectors,
@@ -25,9 +32,11 @@ from al_learner.core.interfaces.word_vectors import (
 
 __all__ = [
     "IGNORED",
+    "SAMPLED_CHARACTERS",
     "SCANNED",
     "Classifier",
     "Codes",
+    "CountsWords",
     "DocumentFrequency",
     "Estimator",
     "InitSampler",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import resource
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 M_ARENA_MAX = -8
@@ -29,6 +31,14 @@ def return_free_memory() -> None:
     By default glibc keeps free memory that lies between used blocks.
     """
     _glibc("malloc_trim", 0)
+
+
+def resident_bytes(pid: int | None) -> int:
+    """Return how much memory a process has; 0 if it has ended, or where the system has no folder /proc."""
+    with suppress(OSError):
+        if pid is not None:
+            return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    return 0
 
 
 def _glibc(name: str, *arguments: Any) -> None:

@@ -56,7 +56,7 @@ class TaskProcess:
         tick: Callable[[], object] = lambda: None,
     ) -> None:
         self._served = make_tasks, arguments, memory_mib, niceness
-        self._work, self._timeout_s, self._tick = work, timeout_s, tick
+        self._work, self._timeout_s, self.tick = work, timeout_s, tick
         self._process: ChildProcess | None = None
 
     @property
@@ -108,7 +108,7 @@ class TaskProcess:
     def _wait(self, answer: Future[Any]) -> None:
         deadline = time.monotonic() + self._timeout_s
         while not wait([answer], TICK_S).done:
-            self._tick()
+            self.tick()
             if time.monotonic() > deadline:
                 raise TrainerError(f"{self._work} took longer than {self._timeout_s:g} s and was killed")
 

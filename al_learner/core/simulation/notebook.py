@@ -9,7 +9,7 @@ from typing import Any
 from al_learner.core.exchange.corpus import checked
 from al_learner.core.simulation import metrics, report
 from al_learner.core.simulation.grid import Grid, TrialResult
-from al_learner.core.simulation.worker_pool import sweep
+from al_learner.core.simulation.running.sweep import sweep
 
 try:
     import pandas as pd
@@ -23,6 +23,7 @@ def simulate(
     *,
     folder: Path | str | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
     tick: Callable[[int, int], object] = lambda rounds, projects: None,  # noqa: ARG005 - by default nobody counts
     **grid: Any,
 ) -> Curves:
@@ -40,6 +41,9 @@ def simulate(
         Finished projects are stored there. They are not simulated again.
     workers : int, optional
         Number of projects at a time; by default the number of cores. The result is the same for any number.
+    cluster : str, optional
+        Address of a Dask scheduler, as of `AL_LEARNER_CLUSTER`, whose certificates are used. The projects are simulated
+        there. `workers` is ignored.
     tick : callable
         Called after every round with the numbers of finished rounds and finished projects.
     **grid
@@ -55,6 +59,8 @@ def simulate(
         It lists everything that is wrong with strategies and numbers. No project was simulated.
     DataError
         The corpus cannot be used as it is.
+    ClusterError
+        The cluster cannot be reached, or it has other versions of packages.
     TrainerError
         A script called this without the guard above, or its processes cannot start for another reason.
 
@@ -66,7 +72,8 @@ def simulate(
     """
     texts, labels = checked(texts, labels)
     trials = Grid(**grid).trials(len(texts))
-    return Curves.of(sweep(texts, labels, trials, folder=Path(folder) if folder else None, workers=workers, tick=tick))
+    where = Path(folder) if folder else None
+    return Curves.of(sweep(texts, labels, trials, folder=where, workers=workers, cluster=cluster, tick=tick))
 
 
 class Curves(pd.DataFrame):

@@ -19,7 +19,7 @@ from al_learner.core.simulation.grid import TrialResult
 from al_learner.core.simulation.metrics import Curve, curves, same, table, varying
 from al_learner.core.simulation.plan import Plan
 from al_learner.core.simulation.replay import Round
-from al_learner.core.simulation.worker_pool import BASICS
+from al_learner.core.simulation.running.sweep import BASICS
 
 COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1fa0b4", "#8b6f5c")
 """Most people can distinguish them on white and on black, also with colour blindness. Other curves are grey."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -26,6 +26,19 @@ CHUNK = 5_000
 
 TextTable = Literal["text_data", "init_data"]
 """A table of texts."""
+
+PART = 2**13
+"""Rows whose ids are the same when they are divided by it are a part of a table."""
+
+
+class PartSize(NamedTuple):
+    """How many rows a part of a table has, and how many of their texts are blank."""
+
+    table: TextTable
+    number: int
+    n_texts: int
+    n_blank: int
+
 
 _NAMES = {"clf_id": "classifier", "countvec_id": "vectorizer"}
 
@@ -130,7 +143,11 @@ class LabelForwardTables:
 
     def newest_text_id(self) -> int:
         """Return the largest text_id; 0 if there is no text."""
-        return self._newest(text_data.c.text_id)
+        return self.newest_id("text_data")
+
+    def newest_id(self, table: TextTable) -> int:
+        """Return the largest id of a table; 0 if it has no row."""
+        return self._newest(_source(table)[1])
 
     def newest_clf_id(self) -> int:
         """Return the largest clf_id; 0 if there is no classifier."""
@@ -183,14 +200,37 @@ class LabelForwardTables:
 
     def corpus(self) -> Iterator[str]:
         """Yield every text of text_data, then of init_data; not all are in memory at a time."""
-        for _, text in self.all_texts():
-            yield text
-        for row in self._streamed(sa.select(init_data.c.text_data)):
-            yield row[0]
+        for table in ("text_data", "init_data"):
+            for _, text in self.texts_between(table):
+                yield text
 
     def all_texts(self) -> Iterator[tuple[int, str]]:
         """Yield id and text of text_data, by id; not all are in memory at a time."""
-        return self._streamed(sa.select(text_data.c.text_id, text_data.c.text_data).order_by(text_data.c.text_id))
+        return self.texts_between("text_data")
+
+    def texts_between(self, table: TextTable, first: int = 0, last: int | None = None) -> Iterator[tuple[int, str]]:
+        """Yield id and text of the rows from the first id to the last, by id; not all are in memory at a time."""
+        source, key = _source(table)
+        query = sa.select(key, source.c.text_data).where(key >= first).order_by(key)
+        return self._streamed(query if last is None else query.where(key <= last))
+
+    def part_sizes(self, table: TextTable) -> list[PartSize]:
+        """Return how many texts each part of a table has. The database counts them."""
+        source, _ = _source(table)
+        number: sa.ColumnElement[int] = sa.literal_column(f"{next(iter(source.primary_key)).name} / {PART}")
+        n_blank = sa.func.count(sa.case((_is_blank(source), 1)))
+        query = sa.select(number, sa.func.count(), n_blank).select_from(source).group_by(number).order_by(number)
+        with self._database.reading() as connection:
+            return [PartSize(table, *row) for row in connection.execute(query)]
+
+    def ids_of(self, part: PartSize, *, with_blank: bool) -> Ids:
+        """Return the ids of a part, in ascending order; perhaps without those of blank texts."""
+        source, key = _source(part.table)
+        query = sa.select(key).where(key.between(part.number * PART, (part.number + 1) * PART - 1)).order_by(key)
+        with self._database.reading() as connection:
+            return np.array(
+                connection.scalars(query if with_blank else query.where(~_is_blank(source))).all(), np.int64
+            )
 
     def texts_without_votes(self) -> Iterator[tuple[int, str]]:
         """Yield id and text of what has no vote and is not blank, by id; not all are in memory at a time."""
@@ -200,14 +240,7 @@ class LabelForwardTables:
             entry = sa.func.json_each(text_data.c.labels).table_valued("value")
         is_vote = (entry.c.value != "") & (sa.func.length(entry.c.value) <= MAX_LABEL_LENGTH)
         query = sa.select(text_data.c.text_id, text_data.c.text_data).where(~sa.exists().where(is_vote))
-        is_blank = sa.func.trim(text_data.c.text_data, BLANKS) == ""
-        return self._streamed(query.where(~is_blank).order_by(text_data.c.text_id))
-
-    def non_empty_text_ids(self) -> Ids:
-        """Return the text_id of every text that is not blank."""
-        kept = sa.func.trim(text_data.c.text_data, BLANKS)
-        query = sa.select(text_data.c.text_id).where(kept != "").order_by(text_data.c.text_id)
-        return np.fromiter((row[0] for row in self._streamed(query)), np.int64)
+        return self._streamed(query.where(~_is_blank(text_data)).order_by(text_data.c.text_id))
 
     def clf(self, clf_id: int) -> bytes:
         """Return a stored classifier."""
@@ -277,6 +310,10 @@ def is_voted(database: Database) -> sa.ColumnElement[bool]:
 
 def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
+
+
+def _is_blank(source: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.func.trim(source.c.text_data, BLANKS) == ""
 
 
 def _source(table: TextTable) -> tuple[sa.Table, sa.Column[int]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from al_learner.core.interfaces import Vectorizer
+from al_learner.core.interfaces import CountsWords, Vectorizer
 from al_learner.core.testing.expect import CHANCE, CORPUS, as_read, expect, seeded
 
 if TYPE_CHECKING:
@@ -25,6 +25,19 @@ def check_corpus_is_read_once(strategy: Vectorizer) -> None:
     listed = _features(seeded(strategy).fit(CORPUS), CORPUS)
     generated = _features(seeded(strategy).fit(text for text in CORPUS), CORPUS)
     expect(_equal(listed, generated), "a generator of texts gives other features than a list of the same texts")
+
+
+def check_parts_make_no_difference(strategy: Vectorizer) -> None:
+    """Where the corpus can be counted in parts, these give the same features as the whole corpus."""
+    if not (isinstance(strategy, CountsWords) and strategy.in_parts()):
+        return
+    vectorizer = seeded(strategy)
+    half = len(CORPUS) // 2
+    counts = vectorizer.count(iter(CORPUS[:half])) + vectorizer.count(iter(CORPUS[half:]))
+    sample = [CORPUS[position] for position in vectorizer.sampled_positions(len(CORPUS))]
+    in_parts = _features(vectorizer.fit_counts(counts, len(CORPUS), sample), CORPUS)
+    whole = _features(vectorizer.fit(CORPUS), CORPUS)
+    expect(_equal(in_parts, whole), "a corpus that is counted in two parts gives other features than in one")
 
 
 def check_unusual_texts(strategy: Vectorizer) -> None:
@@ -86,6 +99,7 @@ def check_groups_of_columns(strategy: Vectorizer) -> None:
 CHECKS = (
     check_same_corpus_same_features,
     check_corpus_is_read_once,
+    check_parts_make_no_difference,
     check_unusual_texts,
     check_texts_are_not_changed,
     check_a_row_does_not_depend_on_others,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TypeVar, cast, overload
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TypeVar, cast
 
 import numpy as np
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
 from al_learner.core.interfaces import IGNORED, Codes, InitSampler, Labels
-from al_learner.core.storage.labelforward_tables import CHUNK, LabelForwardTables
+from al_learner.core.storage.labelforward_tables import LabelForwardTables, PartSize
 from al_learner.core.storage.records import Ids, Prior
+from al_learner.core.training.corpus.texts import CorpusTexts
 from al_learner.core.training.job import ColdStart
 
 T = TypeVar("T")
@@ -31,8 +31,13 @@ def prior_weight(n_labelled: int) -> float:
     return PRIOR_WEIGHT * PRIOR_HALVED_AT / (PRIOR_HALVED_AT + n_labelled)
 
 
-def make_prior(tables: LabelForwardTables, cold_start: ColdStart) -> Prior:
+def make_prior(tables: LabelForwardTables, cold_start: ColdStart, parts: Iterable[PartSize] | None = None) -> Prior:
     """Let the init sampler pick texts whose labels are probably right. Without any, the prior has no texts.
+
+    Parameters
+    ----------
+    parts : iterable of PartSize, optional
+        The sizes of the corpus's parts, if they are known.
 
     Raises
     ------
@@ -41,14 +46,14 @@ def make_prior(tables: LabelForwardTables, cold_start: ColdStart) -> Prior:
     PluginError
         The init sampler raised an exception, or returned something invalid.
     """
-    sampler, texts = _sampler(cold_start), _texts(tables)
+    sampler, texts = _sampler(cold_start), _texts(tables, parts)
     picked = _asked(sampler, lambda rng: sampler.prior(texts, cold_start.labels, rng))
     rows, names = picked or (np.array([], np.intp), [])
     if picked is not None:
         rows = _checked(sampler, rows, names, len(texts), cold_start.labels)
     if len({*rows.tolist()}) < len(rows):
         raise PluginError(f"init_sampler {sampler!r}: a prior must not have a text twice")
-    ids = texts.ids[rows]
+    ids = texts.ids_at(rows)
     found = tables.digests("text_data", ids.tolist())
     return Prior(
         made_for=cold_start.made_for,
@@ -71,8 +76,10 @@ def notes_on(prior: Prior, cold_start: ColdStart) -> tuple[str, ...]:
     return ()
 
 
-def pick(tables: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels]:
-    """Let the init sampler pick texts and give them labels.
+def pick(
+    tables: LabelForwardTables, cold_start: ColdStart, parts: Iterable[PartSize] | None = None
+) -> tuple[Ids, Labels]:
+    """Let the init sampler pick texts and give them labels; parameters as of `make_prior`.
 
     Returns
     -------
@@ -86,19 +93,19 @@ def pick(tables: LabelForwardTables, cold_start: ColdStart) -> tuple[Ids, Labels
     PluginError
         The init sampler raised an exception, or returned something invalid.
     """
-    sampler, texts = _sampler(cold_start), _texts(tables)
+    sampler, texts = _sampler(cold_start), _texts(tables, parts)
     size = max(2, min(cold_start.size, len(texts)))  # a single text is sampled twice, with two labels
     rows, names = _asked(sampler, lambda rng: sampler.sample(texts, [*cold_start.labels], size, rng))
     rows = _checked(sampler, rows, names, len(texts), cold_start.labels, at_least=size)
-    return texts.ids[rows], np.array(names)
+    return texts.ids_at(rows), np.array(names)
 
 
 def _sampler(cold_start: ColdStart) -> InitSampler:
     return cast(InitSampler, cold_start.init_sampler.make("init_sampler"))
 
 
-def _texts(tables: LabelForwardTables) -> NonEmptyTexts:
-    texts = NonEmptyTexts(tables)
+def _texts(tables: LabelForwardTables, parts: Iterable[PartSize] | None) -> CorpusTexts:
+    texts = CorpusTexts.not_blank(tables, parts)
     if not len(texts):
         raise DataError("all texts are empty")
     return texts
@@ -131,34 +138,3 @@ def _asked(sampler: InitSampler, question: Callable[[np.random.Generator], T]) -
         raise
     except Exception as exc:  # whatever a third party's code raises
         raise PluginError(f"init_sampler {sampler!r} failed: {type(exc).__name__}: {exc}") from exc
-
-
-class NonEmptyTexts(Sequence[str]):
-    """The texts of text_data that are not blank. Each is read from the database on access.
-
-    Attributes
-    ----------
-    ids : ndarray of shape (n,), int64
-        The text_id at each position.
-    """
-
-    def __init__(self, tables: LabelForwardTables) -> None:
-        self._tables = tables
-        self.ids = tables.non_empty_text_ids()
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @overload
-    def __getitem__(self, position: int) -> str: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[str]: ...
-    def __getitem__(self, position: int | slice) -> str | list[str]:
-        chosen = self.ids[position if isinstance(position, slice) else operator.index(position)]
-        ids = np.atleast_1d(chosen).tolist()
-        found = self._tables.texts("text_data", ids)
-        return [found[i] for i in ids] if isinstance(position, slice) else found[ids[0]]
-
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), CHUNK):
-            yield from self[start : start + CHUNK]

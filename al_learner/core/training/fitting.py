@@ -6,7 +6,7 @@ A classifier that weighs groups of columns is trained on weighted ones. What is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -40,7 +40,12 @@ LINEAR = ("coef_", "feature_log_prob_")
 
 
 def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
-    """Fit a vectorizer on a corpus.
+    """Fit a vectorizer on a corpus; raises like `fitted`."""
+    return fitted(vectorizer, lambda: vectorizer.fit(texts))
+
+
+def fitted(vectorizer: Vectorizer, fit: Callable[[], Transformer]) -> Transformer:
+    """Return what `fit` returns, a fitted vectorizer.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def fit_vectorizer(vectorizer: Vectorizer, texts: Iterable[str]) -> Transformer:
     try:
         # Between two products other code runs. Waiting BLAS threads slow it down, and each other.
         with _blas().limit(limits=1, user_api="blas"):
-            transformer = vectorizer.fit(texts)
+            transformer = fit()
     except AlLearnerError:
         raise
     except Exception as exc:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +15,7 @@ from al_learner.core.artifacts import pickling
 from al_learner.core.errors import AlLearnerError, ArtifactError, DataError, UntrustedError
 from al_learner.core.interfaces import (
     Classifier,
+    CountsWords,
     Labels,
     ModelSelector,
     Strategy,
@@ -21,12 +24,14 @@ from al_learner.core.interfaces import (
     Vectorizer,
 )
 from al_learner.core.registry import Spec
-from al_learner.core.storage.labelforward_tables import LabelForwardTables, TextTable
+from al_learner.core.storage.labelforward_tables import LabelForwardTables, PartSize, TextTable
 from al_learner.core.storage.records import Ids, Prior, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
 from al_learner.core.training.cold_start import make_prior, notes_on, pick
+from al_learner.core.training.corpus.counts import CorpusCounts
+from al_learner.core.training.corpus.counts import fit as fit_counted
+from al_learner.core.training.corpus.feature_cache import Features
 from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure, unknown_tokens
-from al_learner.core.training.feature_cache import Features
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
 
 if TYPE_CHECKING:
@@ -62,26 +67,37 @@ class InProcessTrainer:
         self._sample: tuple[int, Ids] | None = None
         self._searched: tuple[int, str | None, float | None] | None = None
 
-    def train(self, job: Job) -> Trained:
-        """Do a job. Raises AlLearnerError; nothing is written. What the classifier warns of becomes notes."""
+    def train(self, job: Job, counted: CorpusCounts | None = None) -> Trained:
+        """Do a job. Raises AlLearnerError; nothing is written. What the classifier warns of becomes notes.
+
+        `counted`: the counted corpus, if others have done that for a new vectorizer.
+        """
+        with ThreadPoolExecutor(1) as beside:  # PostgreSQL may have to read all of a large vectorizer
+            verified = beside.submit(self._verify, job)
+            trained = self._train(job, counted)
+            verified.result()
+            return trained
+
+    def _train(self, job: Job, counted: CorpusCounts | None) -> Trained:
         from sklearn.exceptions import ConvergenceWarning  # heavy
 
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
-        countvec = self._vectorize_with(job)
+        countvec = self._vectorize_with(job, counted)
+        parts = counted.parts if counted else None
         classifier = cast(Classifier, job.classifier.make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
-        prior, notes_on_prior = self._prior_of(job, classifier)
+        prior, notes_on_prior = self._prior_of(job, classifier, parts)
         if job.cold_start is None:
             rows = self._with_prior(*self._rows(job)[:2], prior, classifier)
         else:
-            rows = self._cold(job.cold_start, prior)
+            rows = self._cold(job.cold_start, prior, parts)
         last, notes = self._last(job)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             pipeline = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
         size = f"{pipeline[0].variances_.sum():,} features and {len(pipeline.classes_):,} classes"
-        clf = _dumped(f"classifier {str(job.classifier)!r} with {size}", pipeline, classifier, job)
+        clf = _dumped(lambda: f"classifier {str(job.classifier)!r} with {size}", pipeline, classifier, job)
         digest = pickling.sha256(clf)
         self._trained = digest, pipeline
         return Trained(
@@ -100,6 +116,7 @@ class InProcessTrainer:
 
     def score(self, job: Job) -> Score:
         """Train a hold-out model without the hold-out set, and measure it there. Raises AlLearnerError."""
+        self._verify(job)
         self._vectorize_with(job)
         score = self._measured(job)
         return replace(score, metrics={**score.metrics, "unknown_tokens": self._unknown_tokens()})
@@ -143,6 +160,7 @@ class InProcessTrainer:
         """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
         from al_learner.core.training.fitting import fit_classifier  # heavy: scikit-learn
 
+        self._verify(job)
         self._vectorize_with(job)
         X, y, _ = self._rows(job)
         selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
@@ -198,23 +216,38 @@ class InProcessTrainer:
         except (UntrustedError, DataError) as exc:
             return None, (f"classifier {clf_id} cannot be the start of this fit: {exc}",)
 
-    def _vectorize_with(self, job: Job) -> bytes | None:
-        from al_learner.core.training.fitting import fit_vectorizer, transform  # heavy: scikit-learn
+    def _vectorize_with(self, job: Job, counted: CorpusCounts | None = None) -> bytes | None:
+        from al_learner.core.training.fitting import fit_vectorizer, fitted, transform  # heavy: scikit-learn
 
         if job.countvec is not None:
             countvec_id, digest = job.countvec
-            stored = countvec_id, self._tables.countvec_version(countvec_id)
-            is_unwritten = stored == self._stored and stored[1] is not None  # then PostgreSQL need not read all of it
-            if digest != self._digest or not (is_unwritten or self._tables.is_countvec(countvec_id, digest)):
+            if digest != self._digest:
                 self._use(pickling.load(self._tables.countvec(countvec_id), digest), digest)
-            self._stored = stored
             return None
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
-        transformer = fit_vectorizer(vectorizer, self._tables.corpus())
-        width = transform(transformer, [""]).shape[1]
-        blob = _dumped(f"vectorizer {str(job.vectorizer)!r} with {width:,} features", transformer, vectorizer, job)
+        if counted is None:
+            transformer = fit_vectorizer(vectorizer, self._tables.corpus())
+        else:
+            counting = cast(CountsWords, vectorizer)
+            transformer = fitted(vectorizer, lambda: fit_counted(self._tables, counting, counted))
+
+        def described() -> str:
+            return f"vectorizer {str(job.vectorizer)!r} with {transform(transformer, ['']).shape[1]:,} features"
+
+        blob = _dumped(described, transformer, vectorizer, job)
         self._use(transformer, pickling.sha256(blob))
         return blob
+
+    def _verify(self, job: Job) -> None:
+        """Make sure that the vectorizer of a job, if it is in memory, is still stored as it was."""
+        if job.countvec is None or job.countvec[1] != self._digest:
+            return
+        countvec_id, digest = job.countvec
+        stored = countvec_id, self._tables.countvec_version(countvec_id)
+        is_unwritten = stored == self._stored and stored[1] is not None  # then PostgreSQL need not read all of it
+        if not is_unwritten and not self._tables.is_countvec(countvec_id, digest):
+            pickling.load(self._tables.countvec(countvec_id), digest)  # says what is wrong
+        self._stored = stored
 
     def _use(self, transformer: Transformer, digest: str) -> None:
         self._transformer, self._digest = transformer, digest
@@ -227,12 +260,16 @@ class InProcessTrainer:
         """Return features and labels of the texts that exist and are not blank, and a mask of these texts."""
         from scipy.sparse import vstack  # heavy
 
-        parts = [self._features["text_data"].of(job.text_ids), self._features["init_data"].of(job.init_ids)]
+        parts = [self._features["text_data"].of(job.text_ids)]
+        if len(job.init_ids):
+            parts.append(self._features["init_data"].of(job.init_ids))
         kept = np.concatenate([part[1] for part in parts])
         X = vstack([part[0] for part in parts], format="csr")
         return X[kept], job.labels[kept].astype(str), kept
 
-    def _prior_of(self, job: Job, classifier: Classifier) -> tuple[Prior | None, tuple[str, ...]]:
+    def _prior_of(
+        self, job: Job, classifier: Classifier, parts: Iterable[PartSize] | None
+    ) -> tuple[Prior | None, tuple[str, ...]]:
         """Return the job's prior, or a new one; and notes on the new one. A cold start raises if it cannot be made.
 
         For an update with a classifier that cannot weigh rows, none is made.
@@ -241,20 +278,20 @@ class InProcessTrainer:
         if start is None:
             return job.prior, ()
         try:
-            prior = make_prior(self._tables, start)
+            prior = make_prior(self._tables, start, parts)
         except AlLearnerError as exc:
             if job.cold_start is not None:
                 raise
             return None, (f"this run has no prior: {exc}",)
         return prior, notes_on(prior, start)
 
-    def _cold(self, cold_start: ColdStart, prior: Prior | None) -> _Rows:
+    def _cold(self, cold_start: ColdStart, prior: Prior | None, parts: Iterable[PartSize] | None) -> _Rows:
         """Return the rows of a first classifier: those of the prior, or else what the init sampler picks."""
         if prior is not None and len(prior.text_ids):
             X, kept = self._features["text_data"].of(prior.text_ids)
             weights = np.full(int(kept.sum()), prior.weight, np.float32)
             return _Rows(X[kept], prior.labels[kept].astype(str), weights, len(weights))
-        ids, labels = pick(self._tables, cold_start)
+        ids, labels = pick(self._tables, cold_start, parts)
         X, kept = self._features["text_data"].of(ids)
         return _Rows(X[kept], labels[kept])
 
@@ -305,8 +342,8 @@ def _sources(vectorizer: Vectorizer, countvec: bytes | None) -> dict[str, str]:
     return {f"word vectors {vectorizer.source}": vectorizer.word_vectors.digest()}
 
 
-def _dumped(described: str, artifact: object, strategy: Strategy, job: Job) -> bytes:
+def _dumped(described: Callable[[], str], artifact: object, strategy: Strategy, job: Job) -> bytes:
     try:
         return pickling.dump(artifact, {*strategy.requires} & {*job.packages}, max_mib=job.max_artifact_mib)
     except ArtifactError as exc:
-        raise ArtifactError(f"{described}: {exc}") from exc
+        raise ArtifactError(f"{described()}: {exc}") from exc

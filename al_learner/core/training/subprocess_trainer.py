@@ -13,6 +13,7 @@ from al_learner.core.processes.task_process import TaskProcess, Tasks
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Trained
+from al_learner.core.training.corpus.counts import CorpusCounts
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Job, Losses, Score, Trainer
 
@@ -166,9 +167,9 @@ def training_tasks(database_url: str) -> Tasks:
 
     trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))
 
-    def train(job: Job) -> Trained:
+    def train(job: Job, counted: CorpusCounts | None = None) -> Trained:
         try:
-            return trainer.train(job)
+            return trainer.train(job, counted)
         finally:
             release_word_vectors()  # the vectorizer and the init sampler of one job have used the same ones
 

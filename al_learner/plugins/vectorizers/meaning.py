@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from random import Random
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from al_learner.core.errors import DataError
-from al_learner.core.interfaces import DocumentFrequency, Transformer, Vectorizer
+from al_learner.core.interfaces import CountsWords, DocumentFrequency, Transformer
+from al_learner.plugins.vectorizers.words import analyzer, texts_with, vocabulary
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float32]
-
-SAMPLED = 10_000
-"""Texts on which vectors are computed at most: a random sample of a larger corpus."""
-
-CHARACTERS = 10_000
-"""Characters of a text in this sample that are used, so that long texts fit into memory too."""
 
 FREQUENT = 10_000
 """The words in the most texts. They can have vectors whether they are in the sample of texts or not."""
@@ -36,12 +29,14 @@ NOISE = 1e-5
 """Relative rounding error in single precision. Singular values below it are none."""
 
 
-class MeaningVectorizer(Vectorizer):
+class MeaningVectorizer(CountsWords):
     """TF-IDF columns, scaled to length 1, beside columns of meaning, scaled to length `weight`.
 
     The meaning of a text is the sum of its words' vectors, weighted by TF-IDF. Memory is bounded by the vocabulary and
     by a sample of texts.
     """
+
+    n_sampled = 10_000
 
     lowercase: bool = Field(default=True, description="Convert texts to lower case.")
     min_df: DocumentFrequency = Field(
@@ -85,58 +80,31 @@ class MeaningVectorizer(Vectorizer):
         n_words = n_features - self.n_dims
         return {"words": slice(0, n_words), "meaning": slice(n_words, n_features)}
 
-    def fit(self, texts: Iterable[str]) -> Transformer:
-        sample: list[str] = []
-        tfidf, n_texts_with = self._fit_words(_sampled(texts, sample, Random(self.random_state)))  # noqa: S311
+    def count(self, texts: Iterable[str]) -> Counter[str]:
+        return texts_with(analyzer(self._tfidf()), texts)
+
+    def fit_counts(self, counts: Mapping[str, int], n_texts: int, sample: Sequence[str]) -> Transformer:
+        tfidf = self._tfidf()
+        tfidf.vocabulary_ = vocabulary(
+            counts, n_texts, min_df=self.min_df, max_df=self.max_df, max_features=self.max_features
+        )
+        words = [*tfidf.vocabulary_]  # in the order of the columns
+        n_texts_with = np.array([counts[word] for word in words])
+        tfidf.idf_ = np.log((1 + n_texts) / (1 + n_texts_with)) + 1
         X = tfidf.transform(sample)
         frequent = np.argsort(-n_texts_with, kind="stable")[:FREQUENT]
         columns = np.union1d(X.indices, frequent)
-        names = [*tfidf.vocabulary_]  # in the order of the columns
-        words = [names[column] for column in columns]
-        return self._transformer(tfidf, columns, self.word_vectors_of(words, n_texts_with[columns], X[:, columns]))
+        vectors = self.word_vectors_of([words[column] for column in columns], n_texts_with[columns], X[:, columns])
+        analyzer(tfidf)  # so that the pickle is the same in every process
+        return self._transformer(tfidf, columns, vectors)
 
-    def _fit_words(self, texts: Iterable[str]) -> tuple[Any, NDArray[np.int64]]:
-        """Fit a TfidfVectorizer without holding the corpus or its counts in memory.
-
-        Returns
-        -------
-        tfidf : TfidfVectorizer
-        n_texts_with : ndarray of shape (n_words,), int64
-            In how many texts each word occurs, by column.
-
-        Raises
-        ------
-        DataError
-            No word is left.
-        """
+    def _tfidf(self) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer  # heavy
 
-        tfidf = TfidfVectorizer(
+        return TfidfVectorizer(
             lowercase=self.lowercase, min_df=self.min_df, max_df=self.max_df, max_features=self.max_features,
             sublinear_tf=self.sublinear_tf, dtype=np.float32,
         )  # fmt: skip
-        words_of = tfidf.build_analyzer()
-        counts: Counter[str] = Counter()
-        n_texts = 0
-        for text in texts:
-            counts.update({*words_of(text)})
-            n_texts += 1
-        if not counts:
-            raise DataError("no text has a word that the vectorizer can use")
-        fewest, most = (df if isinstance(df, int) else df * n_texts for df in (self.min_df, self.max_df))
-        kept = [word for word, n in counts.items() if fewest <= n <= most]
-        if not kept:
-            raise DataError(
-                f"min_df={self.min_df} and max_df={self.max_df} drop all {len(counts):,} words of the {n_texts:,} "
-                "texts: lower min_df or raise max_df"
-            )
-        if self.max_features is not None:
-            kept = sorted(kept, key=lambda word: (-counts[word], word))[: self.max_features]
-        kept.sort()
-        tfidf.vocabulary_ = {word: column for column, word in enumerate(kept)}
-        n_texts_with = np.array([counts[word] for word in kept])
-        tfidf.idf_ = np.log((1 + n_texts) / (1 + n_texts_with)) + 1
-        return tfidf, n_texts_with
 
     def _transformer(self, tfidf: Any, columns: NDArray[np.intp], kinds: Sequence[Floats]) -> Transformer:
         """Return the artifact. `kinds` are vectors of the words in some columns."""
@@ -202,13 +170,3 @@ def _sum_of_vectors(n_words: int, columns: NDArray[np.intp], vectors: Floats) ->
     product.components_ = vectors[has_vector].astype(np.float16).T  # the product needs the transpose, contiguous
     steps = [("words", selected), ("vectors", product), ("length", Normalizer(copy=False))]
     return Pipeline([*steps, ("sparse", FunctionTransformer(csr_matrix))])
-
-
-def _sampled(texts: Iterable[str], sample: list[str], rng: Random) -> Iterator[str]:
-    """Yield all texts, and leave a random sample of them (algorithm R: each is in it with the same probability)."""
-    for position, text in enumerate(texts):
-        if position < SAMPLED:
-            sample.append(text[:CHARACTERS])
-        elif (place := rng.randrange(position + 1)) < SAMPLED:
-            sample[place] = text[:CHARACTERS]
-        yield text

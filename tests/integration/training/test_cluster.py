@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,17 @@ import psutil
 import pytest
 import trustme
 
-from al_learner.core.cluster.client import Client
+from al_learner import Project
+from al_learner.core.cluster import cluster_trainer
 from al_learner.core.cluster.cluster_trainer import ClusterTrainer
-from al_learner.core.errors import ClusterError, ClusterUnavailable, TrainerError, UntrustedError
+from al_learner.core.cluster.compute import DO
+from al_learner.core.cluster.predictions import ClusterPredictions
+from al_learner.core.cluster.transport.client import Client
+from al_learner.core.errors import ClusterError, ClusterUnavailable, SettingsError, TrainerError, UntrustedError
 from al_learner.core.registry import Spec
 from al_learner.core.training.job import ColdStart, Job
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
-from tests.support.cluster import ROOT, Cluster, kill, training_processes
+from tests.support.cluster import ROOT, Cluster, answers, kill, training_processes
 from tests.support.corpora import add_weather
 from tests.support.faults_plugins import Director
 from tests.support.tables import PostgresqlTables
@@ -48,18 +52,10 @@ def cluster(folder):
 
 @pytest.fixture
 def client(cluster):
-    client = Client(cluster.address, (), max_bytes=MAX_BYTES)
+    client = Client(DO, cluster.address, (), max_bytes=MAX_BYTES)
     wait_until(lambda: answers(client), "a Dask worker to come")
     yield client
     client.close()
-
-
-def answers(client):
-    try:
-        client.ping()
-    except ClusterUnavailable:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -106,13 +102,11 @@ def test_all_answers_are_those_of_a_training_process(client, voted, here):
     given = job(voted, model_selector=SELECTOR)
 
     trained = there.train(given)
-    assert without_vectorizer(trained) == without_vectorizer(here.train(given))
-    voted.query("INSERT INTO countvecs (countvec) VALUES (?)", trained.countvec)
-    voted.query("INSERT INTO classifiers (clf, download) VALUES (?, 0)", trained.clf)
+    assert trained == here.train(given)
+    model = stored_model(voted, trained)
     known = replace(given, countvec=(1, trained.countvec_sha256), last=(1, trained.clf_sha256))
     assert there.score(known) == here.score(known)
     np.testing.assert_array_equal(there.losses(known), here.losses(known))
-    model = (1, trained.clf_sha256), (1, trained.countvec_sha256)
     assert there.has_predicted(*model) is here.has_predicted(*model) is False
 
 
@@ -124,10 +118,53 @@ def test_a_first_classifier_is_made_there(client, voted):
     assert trainer(client, voted).train(given).texts == 10
 
 
-def without_vectorizer(trained):
-    """scikit-learn stores the address of an object in a vectorizer, so its pickle differs from process to process."""
-    assert trained.countvec
-    return replace(trained, countvec=None, countvec_sha256="")
+def test_a_corpus_that_is_counted_in_parts_gives_the_same_artifacts(client, voted, here, monkeypatch):
+    monkeypatch.setattr(cluster_trainer, "WHOLE", 0)  # also of so few texts
+    voted.add_init_data(("snow", "c"), ("more snow", "c"))
+    start = ColdStart(Spec("balanced", {"random_state": 0}), {"a": "", "b": ""}, 10, "made for", 1.0)
+    empty = np.zeros(0, np.int64)
+    for options in ({}, {"cold_start": start, "text_ids": empty, "labels": np.zeros(0, object)}):
+        for vectorizer in ("count", "tfidf", "lsa"):
+            given = job(voted, vectorizer=Spec(vectorizer, {}), **options)
+            assert repr(trainer(client, voted).train(given)) == repr(here.train(given))  # there are arrays in it
+
+
+def test_predictions_of_all_texts_are_those_of_this_machine(cluster, voted, monkeypatch):
+    with closing(Project(voted.url, classifier="logreg", vectorizer="tfidf", active_learning=True)) as project:
+        project.update(force=True)
+        monkeypatch.setattr(cluster_trainer, "PART", 16)  # of the 40 texts
+        here = [*project.export_rows("predictions")]
+        there = project.export_rows("predictions", cluster=cluster.address)
+        first = next(there)
+        voted.add_text("after the snapshot")
+
+        assert [first, *there] == here
+        with pytest.raises(SettingsError, match="only for the predictions of all texts"):
+            next(project.export_rows("labels", cluster=cluster.address))
+
+
+def test_a_text_that_the_cluster_does_not_find_is_predicted_here(client, voted):
+    asked = []
+
+    def here(texts):
+        asked.extend(texts)
+        return np.full((len(texts), 2), 0.5, np.float32)
+
+    model = stored_model(voted, trainer(client, voted).train(job(voted)))
+    predictions = ClusterPredictions(client, voted.url.replace("postgres@", ""), model, here)
+    voted.query("DELETE FROM text_data WHERE text_id IN (3, 40)")
+
+    found = np.concatenate([predictions.of([1, 2, 3], ["", "", "third"]), predictions.of([4, 40], ["", "last"])])
+    predictions.close()
+
+    assert asked == ["third", "last"]
+    assert (found == 0.5).all(axis=1).tolist() == [False, False, True, False, True]
+
+
+def stored_model(tables, trained):
+    tables.query("INSERT INTO countvecs (countvec) VALUES (?)", trained.countvec)
+    tables.query("INSERT INTO classifiers (clf, download) VALUES (?, 0)", trained.clf)
+    return (1, trained.clf_sha256), (1, trained.countvec_sha256)
 
 
 def test_an_error_is_raised_as_what_it_is(client, voted):
@@ -138,10 +175,10 @@ def test_an_error_is_raised_as_what_it_is(client, voted):
 
 def test_a_job_goes_where_its_project_was_before_and_elsewhere_if_that_has_ended(voted, director, tmp_path):
     with Cluster(tmp_path, {"PGUSER": READER}) as cluster, ThreadPoolExecutor(1) as pool:
-        client = Client(cluster.address, (), max_bytes=MAX_BYTES)
+        client = Client(DO, cluster.address, (), max_bytes=MAX_BYTES)
         cluster.add_worker()
         wait_until(lambda: answers(client), "a Dask worker to come")
-        there, scores = trainer(client, voted), trainer(client, voted, is_urgent=False, niceness=1)
+        there, scores = trainer(client, voted), trainer(client, voted, slot="scoring", niceness=1)
         assert there.train(job(voted)).texts == 40
         scores.worker = warm = there.worker
         scoring = pool.submit(scores.train, held(voted, tmp_path))
@@ -217,7 +254,7 @@ def test_a_killed_training_process_costs_one_job(client, voted, director, tmp_pa
 def test_the_process_that_was_used_longest_ago_ends_where_memory_is_short(voted, tmp_path):
     with Cluster(tmp_path, {"PGUSER": READER}) as cluster:
         dask_worker = cluster.add_worker(memory_limit="250MiB")
-        client = Client(cluster.address, (), max_bytes=MAX_BYTES)
+        client = Client(DO, cluster.address, (), max_bytes=MAX_BYTES)
         wait_until(lambda: answers(client), "a Dask worker to come")
         trainer(client, voted, timeout_s=DEADLINE_S + 1).train(job(voted))
         first = training_processes(dask_worker)
@@ -254,7 +291,7 @@ def test_the_process_that_reads_the_cluster_knows_no_secret(client, monkeypatch)
 
 def test_an_answer_that_is_too_long_is_refused(cluster, client, voted):
     client.ping()
-    impatient = Client(cluster.address, (), max_bytes=1_000)
+    impatient = Client(DO, cluster.address, (), max_bytes=1_000)
     with pytest.raises(ClusterUnavailable, match="the process that talks to the Dask scheduler has ended: "):
         trainer(impatient, voted).train(job(voted))
     impatient.ping()
@@ -271,8 +308,8 @@ def test_a_client_process_that_reads_and_answers_nothing_is_replaced(client, mon
     stuck = client.pid
     psutil.Process(stuck).suspend()
     with pytest.raises(Stopped):  # while it sends more than a pipe holds
-        client.ask(bytes(2**20), is_urgent=True, worker="", tick=stop, timeout_s=DEADLINE_S)
-    monkeypatch.setattr("al_learner.core.cluster.client.PING_S", 1)
+        client.ask(bytes(2**20), slot="training", tick=stop, timeout_s=DEADLINE_S)
+    monkeypatch.setattr("al_learner.core.cluster.transport.client.PING_S", 1)
     with pytest.raises(ClusterUnavailable, match="the cluster has not answered for 1 s"):
         client.ping()
 
@@ -283,12 +320,12 @@ def test_a_client_process_that_reads_and_answers_nothing_is_replaced(client, mon
 
 def test_a_scheduler_without_workers_is_waited_for(folder, voted):
     with Cluster(folder, {}) as empty:
-        client = Client(empty.address, (), max_bytes=MAX_BYTES)
+        client = Client(DO, empty.address, (), max_bytes=MAX_BYTES)
         with pytest.raises(ClusterUnavailable, match="has no workers"):
             trainer(client, voted).train(job(voted))
         address = empty.address
         client.close()
-    gone = Client(address, (), max_bytes=MAX_BYTES)
+    gone = Client(DO, address, (), max_bytes=MAX_BYTES)
     with pytest.raises(ClusterUnavailable, match=f"the Dask scheduler at {address} cannot be used"):
         gone.ping()
     gone.close()
@@ -308,13 +345,13 @@ def test_over_tls_only_those_with_a_certificate_of_the_cluster_take_part(tmp_pat
     authority = trustme.CA()
     with Cluster(tmp_path, {"PGUSER": READER}, certificates(authority, tmp_path / "cluster")) as cluster:
         cluster.add_worker()
-        known = Client(cluster.address, [*map(str, certificates(authority, tmp_path / "own"))], max_bytes=MAX_BYTES)
+        known = Client(DO, cluster.address, [*map(str, certificates(authority, tmp_path / "own"))], max_bytes=MAX_BYTES)
         wait_until(lambda: answers(known), "a Dask worker to come")
         assert trainer(known, voted).train(job(voted)).texts == 40
         known.close()
 
         stranger = Client(
-            cluster.address, [*map(str, certificates(trustme.CA(), tmp_path / "other"))], max_bytes=MAX_BYTES
+            DO, cluster.address, [*map(str, certificates(trustme.CA(), tmp_path / "other"))], max_bytes=MAX_BYTES
         )
         with pytest.raises(ClusterUnavailable, match="certificate"):
             stranger.ping()

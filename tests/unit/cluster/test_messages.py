@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from al_learner.core.cluster.messages import Answer, LossesResult, Reply, Task, decode, encode
+from al_learner.core.cluster.tasks import LossesResult, Task
+from al_learner.core.cluster.transport.messages import Answer, Reply, decode, encode
 from al_learner.core.errors import ClusterError
 from al_learner.core.registry import Spec
 from al_learner.core.storage.records import Prior, Trained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from al_learner.core.cluster.versions import difference, versions
+from al_learner.core.cluster.transport.versions import difference, versions
 
 
 def test_the_last_number_of_python_may_differ():

@@ -7,6 +7,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from al_learner.core.errors import DataError
+from al_learner.core.interfaces import vectorizers
 from al_learner.core.registry import strategy
 from al_learner.core.training.fitting import fit_classifier, fit_vectorizer
 from al_learner.plugins.vectorizers import meaning, words_and_meaning
@@ -162,7 +163,7 @@ def test_only_the_most_frequent_words_are_looked_up(texts, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_of_a_large_corpus_a_sample_of_texts_is_decomposed(name, monkeypatch):
-    monkeypatch.setattr(meaning, "SAMPLED", 50)
+    monkeypatch.setattr(meaning.MeaningVectorizer, "n_sampled", 50)
     monkeypatch.setattr(meaning, "FREQUENT", 10)
     sizes, latent = [], meaning.latent
 
@@ -185,7 +186,7 @@ def test_of_a_large_corpus_a_sample_of_texts_is_decomposed(name, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_beginnings_of_long_texts_are_decomposed(name, monkeypatch):
-    monkeypatch.setattr(meaning, "CHARACTERS", 20)
+    monkeypatch.setattr(vectorizers, "SAMPLED_CHARACTERS", 20)
     monkeypatch.setattr(meaning, "FREQUENT", 2)
     monkeypatch.setattr(words_and_meaning, "FREQUENT", 2)
 

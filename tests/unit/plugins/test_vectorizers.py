@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from al_learner.core.registry import strategy
 
@@ -61,6 +62,29 @@ def test_tfidf_weighs_a_rare_word_more():
     weights = transformer.transform(["two four"]).toarray()[0]
 
     assert weights[transformer.vocabulary_["four"]] > weights[transformer.vocabulary_["two"]] > 0
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"lowercase": False},
+        {"ngram_range": (1, 2), "min_df": 2},
+        {"max_df": 0.5},
+        {"min_df": 0.2, "max_df": 4},
+        {"max_features": 2},
+        {"max_features": 3, "ngram_range": (2, 3)},
+    ],
+)
+@pytest.mark.parametrize(("name", "theirs"), [("count", CountVectorizer), ("tfidf", TfidfVectorizer)])
+def test_what_is_counted_gives_the_features_that_scikit_learn_computes(name, theirs, params):
+    corpus = [*TEXTS, "Two, too: zwei!", "ONE and one and two", "three_four 5 six", "of each: one"]
+
+    ours = strategy("vectorizer", name, **params).fit(iter(corpus))
+    expected = theirs(**params, dtype=np.float32).fit(corpus)
+
+    assert ours.vocabulary_ == expected.vocabulary_
+    np.testing.assert_array_equal(ours.transform(corpus).toarray(), expected.transform(corpus).toarray())
 
 
 def test_hashing_never_reads_the_corpus():

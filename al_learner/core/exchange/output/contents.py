@@ -88,12 +88,12 @@ class Classes:
     names : tuple of str
         Its classes.
     probabilities : callable
-        Returns those of some texts, shape (n_texts, n_classes).
+        Returns those of some texts, by their ids and wordings, shape (n_texts, n_classes).
     """
 
     clf_id: int
     names: tuple[str, ...]
-    probabilities: Callable[[Sequence[str]], NDArray[np.floating]]
+    probabilities: Callable[[Sequence[int], Sequence[str]], NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _exported(
     ids = np.array([row.text_id for row in rows], np.int64)
     places = np.searchsorted(labels.text_ids, ids)
     is_labelled = np.isin(ids, labels.text_ids)
-    predicted = _predicted([row.text for row in rows], classes)
+    predicted = _predicted(rows, classes)
     for row, at, has_label, prediction in zip(rows, places.tolist(), is_labelled.tolist(), predicted, strict=True):
         votes = votes_of(row.labels, row.users, max_label_length=MAX_LABEL_LENGTH)
         yield ExportedText(
@@ -218,11 +218,12 @@ def _exported(
         )
 
 
-def _predicted(texts: Sequence[str], classes: Classes | None) -> Iterator[ClassProbabilities | None]:
+def _predicted(rows: Sequence[StoredText], classes: Classes | None) -> Iterator[ClassProbabilities | None]:
     if classes is None:
-        yield from [None] * len(texts)
+        yield from [None] * len(rows)
         return
-    for row in classes.probabilities(texts).tolist():
+    found = classes.probabilities([row.text_id for row in rows], [row.text for row in rows])
+    for row in found.tolist():
         yield ClassProbabilities(classes.clf_id, dict(zip(classes.names, row, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Jobs and answers as bytes that are parsed, never unpickled.
+"""Orders, tasks and answers as bytes that are parsed, never unpickled.
 
 Whoever controls a machine of a cluster can send what they like. So what comes from there is checked, field by field,
 against the dataclass that is expected. The format is MessagePack; an array of numbers is its shape and its bytes.
@@ -6,51 +6,28 @@ against the dataclass that is expected. The format is MessagePack; an array of n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 import numpy as np
 
-from al_learner.core.errors import ClusterError
-from al_learner.core.training.job import Job, Losses
+from al_learner.core import errors
+from al_learner.core.errors import AlLearnerError, ClusterError
 
 T = TypeVar("T")
 
-TaskName = Literal["train", "score", "losses", "has_predicted"]
-"""A method of `Trainer`."""
+Slot = Literal["training", "scoring", "batch"]
+"""What a task is: a training, which annotators wait for; a score or a comparison; or part of what a person asked for.
 
-
-@dataclass(frozen=True)
-class Task:
-    """What a Dask worker is to do.
-
-    Attributes
-    ----------
-    database : str
-        Its URL, without user and password: every Dask worker has its own.
-    models : tuple of two tuples
-        What `Trainer.has_predicted` gets, instead of a job.
-    timeout_s, memory_mib, niceness
-        Of the training process; see `TaskProcess`.
-    versions : mapping of str to str
-        Of Python and of the packages that must be the same there.
-    """
-
-    name: TaskName
-    database: str
-    timeout_s: float
-    memory_mib: int | None
-    niceness: int
-    versions: Mapping[str, str]
-    job: Job | None = None
-    models: tuple[tuple[int, str], tuple[int, str]] | None = None
+These are the names of Dask's resources, too. A Dask worker may offer some of each. Then none of them keeps another
+waiting.
+"""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a Dask worker answers: the encoded result, or the class and the message of an AlLearnerError."""
+    """What a Dask worker answers: an encoded result, or the class and the message of an AlLearnerError."""
 
     result: bytes = b""
     error: str = ""
@@ -58,39 +35,36 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class LossesResult:
-    """The result of `Trainer.losses`."""
-
-    losses: Losses
-
-
-@dataclass(frozen=True)
-class PredictedResult:
-    """The result of `Trainer.has_predicted`."""
-
-    has_predicted: bool
-
-
-@dataclass(frozen=True)
 class Order:
-    """What the client process is to do: send a task, cancel it, or, without a task, ask if there are Dask workers.
+    """What the client process is to do: send a task, cancel it, keep data, or ask if there are Dask workers.
 
     Attributes
     ----------
     number : int
         Of the order that this is or that it cancels.
     task : bytes
-        An encoded `Task`.
-    is_urgent : bool
-        Whether it is a training, which annotators wait for, and not a score or a comparison.
+        What is sent. Empty: nothing, so the order only asks if there are Dask workers.
+    slot : str
     worker : str
-        The address of the Dask worker that has done such tasks before; empty if there is none.
+        The address of the Dask worker that should do it; empty if any may.
+    is_kept : bool
+        `task` is data for later orders, and is sent once.
+    uses : int
+        The number of the order whose data the task gets; 0 if it gets none.
+    parts : tuple of bytes
+        Tasks that are done before. Their answers are merged by tasks `merge`, which get some of them each, and `task`
+        gets the result.
+    merge : bytes
     """
 
     number: int
     task: bytes = b""
-    is_urgent: bool = False
+    slot: Slot = "training"
     worker: str = ""
+    is_kept: bool = False
+    uses: int = 0
+    parts: tuple[bytes, ...] = ()
+    merge: bytes = b""
     is_cancelled: bool = False
 
 
@@ -123,6 +97,17 @@ def decode(cls: type[T], message: bytes) -> T:
         raise ClusterError(f"a message from the cluster is not as expected: {exc}") from exc
 
 
+def result(cls: type[T], message: bytes) -> T:
+    """Return the result that an encoded `Answer` holds; raise the AlLearnerError that it holds instead."""
+    answer = decode(Answer, message)
+    if not answer.error:
+        return decode(cls, answer.result)
+    raised = getattr(errors, answer.error, None)
+    if not (isinstance(raised, type) and issubclass(raised, AlLearnerError)):
+        raised = ClusterError
+    raise raised(answer.message.splitlines()) if raised is errors.SettingsError else raised(answer.message)
+
+
 def _plain(value: object) -> object:
     if not isinstance(value, np.ndarray):
         raise NotImplementedError(f"{type(value).__name__} is not sent")  # what msgspec asks of such a function
@@ -130,9 +115,10 @@ def _plain(value: object) -> object:
 
 
 def _array(kind: Any, value: Any) -> Any:
-    """Return an array of the annotated type: NDArray of int64, of floats, which are float64, or of strings."""
+    """Return an array of the annotated type: NDArray of int64, float32, strings, or of floats, which are float64."""
     (dtype,) = get_args(get_args(kind)[1])
     if dtype is np.object_:
         return np.array(msgspec.convert(value, list[str]), object)
     shape, content = msgspec.convert(value, tuple[tuple[int, ...], bytes])
-    return np.frombuffer(content, np.int64 if dtype is np.int64 else np.float64).reshape(shape).copy()
+    exact = dtype if dtype in (np.int64, np.float32) else np.float64
+    return np.frombuffer(content, exact).reshape(shape).copy()

@@ -1,34 +1,17 @@
 """Many simulated projects: in parallel, each on its own, kept and found again."""
 
 import json
-import os
-import signal
 
 import pytest
 
 from al_learner.core.errors import DataError
-from al_learner.core.interfaces import Classifier
 from al_learner.core.simulation.grid import Grid, TrialResult
 from al_learner.core.simulation.replay import Round
-from al_learner.core.simulation.worker_pool import _Store, sweep
+from al_learner.core.simulation.running.sweep import _Store, sweep
 from tests.support.corpora import small
+from tests.support.faults_plugins import Deadly, Raising
 
 TEXTS, LABELS = small()
-
-
-class Broken(Classifier):
-    """A classifier that fails."""
-
-    def fit(self, X, y):  # noqa: ARG002 - the interface gives them
-        raise RuntimeError("boom")
-
-
-class Deadly(Classifier):
-    """A classifier that takes its process with it."""
-
-    def fit(self, X, y):  # noqa: ARG002 - the interface gives them
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
 
 
 def cells(**grid):
@@ -62,7 +45,7 @@ def test_the_result_is_the_same_for_any_number_of_workers():
 
 def test_one_project_that_fails_or_dies_does_not_stop_the_others(tmp_path):
     told = []
-    grid = cells(classifiers=[Broken(), Deadly(), "complement-nb"], seeds=1)
+    grid = cells(classifiers=[Raising(), Deadly(), "complement-nb"], seeds=1)
     played = sweep(TEXTS, LABELS, grid, folder=tmp_path, workers=1, tick=lambda *done: told.append(done))
     broken, dead, fine = played
     assert broken.error is not None

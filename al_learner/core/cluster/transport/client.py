@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from multiprocessing import Pipe
 from queue import SimpleQueue
 
-from al_learner.core.cluster.messages import Order, Reply, decode, encode
+from al_learner.core.cluster.transport.messages import Order, Reply, Slot, decode, encode
 from al_learner.core.errors import ClusterError, ClusterUnavailable
+from al_learner.core.events import event
 
 TICK_S = 0.2
 """How often `tick` is called while something waits."""
 
 PING_S = 30
 """How long the question may take whether there are Dask workers."""
+
+RETRY_S = 2
+"""Pause before a lost task is sent again."""
 
 HELPER_ENDED = "the process that talks to the Dask scheduler has ended"
 
@@ -33,6 +39,10 @@ class Client:
 
     Parameters
     ----------
+    do : str
+        ``MODULE:FUNCTION`` that does a task on a Dask worker. It is called as ``do(task, *given)``, and returns the
+        worker's address and an encoded `Answer`. `given` is kept data, or what it returned for the parts of the task.
+        It is not imported here, because it needs Dask.
     address : str
         Of the scheduler, ``tls://HOST:PORT`` or ``tcp://HOST:PORT``.
     tls : sequence of str
@@ -41,42 +51,105 @@ class Client:
         Largest answer that is accepted.
     """
 
-    def __init__(self, address: str, tls: Sequence[str], *, max_bytes: int) -> None:
-        self._arguments, self._max_bytes = [address, *tls], max_bytes
+    def __init__(self, do: str, address: str, tls: Sequence[str], *, max_bytes: int) -> None:
+        self._arguments, self._max_bytes = [do, address, *tls], max_bytes
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._helper: _Helper | None = None
+        self._kept: list[Order] = []
 
     @property
     def pid(self) -> int | None:
         """The id of the process that talks to the scheduler; None before it is needed, and after `close`."""
         return self._helper.pid if self._helper else None
 
-    def ping(self, tick: Callable[[], object] = lambda: None) -> None:
-        """Raise ClusterUnavailable if the scheduler cannot be reached or has no workers; `tick` as for `ask`."""
-        self._reply(Order(next(self._numbers)), tick, PING_S)
+    def ping(self, slot: Slot = "training", tick: Callable[[], object] = lambda: None) -> None:
+        """Raise ClusterUnavailable if the scheduler cannot be reached or no Dask worker offers a slot.
+
+        `tick` as for `ask`.
+        """
+        self._done(Order(next(self._numbers), slot=slot), tick, PING_S)
 
     def ask(
-        self, task: bytes, *, is_urgent: bool, worker: str, tick: Callable[[], object], timeout_s: float
+        self,
+        task: bytes,
+        *,
+        slot: Slot,
+        worker: str = "",
+        parts: Sequence[bytes] = (),
+        merge: bytes = b"",
+        tick: Callable[[], object],
+        timeout_s: float,
     ) -> tuple[str, bytes]:
         """Send a task. Return the address of the Dask worker that did it, and its answer.
 
         Parameters
         ----------
-        is_urgent : bool
-            Whether it is a training, and not a score or a comparison.
-        worker : str
-            Preferred Dask worker; empty if there is none.
+        slot, worker, parts, merge
+            See `Order`.
         tick : callable
             Called while waiting. When it raises, the task is cancelled.
+        timeout_s : float
+            How long to wait.
 
         Raises
         ------
         ClusterUnavailable
             It was not done; later it may be.
         """
-        reply = self._reply(Order(next(self._numbers), task, is_urgent, worker), tick, timeout_s)
-        return reply.worker, reply.answer
+        order = Order(next(self._numbers), task, slot, worker, parts=tuple(parts), merge=merge)
+        return self._done(order, tick, timeout_s)
+
+    def ask_all(
+        self, tasks: Iterable[bytes], *, slot: Slot, uses: int = 0, at_most: int, tick: Callable[[], object]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Send many tasks. Yield number and answer of each as it is done; parameters as of `ask`.
+
+        No task is sent before those are done that come more than `at_most` before it. A task that the cluster has lost
+        is sent again, as soon as it can be reached.
+        """
+        numbered, is_over, said, n_sent = enumerate(tasks), False, "", 0
+        waiting: dict[Future[Reply], tuple[_Helper, Order, int]] = {}
+
+        def send(number: int, task: bytes) -> None:
+            order = Order(next(self._numbers), task, slot, uses=uses)
+            helper, reply = self._send(order)
+            waiting[reply] = helper, order, number
+
+        def oldest() -> int:
+            return min((number for _, _, number in waiting.values()), default=n_sent)
+
+        try:
+            while not is_over or waiting:
+                while not is_over and n_sent - oldest() < at_most:
+                    following = next(numbered, None)
+                    is_over = following is None
+                    if following is not None:
+                        send(*following)
+                        n_sent += 1
+                for reply in wait(waiting, TICK_S, FIRST_COMPLETED).done:
+                    _, order, number = waiting.pop(reply)
+                    try:
+                        yield number, _answer(reply)[1]
+                    except ClusterUnavailable as exc:
+                        if said != str(exc):
+                            event("cluster.waiting", level=logging.WARNING, error=str(exc))
+                        said = str(exc)
+                        self._until_available(slot, tick)
+                        send(number, order.task)
+                tick()
+        finally:
+            for helper, order, _ in waiting.values():
+                helper.cancel(order)
+
+    def keep(self, data: bytes) -> int:
+        """Send data to all Dask workers, once, for later tasks. Return what these call it (`uses`)."""
+        order = Order(next(self._numbers), data, is_kept=True)
+        with self._lock:
+            self._kept.append(order)
+            if self._helper is not None:
+                self._helper.tell(order)
+        return order.number
 
     def close(self) -> None:
         """End the process. The scheduler cancels the tasks that it waits for."""
@@ -85,27 +158,41 @@ class Client:
                 self._helper.kill()
             self._helper = None
 
-    def _reply(self, order: Order, tick: Callable[[], object], timeout_s: float) -> Reply:
+    def _send(self, order: Order) -> tuple[_Helper, Future[Reply]]:
         with self._lock:
             if self._helper is None or not self._helper.is_alive:
                 self._helper = _Helper(self._arguments, self._max_bytes)
-            helper = self._helper
-        future = helper.send(order)
+                for kept in self._kept:
+                    self._helper.tell(kept)
+            return self._helper, self._helper.send(order)
+
+    def _done(self, order: Order, tick: Callable[[], object], timeout_s: float) -> tuple[str, bytes]:
+        helper, reply = self._send(order)
         try:
             for _ in range(max(1, int(timeout_s / TICK_S))):
-                if wait([future], TICK_S).done:
-                    break
+                if wait([reply], TICK_S).done:
+                    return _answer(reply)
                 tick()
-            else:
-                helper.kill()  # it may be stuck; the next order gets a new one
-                raise ClusterUnavailable(f"the cluster has not answered for {timeout_s:g} s")
+            helper.kill()  # it may be stuck; the next order gets a new one
+            raise ClusterUnavailable(f"the cluster has not answered for {timeout_s:g} s")
         except BaseException:
             helper.cancel(order)
             raise
-        reply = future.result()
-        if reply.unavailable:
-            raise ClusterUnavailable(reply.unavailable)
-        return reply
+
+    def _until_available(self, slot: Slot, tick: Callable[[], object]) -> None:
+        while True:
+            for _ in range(int(RETRY_S / TICK_S)):
+                time.sleep(TICK_S)
+                tick()
+            with suppress(ClusterUnavailable):
+                return self.ping(slot, tick)
+
+
+def _answer(reply: Future[Reply]) -> tuple[str, bytes]:
+    found = reply.result()
+    if found.unavailable:
+        raise ClusterUnavailable(found.unavailable)
+    return found.worker, found.answer
 
 
 class _Helper:
@@ -118,7 +205,13 @@ class _Helper:
         self._waiting: dict[int, Future[Reply]] = {}
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "al_learner.core.cluster.client_process", str(theirs.fileno()), *arguments],
+            [
+                sys.executable,
+                "-m",
+                "al_learner.core.cluster.transport.client_process",
+                str(theirs.fileno()),
+                *arguments,
+            ],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env={name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("DASK_")},
@@ -141,6 +234,10 @@ class _Helper:
             self._waiting[order.number] = future
         self._orders.put(order)
         return future
+
+    def tell(self, order: Order) -> None:
+        """Send an order that has no reply."""
+        self._orders.put(order)
 
     def cancel(self, order: Order) -> None:
         """Cancel an order, if there is no reply yet."""

@@ -1,0 +1,1 @@
+"""Sends tasks to a Dask cluster and brings answers back, as bytes. Nothing here knows what the tasks are."""

@@ -1,0 +1,64 @@
+"""What every task on a Dask worker does: it supervises a process, and answers with bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distributed import get_worker
+from distributed.worker import thread_state  # type: ignore[attr-defined]  # Dask's types do not list it
+
+from al_learner.core.cluster.transport.messages import Answer, encode
+from al_learner.core.cluster.transport.versions import difference
+from al_learner.core.errors import AlLearnerError, ClusterError, ClusterUnavailable, DatabaseUnavailable
+from al_learner.core.processes.process_pool import Kind, ProcessPool
+
+
+def require(versions: Mapping[str, str]) -> None:
+    """Raise ClusterError if Python or a package has another version here."""
+    if found := difference(versions):
+        where = f"Dask worker {get_worker().address}"
+        raise ClusterError(f"{where} {found}; install the same there as where the task comes from")
+
+
+def answered(work: Callable[[], object]) -> tuple[str, bytes]:
+    """Do work. Return the address of this Dask worker, and an encoded `Answer`.
+
+    Parameters
+    ----------
+    work : callable
+        Returns what `encode` can encode, or raises an AlLearnerError.
+    """
+    worker = get_worker()
+    try:
+        answer = Answer(encode(work()))
+    except DatabaseUnavailable as exc:  # whoever sent the task may be able to read it
+        said = f"Dask worker {worker.address} cannot read the database: {exc}"
+        answer = Answer(error=ClusterUnavailable.__name__, message=said)
+    except AlLearnerError as exc:
+        answer = Answer(error=type(exc).__name__, message=str(exc))
+    except _Cancelled:
+        answer = Answer(error=ClusterError.__name__, message="the task was cancelled")
+    return worker.address, encode(answer)
+
+
+def ask(kind: Kind, task: str, *arguments: object) -> Any:
+    """Do a task in a process of its own, which ends with a cancelled task; errors as of `TaskProcess.ask`.
+
+    The processes of this Dask worker together hold as much memory at rest as it may, ``--memory-limit``. They are not
+    its own memory, which Dask limits.
+    """
+    return _pool.ask(kind, _end_if_cancelled, task, *arguments)
+
+
+_pool = ProcessPool(lambda: get_worker().memory_manager.memory_limit)
+
+
+class _Cancelled(BaseException):
+    """Nobody waits for the task any more. Dask does not end the thread of such a task."""
+
+
+def _end_if_cancelled() -> None:
+    task = get_worker().state.tasks.get(thread_state.key)
+    if task is None or task.state != "executing":
+        raise _Cancelled

@@ -1,0 +1,83 @@
+"""Several processes that do tasks, with a bound of their memory."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from al_learner.core.processes.memory import resident_bytes
+from al_learner.core.processes.task_process import TaskProcess, Tasks
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a process is made for. Tasks of the same kind are done by the same process, if it has nothing else to do.
+
+    Attributes
+    ----------
+    make_tasks, arguments, work, timeout_s, memory_mib, niceness
+        As of `TaskProcess`.
+    """
+
+    make_tasks: Callable[..., Tasks]
+    arguments: tuple[Any, ...] = ()
+    work: str = "training"
+    timeout_s: float = math.inf
+    memory_mib: int | None = None
+    niceness: int = 0
+
+
+class ProcessPool:
+    """Processes that are kept between tasks. Threads may use it.
+
+    Together they hold at most as much memory at rest as `max_bytes`. Beyond it, those that were used longest ago end.
+    """
+
+    def __init__(self, max_bytes: Callable[[], int | None]) -> None:
+        self._max_bytes = max_bytes
+        self._processes: OrderedDict[TaskProcess, Kind] = OrderedDict()  # the one that was used longest ago is first
+        self._busy: set[TaskProcess] = set()
+        self._lock = threading.Lock()
+
+    def ask(self, kind: Kind, tick: Callable[[], object], task: str, *arguments: object) -> Any:
+        """Do a task; parameters, result and errors as of `TaskProcess.ask`."""
+        process = self._taken(kind)
+        process.tick = tick
+        try:
+            return process.ask(task, *arguments)
+        finally:
+            with self._lock:
+                self._busy.discard(process)
+                self._shrink()
+
+    def _taken(self, kind: Kind) -> TaskProcess:
+        with self._lock:
+            free = (one for one, its in reversed(self._processes.items()) if its == kind and one not in self._busy)
+            process = next(free, None)
+            if process is None:
+                process = TaskProcess(
+                    kind.make_tasks,
+                    *kind.arguments,
+                    work=kind.work,
+                    timeout_s=kind.timeout_s,
+                    memory_mib=kind.memory_mib,
+                    niceness=kind.niceness,
+                )
+                self._processes[process] = kind
+            self._processes.move_to_end(process)
+            self._busy.add(process)
+            return process
+
+    def _shrink(self) -> None:
+        max_bytes = self._max_bytes()
+        held = {process: resident_bytes(process.pid) for process in self._processes}
+        for process in list(self._processes):
+            if max_bytes is None or sum(held.values()) <= max_bytes:
+                return
+            if process not in self._busy and len(held) > 1:
+                process.close()
+                del self._processes[process], held[process]
