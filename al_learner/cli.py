@@ -125,11 +125,20 @@ def train(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    projects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            exists=True,
+            help="Many projects, each with a settings file: a folder of them, or a file that names one in each line.",
+        ),
+    ] = None,
+) -> None:
     """Run the worker: train whenever that is due, until SIGTERM. The settings come from environment and file."""
     from al_learner.worker import main as work
 
-    raise typer.Exit(work())
+    raise typer.Exit(work(projects))
 
 
 @app.command()

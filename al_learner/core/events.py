@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import time
+from contextvars import ContextVar
 from typing import Any, Literal
 
 _LOGGER = logging.getLogger("al_learner")
@@ -23,9 +24,13 @@ _CONTROLS = {
 }
 
 
+of_project: ContextVar[dict[str, str]] = ContextVar("of_project", default={})  # noqa: B039 - it is never changed
+"""Fields of every event: which project it is of, where one process serves several."""
+
+
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Log an event, such as ``run.finished`` with clf_id and seconds."""
-    _LOGGER.log(level, name, extra={"fields": fields})
+    _LOGGER.log(level, name, extra={"fields": of_project.get() | fields})
 
 
 def configure(form: Literal["text", "json"], *, level: int = logging.INFO) -> None:

@@ -29,7 +29,7 @@ from al_learner.core.models.comparison import Comparison
 from al_learner.core.models.predicting import PredictingMethods
 from al_learner.core.models.querying import QueryMethods
 from al_learner.core.models.retention import Retention
-from al_learner.core.service.http import Vitals
+from al_learner.core.service.figures import Vitals
 from al_learner.core.service.redis_channels import Channels
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.records import MAX_LABEL_LENGTH, Pruned, Run, StoredClassifier
@@ -204,6 +204,12 @@ class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods,
             event("redis.not_configured", level=logging.WARNING, then="the worker only polls")
         else:
             self._channels.listen(on_message, stop)
+
+    def release_connections(self) -> None:
+        """Close idle connections; the next use opens new ones. A registered worker keeps one."""
+        self._storage.database.close()
+        if self._channels is not None:
+            self._channels.release_connections()
 
     def change_token(self) -> str | None:
         """Return a token that stays the same as long as nobody writes to the database; None on SQLite."""

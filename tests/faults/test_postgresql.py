@@ -135,9 +135,10 @@ def test_the_state_is_read_again_after_a_while_even_if_nothing_seems_to_change(s
     program = tmp_path / "worker.py"
     program.write_text(
         "from al_learner import worker\n"
+        "from al_learner.core.worker import loop\n"
         "from al_learner.core.storage.database import Database\n"
         "Database.change_token = lambda self: 'always the same'\n"
-        "worker.FULL_READ_S = 1\n"
+        "loop.FULL_READ_S = 1\n"
         "if __name__ == '__main__':\n    raise SystemExit(worker.main())\n",
         encoding="utf-8",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,45 @@ MARGIN_BYTES = 2**26
 """For the rest of an answer, such as metrics and the texts of a prior."""
 
 
+class SharedCluster:
+    """The cluster that the settings name, for one project or for many.
+
+    Raises
+    ------
+    SettingsError
+        The extra is not installed, or certificates are missing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = client_of(settings, DO)
+
+    def compute_of(self, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
+        """Train, score and compare there, and aggregate votes in a process here; parameters as of `on_cluster`."""
+        from al_learner.core.cluster.cluster_trainer import ClusterTrainer  # needs the extra
+
+        client, database = self._client, without_user(settings.database)
+
+        def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> ClusterTrainer:
+            return ClusterTrainer(
+                client,
+                database,
+                slot="training" if is_urgent else "scoring",
+                timeout_s=settings.train_timeout_s,
+                memory_mib=settings.train_memory_mib,
+                niceness=0 if is_urgent else LOWEST_PRIORITY,
+                tick=tick,
+            )
+
+        check = partial(client.ping, tick=tick)
+        return Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done, check=check)
+
+    def close(self) -> None:
+        """End the connection to the cluster."""
+        self._client.close()
+
+
 def on_cluster(settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
-    """Train, score and compare on the cluster that the settings name, and aggregate votes in a process here.
+    """Do the heavy work of one project on the cluster that the settings name.
 
     Parameters
     ----------
@@ -43,29 +81,12 @@ def on_cluster(settings: Settings, *, tick: Callable[[], object], on_done: Calla
     SettingsError
         The extra is not installed, the database is a file, or certificates are missing.
     """
-    client = client_of(settings, DO)
-    from al_learner.core.cluster.cluster_trainer import ClusterTrainer  # needs the extra
-
-    database = without_user(settings.database)
-
-    def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> ClusterTrainer:
-        return ClusterTrainer(
-            client,
-            database,
-            slot="training" if is_urgent else "scoring",
-            timeout_s=settings.train_timeout_s,
-            memory_mib=settings.train_memory_mib,
-            niceness=0 if is_urgent else LOWEST_PRIORITY,
-            tick=tick,
-        )
-
-    made = Compute.with_trainers(
-        settings, make_trainer, tick=tick, on_done=on_done, check=lambda: client.ping(tick=tick)
-    )
+    cluster = SharedCluster(settings)
+    made = cluster.compute_of(settings, tick=tick, on_done=on_done)
 
     def close() -> None:
         made.close()
-        client.close()
+        cluster.close()
 
     return replace(made, close=close)
 

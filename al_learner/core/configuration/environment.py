@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from al_learner.core.configuration.secrets import HIDDEN, MASK
 from al_learner.core.configuration.settings_file import config_file
 from al_learner.core.errors import SettingsError
 from al_learner.core.events import event
-from al_learner.core.registry import allowed
+from al_learner.core.registry import INTERFACES, allowed
 
 PREFIX = "AL_LEARNER_"
 ARGUMENTS = "arguments!"
@@ -118,3 +119,17 @@ def origins(
         else:
             found[name] = str(path)
     return found
+
+
+def problem(error: Any, arguments: set[str], fields: Collection[str], variable: Callable[[str], str]) -> str:
+    """Return in words what is wrong with a value; `error` as pydantic has it, `fields` the names of all settings."""
+    name, value = ".".join(str(part) for part in error["loc"]), error["input"]
+    if error["type"] == "extra_forbidden":
+        return f"{name} is not a setting; {allowed(name, fields)}"
+    field = str(error["loc"][0])
+    if field in INTERFACES:
+        return f"{field} = {value!r}: must be the name of a plug-in"
+    from_environment = field not in arguments and os.environ.get(variable(field))
+    shown = MASK if field in HIDDEN else str(value) if from_environment else repr(value)
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{variable(field) if from_environment else name} = {shown}: {message}"

@@ -5,7 +5,6 @@ Arguments go over the environment, the environment over the TOML file, the file 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -36,9 +35,10 @@ from al_learner.core.configuration.environment import (
     database_url,
     is_of_kubernetes,
     origins,
+    problem,
     unknown_variables,
 )
-from al_learner.core.configuration.secrets import HIDDEN, MASK, masked, secret
+from al_learner.core.configuration.secrets import masked, secret
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, config_file
 from al_learner.core.configuration.strategies import Strategies, make_strategies, strategy_origins
 from al_learner.core.configuration.values import (
@@ -55,7 +55,7 @@ from al_learner.core.configuration.values import (
 )
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import Classifier, InitSampler, LabelAggregator, Strategy, Vectorizer
-from al_learner.core.registry import INTERFACES, Spec, allowed
+from al_learner.core.registry import INTERFACES, Spec
 
 
 class Settings(BaseSettings):
@@ -180,6 +180,15 @@ class Settings(BaseSettings):
     cluster_ca_file: ExistingFile | None = Field(default=None, description="Certificate of the cluster's authority.")
     cluster_cert_file: ExistingFile | None = Field(default=None, description="The worker's certificate in the cluster.")
     cluster_key_file: ExistingFile | None = Field(default=None, description="The key of that certificate.")
+    trainers: int | None = Field(
+        default=None, ge=1, description="Trainings at a time, of a worker of many projects. Unset: one for each core."
+    )
+    trainers_mib: int = Field(
+        default=2048, ge=384, description="MiB that the training processes of many projects may hold together at rest."
+    )
+    slice_s: float = Field(
+        default=60, gt=0, description="Seconds that a project may hold one of these trainers while others wait."
+    )
     keep_gib: float = Field(
         default=4,
         gt=0,
@@ -309,7 +318,7 @@ class Settings(BaseSettings):
         try:
             settings = handler(values)
         except ValidationError as exc:
-            problems += dict.fromkeys(_problem(error, arguments) for error in exc.errors())
+            problems += dict.fromkeys(problem(error, arguments, cls.model_fields, variable) for error in exc.errors())
             broken = {str(error["loc"][0]) for error in exc.errors() if error["loc"]}
             settings = handler({name: value for name, value in values.items() if name not in broken})
         found = defaults.of_project(None, has_succeeded=False)
@@ -334,16 +343,3 @@ def variables() -> list[str]:
     """Return every environment variable that `Settings` reads."""
     tables = {f"{kind}s" for kind in INTERFACES}
     return [variable(name) for name in Settings.model_fields if name not in tables] + [CONFIG_VARIABLE]
-
-
-def _problem(error: Any, arguments: set[str]) -> str:
-    name, value = ".".join(str(part) for part in error["loc"]), error["input"]
-    if error["type"] == "extra_forbidden":
-        return f"{name} is not a setting; {allowed(name, Settings.model_fields)}"
-    field = str(error["loc"][0])
-    if field in INTERFACES:
-        return f"{field} = {value!r}: must be the name of a plug-in"
-    from_environment = field not in arguments and os.environ.get(variable(field))
-    shown = MASK if field in HIDDEN else str(value) if from_environment else repr(value)
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{variable(field) if from_environment else name} = {shown}: {message}"

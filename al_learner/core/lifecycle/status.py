@@ -9,7 +9,7 @@ from al_learner.core.deprecated import warn
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.stopping_advice import StoppingAdvice
-from al_learner.core.service.http import Vitals
+from al_learner.core.service.figures import Vitals
 from al_learner.core.storage.records import RowLocks, Run, RunStatus
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import Choice, title

@@ -88,6 +88,10 @@ class ChildProcess:
         """Whether it runs."""
         return self._process.poll() is None
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        self._process.send_signal(number)
+
     def ask(self, request: object) -> Future[Any]:
         """Send a request and receive one answer, without waiting for either.
 

@@ -43,16 +43,30 @@ class ProcessPool:
         self._busy: set[TaskProcess] = set()
         self._lock = threading.Lock()
 
-    def ask(self, kind: Kind, tick: Callable[[], object], task: str, *arguments: object) -> Any:
-        """Do a task; parameters, result and errors as of `TaskProcess.ask`."""
+    def ask(self, kind: Kind, tick: Callable[[TaskProcess], object], task: str, *arguments: object) -> Any:
+        """Do a task; parameters, result and errors as of `TaskProcess.ask`. `tick` gets the process that does it."""
         process = self._taken(kind)
-        process.tick = tick
+        process.tick = lambda: tick(process)
         try:
             return process.ask(task, *arguments)
         finally:
             with self._lock:
                 self._busy.discard(process)
                 self._shrink()
+
+    def forget(self, kind: Kind) -> None:
+        """End the processes of a kind that have nothing to do."""
+        with self._lock:
+            for process in [one for one, its in self._processes.items() if its == kind and one not in self._busy]:
+                process.close()
+                del self._processes[process]
+
+    def close(self) -> None:
+        """Kill all processes."""
+        with self._lock:
+            for process in self._processes:
+                process.close()
+            self._processes.clear()
 
     def _taken(self, kind: Kind) -> TaskProcess:
         with self._lock:

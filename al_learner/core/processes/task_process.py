@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -58,6 +59,7 @@ class TaskProcess:
         self._served = make_tasks, arguments, memory_mib, niceness
         self._work, self._timeout_s, self.tick = work, timeout_s, tick
         self._process: ChildProcess | None = None
+        self._suspended_s = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -105,11 +107,23 @@ class TaskProcess:
             self._process.kill()
         self._process = None
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Suspend the process. This time does not count for the timeout. `tick` may do it."""
+        since = time.monotonic()
+        process = self.start()
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+            self._suspended_s += time.monotonic() - since
+
     def _wait(self, answer: Future[Any]) -> None:
-        deadline = time.monotonic() + self._timeout_s
+        since, self._suspended_s = time.monotonic(), 0.0
         while not wait([answer], TICK_S).done:
             self.tick()
-            if time.monotonic() > deadline:
+            if time.monotonic() - since - self._suspended_s > self._timeout_s:
                 raise TrainerError(f"{self._work} took longer than {self._timeout_s:g} s and was killed")
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from al_learner.core.errors import AlLearnerError, DatabaseUnavailable, SettingsError
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+from al_learner.core.service.figures import OwnFigures, Source, Sources, Vitals
+from al_learner.core.service.metrics import Collector
 
 LOCKED_S = 60
 """A wait of this length, for rows or tables that other sessions lock, makes the worker unhealthy."""
@@ -21,29 +19,8 @@ LOCKED_S = 60
 ANSWER_S = 3
 """A database that has not answered for so long counts as lost. `al-learner health` waits 5 s for all."""
 
-
-@dataclass(frozen=True)
-class Vitals:
-    """Figures for monitoring, from the database.
-
-    Attributes
-    ----------
-    runs : mapping of str to int
-        Number of runs by status, of all workers.
-    last_run_s : float or None
-        Seconds that the newest successful run took.
-    last_success : datetime or None
-    unacknowledged_s : float
-        For how many seconds the announcement of the newest classifier has been pending.
-    rows_locked_s : float
-        For how many seconds a run of this worker has waited for rows that other sessions lock; 0 below 10 s.
-    """
-
-    runs: Mapping[str, int]
-    last_run_s: float | None
-    last_success: datetime | None
-    unacknowledged_s: float
-    rows_locked_s: float
+AT_A_TIME = 16
+"""So many databases are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,38 +51,9 @@ class Health:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class OwnFigures:
-    """What the worker knows by itself, without the database.
-
-    Attributes
-    ----------
-    is_alive : bool
-        The loop has run a short time ago.
-    is_subscribed : bool or None
-        Messages are received now; None without Redis.
-    is_superseded : bool
-        A worker that started later has other settings, so this one does nothing.
-    new_samples : int
-        At the last reconciliation.
-    unexpected_errors : int
-        Since the worker started.
-    waiting_s : float
-        For how many seconds the loop has been waiting for the database, or for a table that another session locks.
-    problem : str or None
-        In words, which part of the worker failed last. Anybody who can reach the port can read it.
-    """
-
-    is_alive: bool
-    is_subscribed: bool | None
-    is_superseded: bool
-    new_samples: int
-    unexpected_errors: int
-    waiting_s: float
-    problem: str | None
-
-
-def serve(host: str, port: int, *, vitals: Callable[[], Vitals], figures: Callable[[], OwnFigures]) -> threading.Thread:
+def serve(
+    host: str, port: int, sources: Sources, *, problems: Callable[[], Sequence[str]] = lambda: ()
+) -> threading.Thread:
     """Answer on a port, in daemon threads. No client keeps another one waiting.
 
     Parameters
@@ -113,10 +61,10 @@ def serve(host: str, port: int, *, vitals: Callable[[], Vitals], figures: Callab
     host : str
         The address to answer on; ``0.0.0.0`` is every one of this machine.
     port : int
-    vitals : callable
-        Reads the figures from the database; may raise AlLearnerError. Never called by two threads at a time.
-    figures : callable
-        Returns what the worker knows by itself.
+    sources : callable
+        Returns the projects. Those with a name are told apart by it.
+    problems : callable
+        Returns what else is wrong, in words.
 
     Raises
     ------
@@ -129,29 +77,26 @@ def serve(host: str, port: int, *, vitals: Callable[[], Vitals], figures: Callab
         from prometheus_client import CollectorRegistry, make_wsgi_app  # an extra
     except ImportError as exc:
         raise SettingsError(["AL_LEARNER_HTTP_PORT needs the extra: pip install 'al-learner[metrics]'"]) from exc
-    vitals = _Shared(vitals)
+    shared = _SharedSources(sources)
     registry = CollectorRegistry()
-    registry.register(_Collector(vitals, figures))
+    registry.register(Collector(shared))
     metrics = make_wsgi_app(registry)
 
     def answer(environ: Any, start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
             return metrics(environ, start_response)  # type: ignore[no-any-return]  # prometheus-client says Any
-        own = figures()
         if path == "/livez":
-            is_well = own.is_alive
-            found: dict[str, Any] = {"reconciled": is_well}
+            is_well = all(source.figures().is_alive for source in sources().values())
+            found: dict[str, Any] = {"reconciled": is_well, "looked": is_well}
         elif path == "/healthz":
-            health = _health(vitals, own)
-            is_well = not health.problems
-            found = asdict(health)
+            found = _healthz(shared(), problems())
+            is_well = not found["problems"]
         else:
             start_response("404 Not Found", [])
             return [b"see /metrics, /healthz and /livez\n"]
         start_response("200 OK" if is_well else "503 Service Unavailable", [("Content-Type", "application/json")])
-        looked = {"looked": found["reconciled"]}  # its name until version 0.2
-        return [json.dumps(found | looked, ensure_ascii=False).encode()]
+        return [json.dumps(found, ensure_ascii=False).encode()]
 
     try:
         server = Server(host, port)
@@ -159,6 +104,18 @@ def serve(host: str, port: int, *, vitals: Callable[[], Vitals], figures: Callab
         raise SettingsError([f"AL_LEARNER_HTTP_PORT = {port}: {exc.strerror} (AL_LEARNER_HTTP_HOST = {host})"]) from exc
     server.set_app(answer)
     return server.start()
+
+
+def _healthz(sources: Mapping[str | None, Source], problems: Sequence[str]) -> dict[str, Any]:
+    """Return the answer of /healthz: of one project, or of several by name."""
+    found = {}
+    for name, source in sources.items():
+        health = _health(source.vitals, source.figures())
+        found[name] = asdict(health) | {"looked": health.reconciled}  # its name until version 0.2
+    if None in found:
+        return found[None]
+    every = [f"{name}: {problem}" for name, health in found.items() for problem in health["problems"]]
+    return {"projects": found, "problems": [*every, *problems]}
 
 
 def _health(vitals: Callable[[], Vitals], own: OwnFigures) -> Health:
@@ -191,98 +148,53 @@ class _NoAnswer(DatabaseUnavailable):
     """The database is silent."""
 
 
+class _SharedSources:
+    """The projects, whose databases are asked all at once, before anybody waits for the first answer."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._shared: dict[str | None, tuple[Source, _Shared]] = {}
+        self._free = threading.BoundedSemaphore(AT_A_TIME)
+
+    def __call__(self) -> dict[str | None, Source]:
+        """Return the projects of now."""
+        shared: dict[str | None, tuple[Source, _Shared]] = {}
+        for name, source in self._sources().items():
+            before = self._shared.get(name)
+            is_same = before is not None and before[0] == source
+            shared[name] = before if before and is_same else (source, _Shared(source.vitals, self._free))
+            shared[name][1].begin()
+        self._shared = shared
+        return {name: Source(reading, source.figures) for name, (source, reading) in shared.items()}
+
+
 class _Shared:
     """Reads the vitals in one thread at a time, so that no number of probes takes the worker's connections."""
 
-    def __init__(self, vitals: Callable[[], Vitals]) -> None:
-        self._vitals, self._lock = vitals, threading.Lock()
+    def __init__(self, vitals: Callable[[], Vitals], free: threading.BoundedSemaphore) -> None:
+        self._vitals, self._free, self._lock = vitals, free, threading.Lock()
         self._reading: Future[Vitals] | None = None
 
-    def __call__(self) -> Vitals:
-        """Return the vitals. Raises AlLearnerError, also if the database has not answered for `ANSWER_S`."""
+    def begin(self) -> Future[Vitals]:
+        """Begin to read them, unless they are being read."""
         with self._lock:
             if self._reading is None or self._reading.done():
                 self._reading = Future()
                 # An executor would make the process wait for the database at its end.
                 threading.Thread(target=self._read, args=(self._reading,), daemon=True).start()
-            reading = self._reading
+            return self._reading
+
+    def __call__(self) -> Vitals:
+        """Return what was read. Raises AlLearnerError, also if the database has not answered for `ANSWER_S`."""
+        reading = self._reading or self.begin()
         try:
             return reading.result(ANSWER_S)
         except TimeoutError as exc:
             raise _NoAnswer(f"the database has not answered for {ANSWER_S} s") from exc
 
     def _read(self, reading: Future[Vitals]) -> None:
-        try:
-            reading.set_result(self._vitals())
-        except BaseException as exc:  # noqa: BLE001 - raised again where the result is awaited
-            reading.set_exception(exc)
-
-
-class _Collector:
-    """Reads the figures at each scrape, so that they survive a restart and are the same for several workers."""
-
-    def __init__(self, vitals: Callable[[], Vitals], figures: Callable[[], OwnFigures]) -> None:
-        self._vitals, self._figures = vitals, figures
-
-    def describe(self) -> list[Metric]:
-        """Return nothing in advance: the database may not be available yet."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield every metric."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # an extra
-
-        own, vitals, is_connected = self._figures(), None, True
-        try:
-            vitals = self._vitals()
-        except DatabaseUnavailable:
-            is_connected = False
-        except AlLearnerError:  # it answers, but tables are missing; /healthz says so
-            pass
-        connected = GaugeMetricFamily("al_learner_connected", "Whether a connection is open.", labels=["to"])
-        connected.add_metric(["database"], float(is_connected))
-        if own.is_subscribed is not None:
-            connected.add_metric(["redis"], float(own.is_subscribed))
-        yield connected
-        yield CounterMetricFamily(
-            "al_learner_unexpected_errors_total",
-            "Errors that nobody expected, of the loop and the listener, since the worker started.",
-            own.unexpected_errors,
-        )
-        yield GaugeMetricFamily(
-            "al_learner_database_waiting_seconds",
-            "For how long the loop has been waiting for the database or for a locked table.",
-            own.waiting_s,
-        )
-        yield GaugeMetricFamily("al_learner_new_samples", "New samples at the last reconciliation.", own.new_samples)
-        yield GaugeMetricFamily(
-            "al_learner_superseded",
-            "Whether a worker that started later has other settings, so that this one does nothing.",
-            float(own.is_superseded),
-        )
-        if vitals is None:
-            return
-        runs = GaugeMetricFamily("al_learner_runs", "Runs in al_runs.", labels=["status"])
-        for status, number in vitals.runs.items():
-            runs.add_metric([status], number)
-        yield runs
-        yield GaugeMetricFamily(
-            "al_learner_announcement_lag_seconds",
-            "For how long the newest announcement has been pending.",
-            vitals.unacknowledged_s,
-        )
-        yield GaugeMetricFamily(
-            "al_learner_rows_locked_seconds",
-            "For how long a run has waited for rows that other sessions lock.",
-            vitals.rows_locked_s,
-        )
-        if vitals.last_run_s is not None:
-            yield GaugeMetricFamily(
-                "al_learner_run_seconds", "Seconds that the newest successful run took.", vitals.last_run_s
-            )
-        if vitals.last_success is not None:
-            yield GaugeMetricFamily(
-                "al_learner_last_success_timestamp_seconds",
-                "When the newest successful run ended.",
-                vitals.last_success.timestamp(),
-            )
+        with self._free:
+            try:
+                reading.set_result(self._vitals())
+            except BaseException as exc:  # noqa: BLE001 - raised again where the result is awaited
+                reading.set_exception(exc)

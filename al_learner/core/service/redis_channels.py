@@ -72,6 +72,10 @@ class Channels:
         self.is_subscribed = False
         """Whether messages on `learner` are received now."""
 
+    def release_connections(self) -> None:
+        """Close idle connections; that of a subscription is none."""
+        self._client.connection_pool.disconnect(inuse_connections=False)
+
     def announce(self) -> int:
         """Tell the predictor to score every text again. Return the number of subscribers."""
         with _translated():

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import Any, Protocol, TypeVar, cast
 
 from al_learner.core.interfaces import release_word_vectors
@@ -119,7 +120,7 @@ class BackgroundTrainer:
         self._on_done = on_done
         self._waiting: queue.SimpleQueue[tuple[Callable[[Trainer], Any], Future[Any]] | None] = queue.SimpleQueue()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._serve,), daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[Trainer], T]) -> Future[T]:

@@ -15,7 +15,8 @@ import pytest
 
 from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
 from al_learner.core.service import http_server
-from al_learner.core.service.http import LOCKED_S, OwnFigures, Vitals, serve
+from al_learner.core.service.figures import OwnFigures, Source, Vitals
+from al_learner.core.service.http import LOCKED_S, serve
 from tests.support.servers import free_port
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -52,7 +53,8 @@ class Served:
     def __init__(self, **differing):
         self.port = free_port()
         vitals = differing.pop("vitals", lambda: VITALS)
-        serve("127.0.0.1", self.port, vitals=vitals, figures=lambda: replace(FIGURES, **differing))
+        source = Source(vitals, lambda: replace(FIGURES, **differing))
+        serve("127.0.0.1", self.port, lambda: {None: source})
 
     def get(self, path):
         try:
@@ -247,9 +249,40 @@ def test_it_answers_only_on_the_address_that_is_named():
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "::ffff:192.0.2.1"])
 def test_an_address_that_is_not_this_machines_is_named(host):
     with pytest.raises(SettingsError, match=f"AL_LEARNER_HTTP_HOST = {host}"):
-        serve(
-            host,
-            free_port(),
-            vitals=forbidden,
-            figures=forbidden,
-        )
+        serve(host, free_port(), forbidden)
+
+
+@pytest.fixture
+def several():
+    """Serve two projects, of which one has lost its database, and a settings file with a mistake."""
+    served = Served.__new__(Served)
+    served.port = free_port()
+    runs = replace(VITALS, runs={"succeeded": 3, "failed": 1})
+    sources = {
+        "news": Source(lambda: runs, lambda: FIGURES),
+        "mail": Source(raising(DatabaseUnavailable("no route")), lambda: replace(FIGURES, is_subscribed=None)),
+    }
+    serve("127.0.0.1", served.port, lambda: sources, problems=lambda: ["bad.toml: not a setting"])
+    return served
+
+
+def test_the_health_of_several_projects_is_told_by_name(several):
+    status, health = several.health()
+
+    assert status == 503
+    assert health["problems"] == ["mail: the database cannot be reached", "bad.toml: not a setting"]
+    assert health["projects"]["news"] == WELL
+    assert health["projects"]["mail"]["database"] is False
+    assert several.get("/livez")[0] == 200
+
+
+def test_the_metrics_of_several_projects_are_labelled(several):
+    _, metrics = several.get("/metrics")
+
+    lines = metrics.splitlines()
+    assert 'al_learner_runs{project="news",status="succeeded"} 3.0' in lines
+    assert 'al_learner_connected{project="mail",to="database"} 0.0' in lines
+    assert 'al_learner_connected{project="news",to="redis"} 1.0' in lines
+    assert 'al_learner_unexpected_errors_total{project="mail"} 2.0' in lines
+    assert not any('project="mail",to="redis"' in line or 'runs{project="mail"' in line for line in lines)
+    assert len([line for line in lines if line.startswith("# HELP al_learner_runs ")]) == 1

@@ -48,7 +48,7 @@ def ask(kind: Kind, task: str, *arguments: object) -> Any:
     The processes of this Dask worker together hold as much memory at rest as it may, ``--memory-limit``. They are not
     its own memory, which Dask limits.
     """
-    return _pool.ask(kind, _end_if_cancelled, task, *arguments)
+    return _pool.ask(kind, lambda _process: _end_if_cancelled(), task, *arguments)
 
 
 _pool = ProcessPool(lambda: get_worker().memory_manager.memory_limit)

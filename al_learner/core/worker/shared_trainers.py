@@ -1,0 +1,95 @@
+"""Trainers that many projects share: few train at a time, and none keeps the others waiting for long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.processes.process_pool import Kind, ProcessPool
+from al_learner.core.processes.task_process import TaskProcess
+from al_learner.core.storage.records import Trained
+from al_learner.core.training.compute import Compute
+from al_learner.core.training.job import Job, Losses, Score
+from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY, training_tasks
+from al_learner.core.worker.slots import Slots
+
+
+class SharedTrainers:
+    """Training processes of many projects. Each project has one of its own, which is kept as long as memory allows.
+
+    Parameters
+    ----------
+    n : int
+        So many trainings run at a time, and as many scores or comparisons beside them.
+    slice_s : float
+        A training that has taken so long is suspended while others wait. So is a score.
+    max_bytes : int, optional
+        Memory that all processes together may hold at rest; beyond it, those that were used longest ago end.
+    """
+
+    def __init__(self, n: int, slice_s: float, max_bytes: int | None) -> None:
+        self._trainings, self._scores = Slots(n, slice_s), Slots(n, slice_s)
+        self._pool = ProcessPool(lambda: max_bytes)
+
+    def compute_of(self, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
+        """Return what does a project's heavy work with these trainers; parameters as of `Compute.with_trainers`."""
+
+        def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> SharedTrainer:
+            kind = Kind(
+                training_tasks,
+                (settings.database,),
+                work="training" if is_urgent else "scoring",
+                timeout_s=settings.train_timeout_s,
+                memory_mib=settings.train_memory_mib,
+                niceness=0 if is_urgent else LOWEST_PRIORITY,
+            )
+            return SharedTrainer(self._pool, kind, self._trainings if is_urgent else self._scores, tick)
+
+        return Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done)
+
+    def close(self) -> None:
+        """Kill all processes."""
+        self._pool.close()
+
+
+class SharedTrainer:
+    """A `Trainer` that waits for a slot, and gives it up while others wait.
+
+    A process that has to give its slot up is suspended, and goes on when it gets a slot again.
+    """
+
+    def __init__(self, pool: ProcessPool, kind: Kind, slots: Slots, tick: Callable[[], object]) -> None:
+        self._pool, self._kind, self._slots, self._tick = pool, kind, slots, tick
+
+    def train(self, job: Job) -> Trained:
+        """Train on everything. Raises AlLearnerError."""
+        return cast(Trained, self._ask("train", job))
+
+    def score(self, job: Job) -> Score:
+        """Train the hold-out model and measure it. Raises AlLearnerError."""
+        return cast(Score, self._ask("score", job))
+
+    def losses(self, job: Job) -> Losses:
+        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
+        return cast(Losses, self._ask("losses", job))
+
+    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
+        """Whether the predictions that are stored with a sample of texts are those of a stored model."""
+        return cast(bool, self._ask("has_predicted", clf, countvec))
+
+    def close(self) -> None:
+        """End the project's processes that do nothing."""
+        self._pool.forget(self._kind)
+
+    def _ask(self, task: str, *arguments: object) -> Any:
+        with self._slots.held(self._tick) as slot:
+
+            def tick(process: TaskProcess) -> None:
+                self._tick()
+                if slot.is_over:
+                    with process.suspended():
+                        slot.give_back()
+                        slot.take(self._tick)
+
+            return self._pool.ask(self._kind, tick, task, *arguments)

@@ -1,0 +1,92 @@
+"""Slots that many threads share. Who holds one for too long must give it up while others wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+TICK_S = 0.2
+"""How often `tick` is called while somebody waits."""
+
+Tick = Callable[[], object]
+
+
+class Slots:
+    """Slots that are given out in the order in which they are asked for.
+
+    Parameters
+    ----------
+    n : int
+    slice_s : float
+        So long a slot may be held while others wait.
+    """
+
+    def __init__(self, n: int, slice_s: float) -> None:
+        self._free, self._slice_s = n, slice_s
+        self._waiting: deque[object] = deque()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def held(self, tick: Tick) -> Iterator[Slot]:
+        """Hold a slot. `tick` is called while it is waited for; when it raises, the wait ends."""
+        slot = Slot(self)
+        slot.take(tick)
+        try:
+            yield slot
+        finally:
+            slot.give_back()
+
+    def take(self, tick: Tick) -> None:
+        """Wait for a slot."""
+        ticket = object()
+        with self._changed:
+            self._waiting.append(ticket)
+        try:
+            while True:
+                with self._changed:
+                    if self._free and self._waiting[0] is ticket:
+                        self._free -= 1
+                        return
+                    self._changed.wait(TICK_S)
+                tick()
+        finally:
+            with self._changed:
+                self._waiting.remove(ticket)
+                self._changed.notify_all()
+
+    def give_back(self) -> None:
+        """Return a slot."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+    def is_over(self, since: float) -> bool:
+        """Whether a slot that was taken at a time of `time.monotonic` must be given up."""
+        return bool(self._waiting) and time.monotonic() - since >= self._slice_s
+
+
+class Slot:
+    """A slot, as its holder has it."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._since: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it must be given up, because others wait and the slice is over."""
+        return self._since is not None and self._slots.is_over(self._since)
+
+    def take(self, tick: Tick) -> None:
+        """Wait for the slot."""
+        self._slots.take(tick)
+        self._since = time.monotonic()
+
+    def give_back(self) -> None:
+        """Return it, if it is held."""
+        if self._since is not None:
+            self._slots.give_back()
+        self._since = None
