@@ -98,8 +98,6 @@ class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods,
         """Return the settings, with the strategies that the project began with; creates and migrates nothing."""
         return self._reader.read_settings()
 
-    # -- runs ----------------------------------------------------------------------------------------------------
-
     def prepare(self) -> None:
         """Check LabelForward's tables, and create or migrate al_runs; done once, when first needed.
 
@@ -214,8 +212,6 @@ class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods,
     def change_token(self) -> str | None:
         """Return a token that stays the same as long as nobody writes to the database; None on SQLite."""
         return self._storage.database.change_token()
-
-    # -- status, models and data ---------------------------------------------------------------------------------
 
     def status(self) -> Status:
         """Return the status of the project; trains nothing."""

@@ -164,7 +164,7 @@ def test_the_page_has_the_error_tree_and_every_error() -> None:
 
 
 def test_the_page_has_every_metric_of_the_monitor() -> None:
-    source = (ROOT / "al_learner" / "core" / "service" / "http.py").read_text(encoding="utf-8")
+    source = (ROOT / "al_learner" / "core" / "service" / "metrics.py").read_text(encoding="utf-8")
     named = {*re.findall(r"\"(al_learner_\w+)\"", source)}
     assert {row[0].strip("`") for row in table(DOCS / "how-to" / "run-the-worker.md", "Metrics")} == named
 

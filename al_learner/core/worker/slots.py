@@ -77,7 +77,7 @@ class Slot:
 
     @property
     def is_over(self) -> bool:
-        """Whether it must be given up, because others wait and the slice is over."""
+        """Whether it must be given up: others wait, and it was held for long."""
         return self._since is not None and self._slots.is_over(self._since)
 
     def take(self, tick: Tick) -> None:

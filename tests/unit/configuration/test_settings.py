@@ -99,6 +99,9 @@ ELSEWHERE = {
     "AL_LEARNER_CLUSTER_CA_FILE": ("secret", "secret"),
     "AL_LEARNER_CLUSTER_CERT_FILE": ("secret", "secret"),
     "AL_LEARNER_CLUSTER_KEY_FILE": ("secret", "secret"),
+    "AL_LEARNER_TRAINERS": ("3", 3),
+    "AL_LEARNER_TRAINERS_MIB": ("512", 512),
+    "AL_LEARNER_SLICE_S": ("2.5", 2.5),
     "AL_LEARNER_REANNOUNCE_S": ("60", 60),
     "AL_LEARNER_HTTP_HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104 - only a value
     "AL_LEARNER_HTTP_PORT": ("9000", 9000),
