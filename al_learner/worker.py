@@ -9,13 +9,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from al_learner.core.configuration.settings import Settings
     from al_learner.core.worker.fleet import Fleet
     from al_learner.core.worker.loop import ProjectLoop
@@ -163,4 +162,4 @@ def main(projects: Path | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:])))

@@ -127,6 +127,10 @@ class App:
                 raise RuntimeError(f"the worker ended before it answered {payload!r}")
         raise RuntimeError(f"no new classifier was announced within {deadline_s:g} s after {payload!r}")
 
+    def n_voted(self) -> int:
+        """Return how many texts have votes."""
+        return int(self._value("SELECT count(*) FROM text_data WHERE labels != '{}'"))
+
     def newest(self, table: str, key: str) -> int:
         """Return the largest id of a table; 0 if it is empty."""
         return int(self._value(f"SELECT coalesce(max({key}), 0) FROM {table}"))

@@ -78,6 +78,11 @@ class Worker:
             log = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
             exc.add_note("the worker's log ends with\n" + "\n".join(log[-30:]))
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def is_alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import distributed
 import psutil
 
-from al_learner.core.cluster.compute import DO
 from al_learner.core.cluster.transport.client import Client
 from al_learner.core.errors import ClusterUnavailable
 from tests.support.waiting import DEADLINE_S, wait_until
@@ -54,6 +54,11 @@ class Cluster:
     def address(self) -> str:
         return f"{self._protocol}://127.0.0.1:{self._port}"
 
+    @property
+    def port(self) -> int:
+        """The scheduler's."""
+        return self._port
+
     def start_scheduler(self) -> None:
         """Start it, on the same port as before."""
         file = self._folder / "scheduler.json"
@@ -65,21 +70,22 @@ class Cluster:
         wait_until(lambda: file.exists() and file.read_text(encoding="utf-8"), "the Dask scheduler to start")
         self._port = int(json.loads(file.read_text(encoding="utf-8"))["address"].rpartition(":")[2])
 
-    def add_worker(self, memory_limit: str = "4GiB") -> subprocess.Popen[bytes]:
+    def add_worker(
+        self, memory_limit: str = "4GiB", *, trainings: int = 1, threads: int = 2
+    ) -> subprocess.Popen[bytes]:
         """Start a Dask worker, without waiting for it."""
         worker = self._start(
-            "dask_worker", self.address, "--nthreads", "2", "--resources", "training=1 scoring=1 batch=1", "--no-nanny",
-            "--no-dashboard", "--host", "127.0.0.1", "--memory-limit", memory_limit,
-            "--local-directory", str(self._folder),
+            "dask_worker", self.address, "--nthreads", str(max(threads, trainings)), "--resources",
+            f"training={trainings} scoring=1 batch=1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1",
+            "--memory-limit", memory_limit, "--local-directory", str(self._folder),
         )  # fmt: skip
         self.workers.append(worker)
         return worker
 
     def wait(self) -> None:
-        """Wait until a Dask worker has come."""
-        client = Client(DO, self.address, (), max_bytes=2**10)
-        wait_until(lambda: answers(client), "a Dask worker to come")
-        client.close()
+        """Wait until all Dask workers have come."""
+        with distributed.Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=DEADLINE_S)
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._folder / f"{module}.log").open("ab") as log:

@@ -18,6 +18,7 @@ from al_learner.core.cluster.transport.client import Client
 from al_learner.core.cluster.transport.messages import Slot, encode, result
 from al_learner.core.cluster.transport.versions import versions
 from al_learner.core.interfaces import CountsWords
+from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import PART
 from al_learner.core.storage.records import Trained
 from al_learner.core.training.job import Job, Losses, Score
@@ -107,10 +108,13 @@ class ClusterTrainer:
         vectorizer = job.vectorizer.make("vectorizer") if job.countvec is None else None
         if not (isinstance(vectorizer, CountsWords) and vectorizer.in_parts()):
             return ()
+        tasks = self._count_tasks(job.vectorizer)
+        return tasks if len(tasks) > WHOLE else ()
+
+    def _count_tasks(self, vectorizer: Spec) -> Sequence[bytes]:
+        """Return the tasks that count the words of all texts."""
         ranges = self._ask(RangesResult, "ranges").ranges
-        if len(ranges) <= WHOLE:
-            return ()
-        return [self._message("count", vectorizer=job.vectorizer, part=part) for part in ranges]
+        return [self._message("count", vectorizer=vectorizer, part=part) for part in ranges]
 
     def _ask(self, cls: type[T], name: TaskName, *, parts: Sequence[bytes] = (), **arguments: Any) -> T:
         self.worker, message = self._client.ask(

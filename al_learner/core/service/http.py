@@ -154,17 +154,19 @@ class _SharedSources:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._shared: dict[str | None, tuple[Source, _Shared]] = {}
-        self._free = threading.BoundedSemaphore(AT_A_TIME)
+        self._free, self._lock = threading.BoundedSemaphore(AT_A_TIME), threading.Lock()
 
     def __call__(self) -> dict[str | None, Source]:
         """Return the projects of now."""
         shared: dict[str | None, tuple[Source, _Shared]] = {}
-        for name, source in self._sources().items():
-            before = self._shared.get(name)
-            is_same = before is not None and before[0] == source
-            shared[name] = before if before and is_same else (source, _Shared(source.vitals, self._free))
-            shared[name][1].begin()
-        self._shared = shared
+        with self._lock:
+            for name, source in self._sources().items():
+                before = self._shared.get(name)
+                is_same = before is not None and before[0] == source
+                shared[name] = before if before and is_same else (source, _Shared(source.vitals, self._free))
+            self._shared = shared
+        for _, reading in shared.values():
+            reading.begin()
         return {name: Source(reading, source.figures) for name, (source, reading) in shared.items()}
 
 

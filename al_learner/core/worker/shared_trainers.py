@@ -7,12 +7,11 @@ from typing import Any, cast
 
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.processes.process_pool import Kind, ProcessPool
-from al_learner.core.processes.task_process import TaskProcess
+from al_learner.core.processes.slots import Slots, ask_in_turn
 from al_learner.core.storage.records import Trained
 from al_learner.core.training.compute import Compute
 from al_learner.core.training.job import Job, Losses, Score
 from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY, training_tasks
-from al_learner.core.worker.slots import Slots
 
 
 class SharedTrainers:
@@ -83,13 +82,4 @@ class SharedTrainer:
         self._pool.forget(self._kind)
 
     def _ask(self, task: str, *arguments: object) -> Any:
-        with self._slots.held(self._tick) as slot:
-
-            def tick(process: TaskProcess) -> None:
-                self._tick()
-                if slot.is_over:
-                    with process.suspended():
-                        slot.give_back()
-                        slot.take(self._tick)
-
-            return self._pool.ask(self._kind, tick, task, *arguments)
+        return ask_in_turn(self._slots, self._pool, self._kind, self._tick, task, *arguments)

@@ -24,9 +24,11 @@ from al_learner.core.errors import ClusterError, ClusterUnavailable, SettingsErr
 from al_learner.core.registry import Spec
 from al_learner.core.training.job import ColdStart, Job
 from al_learner.core.training.subprocess_trainer import SubprocessTrainer
+from tests.support import cluster_faults
 from tests.support.cluster import ROOT, Cluster, answers, kill, training_processes
 from tests.support.corpora import add_weather
 from tests.support.faults_plugins import Director
+from tests.support.proxy import Proxy
 from tests.support.tables import PostgresqlTables
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -123,10 +125,10 @@ def test_a_corpus_that_is_counted_in_parts_gives_the_same_artifacts(client, vote
     voted.add_init_data(("snow", "c"), ("more snow", "c"))
     start = ColdStart(Spec("balanced", {"random_state": 0}), {"a": "", "b": ""}, 10, "made for", 1.0)
     empty = np.zeros(0, np.int64)
-    for options in ({}, {"cold_start": start, "text_ids": empty, "labels": np.zeros(0, object)}):
-        for vectorizer in ("count", "tfidf", "lsa"):
-            given = job(voted, vectorizer=Spec(vectorizer, {}), **options)
-            assert repr(trainer(client, voted).train(given)) == repr(here.train(given))  # there are arrays in it
+    cold = {"cold_start": start, "text_ids": empty, "labels": np.zeros(0, object)}
+    for vectorizer, options in (("tfidf", {}), ("lsa", cold)):
+        given = job(voted, vectorizer=Spec(vectorizer, {}), **options)
+        assert repr(trainer(client, voted).train(given)) == repr(here.train(given))  # there are arrays in it
 
 
 def test_predictions_of_all_texts_are_those_of_this_machine(cluster, voted, monkeypatch):
@@ -316,6 +318,57 @@ def test_a_client_process_that_reads_and_answers_nothing_is_replaced(client, mon
     monkeypatch.undo()
     client.ping()
     assert client.pid != stuck
+
+
+def test_an_answer_that_is_wrong_or_never_comes_is_an_error(voted, tmp_path):
+    said = {
+        "garbage": (ClusterError, "a message from the cluster is not as expected"),
+        "no_pair": (ClusterUnavailable, "cannot be used: TypeError"),
+        "no_bytes": (ClusterUnavailable, "cannot be used: "),
+        "raising": (ClusterUnavailable, "cannot be used: OSError: no space left"),
+        "never": (ClusterUnavailable, "the cluster has not answered for 1 s"),
+    }
+    with Cluster(tmp_path, {}) as cluster:
+        cluster.add_worker(trainings=len(said))  # one of them is never free again
+        cluster.wait()
+        for name, (error, says) in said.items():
+            client = Client(f"{cluster_faults.MODULE}:{name}", cluster.address, (), max_bytes=MAX_BYTES)
+            with pytest.raises(error, match=says):
+                trainer(client, voted, timeout_s=0.5 if name == "never" else DEADLINE_S).score(job(voted))
+            client.close()
+
+
+def test_a_connection_that_is_cut_costs_one_job(cluster, voted, director, tmp_path):
+    with Proxy(cluster.port) as proxy:
+        client = Client(DO, f"tcp://127.0.0.1:{proxy.port}", (), max_bytes=MAX_BYTES)
+        cut = []
+
+        def cut_once():
+            if director.doing() and not cut:
+                cut.append(proxy.cut())
+
+        with pytest.raises(ClusterUnavailable):
+            trainer(client, voted, tick=cut_once).train(held(voted, tmp_path))
+        director.order("")
+        wait_until(lambda: answers(client), "the connection to come back")
+        assert trainer(client, voted).train(job(voted)).texts == 40
+        client.close()
+    assert cut[0] > 0
+
+
+def test_projects_take_turns_where_few_may_train(voted, director, tmp_path):
+    with Cluster(tmp_path, {"PGUSER": READER, "AL_LEARNER_TRAINERS": "1", "AL_LEARNER_SLICE_S": "0.5"}) as cluster:
+        cluster.add_worker(trainings=4)
+        client = Client(DO, cluster.address, (), max_bytes=MAX_BYTES)
+        wait_until(lambda: answers(client), "a Dask worker to come")
+        with ThreadPoolExecutor(1) as pool:
+            endless = pool.submit(trainer(client, voted, timeout_s=DEADLINE_S + 1).train, held(voted, tmp_path))
+            wait_until(director.doing, "the endless fit to begin")
+            assert trainer(client, voted).train(job(voted)).texts == 40
+            assert not endless.done()
+            director.order("")
+            assert endless.result(DEADLINE_S).texts == 40
+        client.close()
 
 
 def test_a_scheduler_without_workers_is_waited_for(folder, voted):

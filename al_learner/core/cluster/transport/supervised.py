@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from distributed import get_worker
@@ -10,8 +11,10 @@ from distributed.worker import thread_state  # type: ignore[attr-defined]  # Das
 
 from al_learner.core.cluster.transport.messages import Answer, encode
 from al_learner.core.cluster.transport.versions import difference
+from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import AlLearnerError, ClusterError, ClusterUnavailable, DatabaseUnavailable
 from al_learner.core.processes.process_pool import Kind, ProcessPool
+from al_learner.core.processes.slots import Slots, ask_in_turn
 
 
 def require(versions: Mapping[str, str]) -> None:
@@ -46,9 +49,20 @@ def ask(kind: Kind, task: str, *arguments: object) -> Any:
     """Do a task in a process of its own, which ends with a cancelled task; errors as of `TaskProcess.ask`.
 
     The processes of this Dask worker together hold as much memory at rest as it may, ``--memory-limit``. They are not
-    its own memory, which Dask limits.
+    its own memory, which Dask limits. If the environment says how many trainings may run at a time, more tasks than
+    that take turns.
     """
-    return _pool.ask(kind, lambda _process: _end_if_cancelled(), task, *arguments)
+    slots = _slots().get(kind.work)
+    if slots is None:
+        return _pool.ask(kind, lambda _process: _end_if_cancelled(), task, *arguments)
+    return ask_in_turn(slots, _pool, kind, _end_if_cancelled, task, *arguments)
+
+
+@cache
+def _slots() -> dict[str, Slots]:
+    settings = Settings()
+    n = settings.trainers
+    return {} if n is None else {work: Slots(n, settings.slice_s) for work in ("training", "scoring")}
 
 
 _pool = ProcessPool(lambda: get_worker().memory_manager.memory_limit)

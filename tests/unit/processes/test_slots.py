@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from al_learner.core.worker.slots import Slots
+from al_learner.core.processes.slots import Slots
 from tests.support.waiting import DEADLINE_S, wait_until
 
 

@@ -1,4 +1,4 @@
-"""Slots that many threads share. Who holds one for too long must give it up while others wait."""
+"""Slots for tasks. Who holds one for too long must give it up while others wait: its process is suspended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from al_learner.core.processes.process_pool import Kind, ProcessPool
+from al_learner.core.processes.task_process import TaskProcess
 
 TICK_S = 0.2
 """How often `tick` is called while somebody waits."""
@@ -90,3 +94,22 @@ class Slot:
         if self._since is not None:
             self._slots.give_back()
         self._since = None
+
+
+def ask_in_turn(
+    slots: Slots, pool: ProcessPool, kind: Kind, tick: Callable[[], object], task: str, *arguments: object
+) -> Any:
+    """Do a task in a slot; parameters, result and errors as of `TaskProcess.ask`.
+
+    A process that has to give its slot up is suspended, and goes on when it gets a slot again.
+    """
+    with slots.held(tick) as slot:
+
+        def tick_and_give_way(process: TaskProcess) -> None:
+            tick()
+            if slot.is_over:
+                with process.suspended():
+                    slot.give_back()
+                    slot.take(tick)
+
+        return pool.ask(kind, tick_and_give_way, task, *arguments)

@@ -1,0 +1,238 @@
+"""``python -m benchmarks.fleet``: one worker of many projects, beside a worker for each of some projects."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benchmarks import corpus as corpora
+from benchmarks import report
+from benchmarks.app import App, make_template
+from benchmarks.common import OURS, end_tidily, say
+from benchmarks.process import Worker
+from tests.support import servers
+from tests.support.waiting import wait_until
+
+BATCH_SIZE = 10
+FIRST = 10
+"""So many projects are there before the others come; their worker's memory is what all others are compared with."""
+
+QUIET_S = 35
+"""A project is read every 30 seconds, so by then every loop has rested."""
+
+
+@dataclass
+class Figures:
+    """What was measured of a way to serve projects.
+
+    Attributes
+    ----------
+    projects : int
+    seconds : list of float
+        From the tenth vote of a project to its announcement, for each batch.
+    resident_mib, children_mib : float
+        Memory of the worker, or of all of them, and of their training processes, when nothing is due.
+    connections : float
+        Connections to PostgreSQL for each project, of the workers themselves, when nothing is due.
+    project_kib : float or None
+        Memory of the worker for each project beyond the first.
+    """
+
+    projects: int
+    seconds: list[float]
+    resident_mib: float
+    children_mib: float
+    connections: float
+    project_kib: float | None = None
+
+
+def main() -> None:
+    """Measure both, print the table and write the JSON file."""
+    chosen = _parser().parse_args()
+    end_tidily()
+    corpus = corpora.read(chosen.data, limit=chosen.texts, seed=chosen.seed)
+    with ExitStack() as stack:
+        place = stack.enter_context(servers.folder())
+        postgres = servers.Postgres(place)
+        stack.callback(postgres.stop, immediate=True)
+        postgres.start("-c", f"max_connections={5 * chosen.projects + 100}")
+        template = make_template(postgres, "bench_texts", corpus.rows())
+        apps = [_app(stack, postgres, template, corpus, place / f"{number}") for number in range(chosen.projects)]
+        say(f"{len(apps)} databases and Redis servers")
+        with one_worker(apps, place, chosen) as (worker, alone_mib):
+            together = _measured([worker], apps, corpus, postgres, chosen)
+            together.project_kib = 1024 * (together.resident_mib - alone_mib) / (len(apps) - FIRST)
+            say(f"one worker of {len(apps)} projects is measured")
+        some = apps[: chosen.separate]
+        with separate_workers(some, place, chosen) as workers:
+            apart = _measured(workers, some, corpus, postgres, chosen)
+        machine = report.machine(postgres, _redis(stack, place))
+    print(table(together, apart))
+    figures = {"machine": machine, "one": asdict(together), "separate": asdict(apart)}
+    say(f"raw figures: {report.write('fleet', chosen.json, figures)}")
+
+
+@contextmanager
+def one_worker(apps: Sequence[App], place: Path, chosen: argparse.Namespace) -> Iterator[tuple[Worker, float]]:
+    """Start one worker: first with some of the projects. Yield it with the MiB that it had then."""
+    folder = place / "projects"
+    folder.mkdir()
+    environment = {**_settings(chosen), "AL_LEARNER_TRAINERS": str(chosen.trainers)}
+    for app in apps[:FIRST]:
+        _settings_file(folder, app)
+    with Worker([*OURS, str(folder)], environment, _scratch(place, "fleet")) as worker:
+        _wait_for_classifiers(apps[:FIRST], worker.is_alive, chosen)
+        time.sleep(QUIET_S)
+        before = _resident_mib(worker)
+        for app in apps[FIRST:]:
+            _settings_file(folder, app)
+        _wait_for_classifiers(apps, worker.is_alive, chosen)
+        time.sleep(QUIET_S)
+        yield worker, before
+
+
+@contextmanager
+def separate_workers(apps: Sequence[App], place: Path, chosen: argparse.Namespace) -> Iterator[list[Worker]]:
+    """Start a worker for each project, on databases in which there are classifiers."""
+    with ExitStack() as stack:
+        workers = []
+        for app in apps:
+            environment = {**app.environment, **_settings(chosen)}
+            workers.append(stack.enter_context(Worker(OURS, environment, _scratch(place, app.database))))
+        wait_until(lambda: all(app.is_received() for app in apps), "the workers to subscribe", deadline_s=300)
+        time.sleep(QUIET_S)
+        yield workers
+
+
+def _measured(
+    workers: Sequence[Worker], apps: Sequence[App], corpus: corpora.Corpus, postgres: servers.Postgres,
+    chosen: argparse.Namespace,
+) -> Figures:  # fmt: skip
+    """Measure memory and connections at rest, and then batches of votes at random times."""
+    with postgres.connect() as connection:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^al-learner' AND datname ~ '^test_'"
+            f" AND substring(application_name from '[0-9]+$')::int IN ({', '.join(str(one.pid) for one in workers)})"
+        )
+        found = connection.execute(query).fetchone()
+        connections = (found or (0,))[0] / len(apps)
+    resident, children = sum(map(_resident_mib, workers)), sum(map(_children_mib, workers))
+    rng = np.random.default_rng(chosen.seed)
+    locks = [threading.Lock() for _ in apps]
+
+    def is_alive() -> bool:
+        return all(worker.is_alive() for worker in workers)
+
+    def batch(number: int) -> float:
+        app = apps[number]
+        with locks[number]:  # a project that has not answered yet gets its next votes later
+            start = app.n_voted()
+            rows = range(start, start + BATCH_SIZE)
+            app.vote([row + 1 for row in rows], [corpus.labels[row] for row in rows])
+            return app.seconds_until_announced("update", is_alive=is_alive, deadline_s=chosen.deadline_s)[0]
+
+    with ThreadPoolExecutor(32) as pool:
+        waiting = []
+        for number in rng.permutation(np.resize(np.arange(len(apps)), chosen.batches)).tolist():
+            time.sleep(rng.exponential(chosen.every))
+            waiting.append(pool.submit(batch, number))
+        seconds = [one.result() for one in waiting]
+    return Figures(len(apps), seconds, resident, children, connections)
+
+
+def table(one: Figures, separate: Figures) -> str:
+    """Return a row for each way."""
+    rows = []
+    for name, figures in (("one worker", one), ("a worker for each", separate)):
+        p95 = float(np.percentile(figures.seconds, 95))
+        kib = "" if figures.project_kib is None else f"{figures.project_kib:.0f}"
+        memory = f"{figures.resident_mib:.0f}", f"{figures.children_mib:.0f}", kib
+        times = f"{statistics.median(figures.seconds):.2f}", f"{p95:.2f}"
+        rows.append([name, str(figures.projects), *times, *memory, f"{figures.connections:.2f}"])
+    header = ["", "projects", "median, s", "95th percentile, s", "workers, MiB", "trainers, MiB", "KiB a project"]
+    return report.markdown([*header, "connections a project"], rows)
+
+
+def _app(stack: ExitStack, postgres: servers.Postgres, template: str, corpus: corpora.Corpus, folder: Path) -> App:
+    folder.mkdir()
+    redis_server = _redis(stack, folder)
+    app = stack.enter_context(App(postgres, redis_server, template, corpus.label_names))
+    app.end_loading()
+    return app
+
+
+def _redis(stack: ExitStack, folder: Path) -> servers.Redis:
+    redis_server = servers.Redis(folder)
+    stack.callback(redis_server.stop)
+    redis_server.start()
+    return redis_server
+
+
+def _settings(chosen: argparse.Namespace) -> dict[str, str]:
+    """Return the strategies that were asked for, as settings."""
+    given = {"CLASSIFIER": chosen.classifier, "VECTORIZER": chosen.vectorizer}
+    return {f"AL_LEARNER_{name}": value for name, value in given.items() if value} | {"BATCH_SIZE": str(BATCH_SIZE)}
+
+
+def _settings_file(folder: Path, app: App) -> None:
+    place = app.environment
+    database = f"postgresql://{place['PGUSER']}@{place['PGHOST']}:{place['PGPORT']}/{app.database}"
+    redis = f"redis://{place['REDIS_HOST']}:{place['REDIS_PORT']}"
+    lines = f'database_url = "{database}"\nredis_url = "{redis}"\n'
+    (folder / f"{app.database}.toml").write_text(lines, encoding="utf-8")
+
+
+def _scratch(place: Path, name: str) -> Path:
+    folder = place / f"worker-{name}"
+    folder.mkdir()
+    return folder
+
+
+def _wait_for_classifiers(apps: Sequence[App], is_alive: Callable[[], bool], chosen: argparse.Namespace) -> None:
+    wait_until(
+        lambda: not is_alive() or all(app.newest("classifiers", "clf_id") for app in apps),
+        "every project to have a classifier",
+        deadline_s=chosen.deadline_s,
+    )
+    if not is_alive():
+        raise RuntimeError("the worker has ended")
+
+
+def _resident_mib(worker: Worker) -> float:
+    return float(psutil.Process(worker.pid).memory_info().rss / 2**20)
+
+
+def _children_mib(worker: Worker) -> float:
+    children = psutil.Process(worker.pid).children(recursive=True)
+    return float(sum(child.memory_info().rss for child in children) / 2**20)
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
+    options.add_argument("--projects", type=int, default=200)
+    options.add_argument("--trainers", type=int, default=2, help="trainings at a time")
+    options.add_argument("--separate", type=int, default=20, help="number of projects with a worker of their own")
+    options.add_argument("--data", type=Path, default=corpora.DEMO, help="JSON lines (.gz) with text and label")
+    options.add_argument("--texts", type=int, default=500, help="texts of each project")
+    options.add_argument("--batches", type=int, default=100, help="batches of ten votes, in projects chosen at random")
+    options.add_argument("--every", type=float, default=2.0, help="mean seconds between two batches")
+    options.add_argument("--classifier", help="default: that of a new project")
+    options.add_argument("--vectorizer", help="the same for the vectorizer")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--deadline-s", type=float, default=3_600)
+    options.add_argument("--json", type=Path, help="default: benchmarks/results/fleet.json")
+    return options
+
+
+if __name__ == "__main__":
+    main()
