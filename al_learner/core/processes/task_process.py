@@ -44,6 +44,8 @@ class TaskProcess:
         19 is the lowest priority: it gets what others leave.
     tick : callable
         Called while waiting. When it raises, the process is killed and the exception goes on.
+    spare : callable
+        Returns a process that runs `serve_later`, which is used instead of a new one; None if there is none.
     """
 
     def __init__(
@@ -55,8 +57,9 @@ class TaskProcess:
         memory_mib: int | None = None,
         niceness: int = 0,
         tick: Callable[[], object] = lambda: None,
+        spare: Callable[[], ChildProcess | None] = lambda: None,
     ) -> None:
-        self._served = make_tasks, arguments, memory_mib, niceness
+        self._served, self._spare = (make_tasks, arguments, memory_mib, niceness), spare
         self._work, self._timeout_s, self.tick = work, timeout_s, tick
         self._process: ChildProcess | None = None
         self._suspended_s = 0.0
@@ -70,7 +73,12 @@ class TaskProcess:
         """Spawn the process, if it does not run, without waiting for it."""
         if self._process is None or not self._process.is_alive:
             self.close()
-            self._process = ChildProcess(_serve, *self._served, name=self._work)
+            self._process = self._spare()
+            if self._process is None:
+                self._process = ChildProcess(_serve, *self._served, name=self._work)
+            else:
+                with suppress(BrokenPipeError):  # it has ended, which `ask` notices
+                    self._process.pipe.send(self._served)
         return self._process
 
     def ask(self, task: str, *arguments: object) -> Any:
@@ -143,6 +151,13 @@ class _Failure:
     def error(self) -> AlLearnerError:
         cls = getattr(errors, self.name, TrainerError)
         return cls(self.message.splitlines()) if cls is SettingsError else cls(self.message)
+
+
+def serve_later(pipe: Connection[Any, Any], prepare: Callable[[], object]) -> None:
+    """Prepare, such as by imports, and wait for what is to be done; for a process that has no work yet."""
+    prepare()
+    with suppress(EOFError):
+        _serve(pipe, *pipe.recv())
 
 
 def _serve(

@@ -162,10 +162,14 @@ class BackgroundTrainer:
             raise _Closed
 
 
+def prepare_training() -> None:
+    """Import what a training process needs, which takes long."""
+    import al_learner.core.training.fitting  # noqa: F401 - heavy
+
+
 def training_tasks(database_url: str) -> Tasks:
     """Make what a training process does: the methods of `Trainer`."""
-    import al_learner.core.training.fitting  # noqa: F401 - heavy: imported before the first job comes
-
+    prepare_training()  # before the first job comes
     trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))
 
     def train(job: Job, counted: CorpusCounts | None = None) -> Trained:

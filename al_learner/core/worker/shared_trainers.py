@@ -11,7 +11,7 @@ from al_learner.core.processes.slots import Slots, ask_in_turn
 from al_learner.core.storage.records import Trained
 from al_learner.core.training.compute import Compute
 from al_learner.core.training.job import Job, Losses, Score
-from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY, training_tasks
+from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY, prepare_training, training_tasks
 
 
 class SharedTrainers:
@@ -29,7 +29,7 @@ class SharedTrainers:
 
     def __init__(self, n: int, slice_s: float, max_bytes: int | None) -> None:
         self._trainings, self._scores = Slots(n, slice_s), Slots(n, slice_s)
-        self._pool = ProcessPool(lambda: max_bytes)
+        self._pool = ProcessPool(lambda: max_bytes, prepare_training)
 
     def compute_of(self, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
         """Return what does a project's heavy work with these trainers; parameters as of `Compute.with_trainers`."""
