@@ -12,8 +12,8 @@ from typing import Any
 from al_learner.core.processes.process_pool import Kind, ProcessPool
 from al_learner.core.processes.task_process import TaskProcess
 
-TICK_S = 0.2
-"""How often `tick` is called while somebody waits."""
+TICK_S = 1.0
+"""How often `tick` is called while somebody waits, as hundreds of projects may."""
 
 Tick = Callable[[], object]
 
@@ -30,8 +30,8 @@ class Slots:
 
     def __init__(self, n: int, slice_s: float) -> None:
         self._free, self._slice_s = n, slice_s
-        self._waiting: deque[object] = deque()
-        self._changed = threading.Condition()
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
 
     @contextmanager
     def held(self, tick: Tick) -> Iterator[Slot]:
@@ -45,27 +45,30 @@ class Slots:
 
     def take(self, tick: Tick) -> None:
         """Wait for a slot."""
-        ticket = object()
-        with self._changed:
-            self._waiting.append(ticket)
+        turn = threading.Event()
+        with self._lock:
+            if self._free and not self._waiting:
+                self._free -= 1
+                return
+            self._waiting.append(turn)
         try:
-            while True:
-                with self._changed:
-                    if self._free and self._waiting[0] is ticket:
-                        self._free -= 1
-                        return
-                    self._changed.wait(TICK_S)
+            while not turn.wait(TICK_S):
                 tick()
-        finally:
-            with self._changed:
-                self._waiting.remove(ticket)
-                self._changed.notify_all()
+        except BaseException:
+            with self._lock:
+                if not turn.is_set():
+                    self._waiting.remove(turn)
+                    raise
+            self.give_back()
+            raise
 
     def give_back(self) -> None:
-        """Return a slot."""
-        with self._changed:
-            self._free += 1
-            self._changed.notify_all()
+        """Return a slot, or hand it to who has waited longest."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
 
     def is_over(self, since: float) -> bool:
         """Whether a slot that was taken at a time of `time.monotonic` must be given up."""
