@@ -180,7 +180,8 @@ def _redis(stack: ExitStack, folder: Path) -> servers.Redis:
 
 def _settings(chosen: argparse.Namespace) -> dict[str, str]:
     """Return the strategies that were asked for, as settings."""
-    given = {"CLASSIFIER": chosen.classifier, "VECTORIZER": chosen.vectorizer}
+    names = "classifier", "vectorizer", "init_sampler"
+    given = {name.upper(): getattr(chosen, name) for name in names}
     return {f"AL_LEARNER_{name}": value for name, value in given.items() if value} | {"BATCH_SIZE": str(BATCH_SIZE)}
 
 
@@ -228,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--every", type=float, default=2.0, help="mean seconds between two batches")
     options.add_argument("--classifier", help="default: that of a new project")
     options.add_argument("--vectorizer", help="the same for the vectorizer")
+    options.add_argument("--init-sampler", help="the same for the init sampler")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--deadline-s", type=float, default=3_600)
     options.add_argument("--json", type=Path, help="default: benchmarks/results/fleet.json")

@@ -11,16 +11,18 @@ from al_learner.core.processes.slots import Slots, ask_in_turn
 from al_learner.core.storage.records import Trained
 from al_learner.core.training.compute import Compute
 from al_learner.core.training.job import Job, Losses, Score
-from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY, prepare_training, training_tasks
+from al_learner.core.training.subprocess_trainer import prepare_training, training_tasks
 
 
 class SharedTrainers:
     """Training processes of many projects. Each project has one of its own, which is kept as long as memory allows.
 
+    It scores and compares too, unless it trains at that moment: a second process would take as much memory again.
+
     Parameters
     ----------
     n : int
-        So many trainings run at a time, and as many scores or comparisons beside them.
+        So many trainings run at a time, and one score or comparison beside them.
     slice_s : float
         A training that has taken so long is suspended while others wait. So is a score.
     max_bytes : int, optional
@@ -28,21 +30,16 @@ class SharedTrainers:
     """
 
     def __init__(self, n: int, slice_s: float, max_bytes: int | None) -> None:
-        self._trainings, self._scores = Slots(n, slice_s), Slots(n, slice_s)
+        self._trainings, self._scores = Slots(n, slice_s), Slots(1, slice_s)
         self._pool = ProcessPool(lambda: max_bytes, prepare_training)
 
     def compute_of(self, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
         """Return what does a project's heavy work with these trainers; parameters as of `Compute.with_trainers`."""
 
+        limits: dict[str, Any] = {"timeout_s": settings.train_timeout_s, "memory_mib": settings.train_memory_mib}
+        kind = Kind(training_tasks, (settings.database,), **limits)
+
         def make_trainer(tick: Callable[[], object], *, is_urgent: bool) -> SharedTrainer:
-            kind = Kind(
-                training_tasks,
-                (settings.database,),
-                work="training" if is_urgent else "scoring",
-                timeout_s=settings.train_timeout_s,
-                memory_mib=settings.train_memory_mib,
-                niceness=0 if is_urgent else LOWEST_PRIORITY,
-            )
             return SharedTrainer(self._pool, kind, self._trainings if is_urgent else self._scores, tick)
 
         return Compute.with_trainers(settings, make_trainer, tick=tick, on_done=on_done)
