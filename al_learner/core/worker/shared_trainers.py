@@ -35,7 +35,6 @@ class SharedTrainers:
 
     def compute_of(self, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
         """Return what does a project's heavy work with these trainers; parameters as of `Compute.with_trainers`."""
-
         limits: dict[str, Any] = {"timeout_s": settings.train_timeout_s, "memory_mib": settings.train_memory_mib}
         kind = Kind(training_tasks, (settings.database,), **limits)
 
