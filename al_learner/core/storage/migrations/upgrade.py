@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,6 +24,9 @@ REPEATED_FROM = {
 INSUFFICIENT_PRIVILEGE = "42501"
 
 UPGRADE_KEY = LOCK_KEY + 1
+
+_ALEMBIC = threading.Lock()
+"""Alembic keeps the connection in global variables: another thread's migrations would get it."""
 
 
 def upgrade_runs(database: Database) -> bool:
@@ -84,6 +88,7 @@ def _migrate(database: Database, connection: sa.Connection, repeated_from: str |
     config = Config()
     config.set_main_option("script_location", "al_learner.core.storage:migrations")
     config.attributes["connection"] = connection
-    if repeated_from is not None:
-        command.stamp(config, repeated_from)
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        if repeated_from is not None:
+            command.stamp(config, repeated_from)
+        command.upgrade(config, "head")
