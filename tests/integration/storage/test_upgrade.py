@@ -15,7 +15,7 @@ from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
 from tests.support.runs import BEGIN
-from tests.support.tables import WORKER_ROLE
+from tests.support.tables import WORKER_ROLE, SqliteTables
 from tests.support.waiting import DEADLINE_S
 
 
@@ -25,6 +25,24 @@ def test_the_second_upgrade_finds_nothing_to_do(connect, database):
     assert upgrade_runs(runs._database) is True
     assert upgrade_runs(runs._database) is False
     assert runs.last() is None
+
+
+def test_several_databases_are_upgraded_by_threads_of_one_process(connect, tmp_path):
+    """Alembic keeps what it migrates in global variables."""
+    several = [SqliteTables(tmp_path / f"{number}.db") for number in range(12)]
+    databases = [connect(tables) for tables in several]
+    ready = threading.Barrier(len(databases))
+
+    def upgrade(database):
+        ready.wait(DEADLINE_S)
+        return upgrade_runs(database)
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        assert all(pool.map(upgrade, databases))
+
+    assert [tables.value("SELECT version_num FROM al_learner_version") for tables in several] == ["0006"] * 12
+    for tables in several:
+        tables.close()
 
 
 def test_an_upgrade_keeps_the_rows(runs, database):
