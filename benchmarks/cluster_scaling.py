@@ -64,7 +64,7 @@ def scaling(
     database = postgres.clone(template)
     texts, labels = corpus.texts[: chosen.sweep_texts], corpus.labels[: chosen.sweep_texts]
     trials = Grid(seeds=TRIALS, **SWEEP).trials(len(texts))
-    vectorizer = Spec.of("vectorizer", "words-and-meaning")
+    vectorizer = Spec.read("vectorizer", "words-and-meaning")
     rows = []
     with closing(Project(postgres.url(database), classifier="logreg", vectorizer="words-and-meaning")) as project:
         project.load_labels(corpus.label_names)
