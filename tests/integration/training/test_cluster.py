@@ -49,6 +49,7 @@ def folder(tmp_path_factory):
 def cluster(folder):
     with Cluster(folder, {"PGUSER": READER}) as cluster:
         cluster.add_worker()
+        cluster.wait()
         yield cluster
 
 

@@ -58,9 +58,15 @@ def test_a_kind_that_is_not_needed_any_more_ends(pool):
     assert not psutil.pid_exists(pid)
 
 
-def test_a_process_is_started_in_advance_and_the_next_one_after_it():
+@pytest.fixture
+def children():
+    """Return what returns the children of this process that were started since."""
+    before = {child.pid for child in psutil.Process().children()}
+    return lambda: [child for child in psutil.Process().children() if child.pid not in before]
+
+
+def test_a_process_is_started_in_advance_and_the_next_one_after_it(children):
     pool = ProcessPool(lambda: None, nothing)
-    children = psutil.Process().children
     (spare,) = wait_until(children, "a process to be started")
 
     assert pool.ask(Kind(tasks, ("other",), niceness=3), nothing, "pid") == spare.pid
@@ -71,9 +77,9 @@ def test_a_process_is_started_in_advance_and_the_next_one_after_it():
     assert children() == []
 
 
-def test_a_process_that_ended_before_it_had_work_costs_nothing():
+def test_a_process_that_ended_before_it_had_work_costs_nothing(children):
     pool = ProcessPool(lambda: None, nothing)
-    (spare,) = wait_until(psutil.Process().children, "a process to be started")
+    (spare,) = wait_until(children, "a process to be started")
     spare.kill()
     spare.wait()
     assert pool.ask(Kind(tasks), nothing, "name") == "one"
