@@ -67,7 +67,8 @@ def children():
 
 def test_a_process_is_started_in_advance_and_the_next_one_after_it(children):
     pool = ProcessPool(lambda: None, nothing)
-    (spare,) = wait_until(children, "a process to be started")
+    wait_until(lambda: not pool._spares._ready.empty(), "a process to be started")
+    (spare,) = children()
 
     assert pool.ask(Kind(tasks, ("other",), niceness=3), nothing, "pid") == spare.pid
     assert pool.ask(Kind(tasks, ("other",), niceness=3), nothing, "nice") == 3
@@ -79,7 +80,8 @@ def test_a_process_is_started_in_advance_and_the_next_one_after_it(children):
 
 def test_a_process_that_ended_before_it_had_work_costs_nothing(children):
     pool = ProcessPool(lambda: None, nothing)
-    (spare,) = wait_until(children, "a process to be started")
+    wait_until(lambda: not pool._spares._ready.empty(), "a process to be started")
+    (spare,) = children()
     spare.kill()
     spare.wait()
     assert pool.ask(Kind(tasks), nothing, "name") == "one"
