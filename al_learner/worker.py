@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from al_learner.core.worker.stop import Stop
 
 if TYPE_CHECKING:
     from al_learner.core.configuration.settings import Settings
@@ -28,31 +29,14 @@ END_S = 1.5
 """So long after the grace period the process ends, whatever it waits for. Docker kills 10 s after SIGTERM."""
 
 
-class Signals:
+class Signals(Stop):
     """The first SIGTERM or SIGINT asks to stop; the second ends the process at once."""
 
     def __init__(self) -> None:
-        self._wakes: SimpleQueue[None] = SimpleQueue()  # its put, unlike Event.set, may be interrupted by itself
+        super().__init__()
         self._first: SimpleQueue[None] = SimpleQueue()
-        self.stopping_since: float | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._received)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the first signal has come."""
-        return self.stopping_since is not None
-
-    def wake(self) -> None:
-        """End the wait of the main thread."""
-        self._wakes.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Wait until `wake`, or until the time is over. Called by the main thread."""
-        with suppress(Empty):
-            self._wakes.get(timeout=seconds)
-            while True:
-                self._wakes.get_nowait()
 
     def wait_for_first(self) -> None:
         """Wait for the first signal. Called by one thread."""
@@ -61,9 +45,8 @@ class Signals:
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self.stopping:
             os._exit(EXIT_SIGNAL + number)
-        self.stopping_since = time.monotonic()
         self._first.put(None)
-        self.wake()
+        self.stop()
 
 
 class Worker:

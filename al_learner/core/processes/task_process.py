@@ -119,12 +119,14 @@ class TaskProcess:
     def suspended(self) -> Iterator[None]:
         """Suspend the process. This time does not count for the timeout. `tick` may do it."""
         since = time.monotonic()
-        process = self.start()
-        process.send_signal(signal.SIGSTOP)
+        process = self._process
+        if process is not None:
+            process.send_signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            process.send_signal(signal.SIGCONT)
+            if process is not None:
+                process.send_signal(signal.SIGCONT)
             self._suspended_s += time.monotonic() - since
 
     def _wait(self, answer: Future[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -32,7 +33,31 @@ END_S = 2
 T = TypeVar("T")
 
 
-class SubprocessTrainer:
+class AskingTrainer(ABC):
+    """A `Trainer` whose jobs are tasks of a process that runs `training_tasks`."""
+
+    def train(self, job: Job) -> Trained:
+        """Train on everything. Raises AlLearnerError."""
+        return cast(Trained, self._ask("train", job))
+
+    def score(self, job: Job) -> Score:
+        """Train the hold-out model and measure it. Raises AlLearnerError."""
+        return cast(Score, self._ask("score", job))
+
+    def losses(self, job: Job) -> Losses:
+        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
+        return cast(Losses, self._ask("losses", job))
+
+    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
+        """Whether the predictions that are stored with a sample of texts are those of a stored model."""
+        return cast(bool, self._ask("has_predicted", clf, countvec))
+
+    @abstractmethod
+    def _ask(self, task: str, *arguments: object) -> Any:
+        """Do a task; result and errors as of `TaskProcess.ask`."""
+
+
+class SubprocessTrainer(AskingTrainer):
     """A `Trainer` that does its jobs in one process of its own. A crash costs one job, not the worker.
 
     Parameters
@@ -72,25 +97,12 @@ class SubprocessTrainer:
         """Start the process without waiting for it; it imports scikit-learn at once. Return its id."""
         return self._process.start().pid
 
-    def train(self, job: Job) -> Trained:
-        """Train on everything. Raises AlLearnerError."""
-        return cast(Trained, self._process.ask("train", job))
-
-    def score(self, job: Job) -> Score:
-        """Train the hold-out model and measure it. Raises AlLearnerError."""
-        return cast(Score, self._process.ask("score", job))
-
-    def losses(self, job: Job) -> Losses:
-        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
-        return cast(Losses, self._process.ask("losses", job))
-
-    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
-        """Whether the predictions that are stored with a sample of texts are those of a stored model."""
-        return cast(bool, self._process.ask("has_predicted", clf, countvec))
-
     def close(self) -> None:
         """Kill the process. The next job gets a new one."""
         self._process.close()
+
+    def _ask(self, task: str, *arguments: object) -> Any:
+        return self._process.ask(task, *arguments)
 
 
 class EndableTrainer(Trainer, Protocol):

@@ -7,17 +7,16 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from al_learner.core.configuration.project_files import ProjectFile, read_projects
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import AlLearnerError, SettingsError
 from al_learner.core.events import event, of_project
 from al_learner.core.service.figures import Source
-from al_learner.core.worker.loop import BEAT_S, MakeCompute, ProjectLoop, Stop
+from al_learner.core.worker.loop import BEAT_S, MakeCompute, ProjectLoop
 from al_learner.core.worker.shared_trainers import SharedTrainers
+from al_learner.core.worker.stop import Stop
 
 RETRY_S = 60
 """A project whose loop ended with an error is started again after so long."""
@@ -26,41 +25,12 @@ LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT", "PGUSER", 
 """Variables that would name one database for all projects."""
 
 
-class LoopStop:
-    """Asks one loop to stop."""
-
-    def __init__(self) -> None:
-        self.stopping_since: float | None = None
-        self._wakes: SimpleQueue[None] = SimpleQueue()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the loop is to stop."""
-        return self.stopping_since is not None
-
-    def stop(self) -> None:
-        """Ask it to stop."""
-        self.stopping_since = self.stopping_since or time.monotonic()
-        self.wake()
-
-    def wake(self) -> None:
-        """End its wait."""
-        self._wakes.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Wait until `wake`, or until the time is over."""
-        with suppress(Empty):
-            self._wakes.get(timeout=seconds)
-            while True:
-                self._wakes.get_nowait()
-
-
 class _Running:
     """The loop of a project, in a thread of its own."""
 
     def __init__(self, file: ProjectFile, make_compute: MakeCompute) -> None:
         self.file, self._make_compute = file, make_compute
-        self.stop = LoopStop()
+        self.stop = Stop()
         self.loop: ProjectLoop | None = None
         self.ended_at = 0.0
         self.thread = threading.Thread(target=self._run, name=file.name, daemon=True)

@@ -24,6 +24,7 @@ from al_learner.core.processes.memory import return_free_memory
 from al_learner.core.project import Project
 from al_learner.core.service.figures import OwnFigures, Source
 from al_learner.core.training.compute import Compute
+from al_learner.core.worker.stop import Stop
 
 LISTENER_END_S = 2.0
 """How long the loop waits for the listener to end."""
@@ -46,22 +47,6 @@ class Stopped(KeyboardInterrupt):
 
     Like any KeyboardInterrupt it makes psycopg cancel the statement that waits.
     """
-
-
-class Stop(Protocol):
-    """Tells a loop when to stop, and lets it sleep until something happens."""
-
-    stopping_since: float | None
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the loop is to stop."""
-
-    def wake(self) -> None:
-        """End the wait of the loop. Threads may call it."""
-
-    def wait(self, seconds: float) -> None:
-        """Wait until `wake`, or until the time is over."""
 
 
 class MakeCompute(Protocol):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.processes.process_pool import Kind, ProcessPool
 from al_learner.core.processes.slots import Slots, ask_in_turn
-from al_learner.core.storage.records import Trained
 from al_learner.core.training.compute import Compute
-from al_learner.core.training.job import Job, Losses, Score
-from al_learner.core.training.subprocess_trainer import prepare_training, training_tasks
+from al_learner.core.training.subprocess_trainer import AskingTrainer, prepare_training, training_tasks
 
 
 class SharedTrainers:
@@ -48,7 +46,7 @@ class SharedTrainers:
         self._pool.close()
 
 
-class SharedTrainer:
+class SharedTrainer(AskingTrainer):
     """A `Trainer` that waits for a slot, and gives it up while others wait.
 
     A process that has to give its slot up is suspended, and goes on when it gets a slot again.
@@ -56,22 +54,6 @@ class SharedTrainer:
 
     def __init__(self, pool: ProcessPool, kind: Kind, slots: Slots, tick: Callable[[], object]) -> None:
         self._pool, self._kind, self._slots, self._tick = pool, kind, slots, tick
-
-    def train(self, job: Job) -> Trained:
-        """Train on everything. Raises AlLearnerError."""
-        return cast(Trained, self._ask("train", job))
-
-    def score(self, job: Job) -> Score:
-        """Train the hold-out model and measure it. Raises AlLearnerError."""
-        return cast(Score, self._ask("score", job))
-
-    def losses(self, job: Job) -> Losses:
-        """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
-        return cast(Losses, self._ask("losses", job))
-
-    def has_predicted(self, clf: tuple[int, str], countvec: tuple[int, str]) -> bool:
-        """Whether the predictions that are stored with a sample of texts are those of a stored model."""
-        return cast(bool, self._ask("has_predicted", clf, countvec))
 
     def close(self) -> None:
         """End the project's processes that do nothing."""

@@ -173,7 +173,8 @@ class Client:
                 if wait([reply], TICK_S).done:
                     return _answer(reply)
                 tick()
-            helper.kill()  # it may be stuck; the next order gets a new one
+            if not order.task:
+                helper.kill()  # it is stuck; a task, which may be another project's fault, is only cancelled
             raise ClusterUnavailable(f"the cluster has not answered for {timeout_s:g} s")
         except BaseException:
             helper.cancel(order)
