@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
+import psycopg
 
 from benchmarks import corpus as corpora
 from benchmarks import report
@@ -26,6 +28,9 @@ from tests.support.waiting import wait_until
 BATCH_SIZE = 10
 FIRST = 10
 """So many projects are there before the others come; their worker's memory is what all others are compared with."""
+
+SAMPLE_S = 0.5
+"""How often connections are counted."""
 
 QUIET_S = 35
 """A project is read every 30 seconds, so by then every loop has rested."""
@@ -42,8 +47,11 @@ class Figures:
         From the tenth vote of a project to its announcement, for each batch.
     resident_mib, children_mib : float
         Memory of the worker, or of all of them, and of their training processes, when nothing is due.
-    connections : float
-        Connections to PostgreSQL for each project, of the workers themselves, when nothing is due.
+    connections, most_connections : float
+        Connections to PostgreSQL for each project, of the workers and their training processes, when nothing is due;
+        and the most of all projects at a time.
+    start_s : float or None
+        From the settings files of the other projects until every project had a classifier.
     project_kib : float or None
         Memory of the worker for each project beyond the first.
     """
@@ -53,6 +61,8 @@ class Figures:
     resident_mib: float
     children_mib: float
     connections: float
+    most_connections: int
+    start_s: float | None = None
     project_kib: float | None = None
 
 
@@ -69,9 +79,10 @@ def main() -> None:
         template = make_template(postgres, "bench_texts", corpus.rows())
         apps = [_app(stack, postgres, template, corpus, place / f"{number}") for number in range(chosen.projects)]
         say(f"{len(apps)} databases and Redis servers")
-        with one_worker(apps, place, chosen) as (worker, alone_mib):
+        with one_worker(apps, place, chosen, postgres) as (worker, peak, alone_mib, start_s):
             together = _measured([worker], apps, corpus, postgres, chosen)
             together.project_kib = 1024 * (together.resident_mib - alone_mib) / (len(apps) - FIRST)
+            together.start_s, together.most_connections = start_s, peak.stop()
             say(f"one worker of {len(apps)} projects is measured")
         some = apps[: chosen.separate]
         with separate_workers(some, place, chosen) as workers:
@@ -82,9 +93,36 @@ def main() -> None:
     say(f"raw figures: {report.write('fleet', chosen.json, figures)}")
 
 
+class Peak(threading.Thread):
+    """Counts the connections of workers and their training processes, and keeps the highest number."""
+
+    def __init__(self, postgres: servers.Postgres, workers: Sequence[Worker]) -> None:
+        super().__init__(daemon=True)
+        self._postgres, self._workers = postgres, workers
+        self._ended = threading.Event()
+        self.connections = 0
+
+    def run(self) -> None:
+        """Count until `stop`."""
+        with self._postgres.connect() as connection:
+            while not self._ended.wait(SAMPLE_S):
+                self.connections = max(self.connections, _connections(connection, self._workers))
+
+    def stop(self) -> int:
+        """Stop counting, and return the highest number."""
+        self._ended.set()
+        self.join()
+        return self.connections
+
+
 @contextmanager
-def one_worker(apps: Sequence[App], place: Path, chosen: argparse.Namespace) -> Iterator[tuple[Worker, float]]:
-    """Start one worker: first with some of the projects. Yield it with the MiB that it had then."""
+def one_worker(
+    apps: Sequence[App], place: Path, chosen: argparse.Namespace, postgres: servers.Postgres
+) -> Iterator[tuple[Worker, Peak, float, float]]:
+    """Start one worker: first with some of the projects.
+
+    Yield it, the peak of its connections, the MiB that it had then, and how long the others took to get classifiers.
+    """
     folder = place / "projects"
     folder.mkdir()
     environment = {**_settings(chosen), "AL_LEARNER_TRAINERS": str(chosen.trainers)}
@@ -94,11 +132,16 @@ def one_worker(apps: Sequence[App], place: Path, chosen: argparse.Namespace) -> 
         _wait_for_classifiers(apps[:FIRST], worker.is_alive, chosen)
         time.sleep(QUIET_S)
         before = _resident_mib(worker)
+        peak = Peak(postgres, [worker])
+        peak.start()
+        started = time.monotonic()
         for app in apps[FIRST:]:
             _settings_file(folder, app)
         _wait_for_classifiers(apps, worker.is_alive, chosen)
+        seconds = time.monotonic() - started
+        say(f"all projects have classifiers, after {seconds:.0f} s")
         time.sleep(QUIET_S)
-        yield worker, before
+        yield worker, peak, before, seconds
 
 
 @contextmanager
@@ -120,13 +163,10 @@ def _measured(
 ) -> Figures:  # fmt: skip
     """Measure memory and connections at rest, and then batches of votes at random times."""
     with postgres.connect() as connection:
-        query = (
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^al-learner' AND datname ~ '^test_'"
-            f" AND substring(application_name from '[0-9]+$')::int IN ({', '.join(str(one.pid) for one in workers)})"
-        )
-        found = connection.execute(query).fetchone()
-        connections = (found or (0,))[0] / len(apps)
+        connections = _connections(connection, workers) / len(apps)
     resident, children = sum(map(_resident_mib, workers)), sum(map(_children_mib, workers))
+    peak = Peak(postgres, workers)
+    peak.start()
     rng = np.random.default_rng(chosen.seed)
     locks = [threading.Lock() for _ in apps]
 
@@ -147,7 +187,22 @@ def _measured(
             time.sleep(rng.exponential(chosen.every))
             waiting.append(pool.submit(batch, number))
         seconds = [one.result() for one in waiting]
-    return Figures(len(apps), seconds, resident, children, connections)
+    return Figures(len(apps), seconds, resident, children, connections, peak.stop())
+
+
+def _connections(connection: psycopg.Connection[Any], workers: Sequence[Worker]) -> int:
+    """Return how many connections workers and their training processes have."""
+    pids = [process.pid for worker in workers for process in _family(worker)]
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^al-learner' AND datname ~ '^test_'"
+        " AND substring(application_name from '[0-9]+$')::int = ANY(%s)"
+    )
+    return int((connection.execute(query, [pids]).fetchone() or (0,))[0])
+
+
+def _family(worker: Worker) -> list[psutil.Process]:
+    process = psutil.Process(worker.pid)
+    return [process, *process.children(recursive=True)]
 
 
 def table(one: Figures, separate: Figures) -> str:
@@ -158,9 +213,11 @@ def table(one: Figures, separate: Figures) -> str:
         kib = "" if figures.project_kib is None else f"{figures.project_kib:.0f}"
         memory = f"{figures.resident_mib:.0f}", f"{figures.children_mib:.0f}", kib
         times = f"{statistics.median(figures.seconds):.2f}", f"{p95:.2f}"
-        rows.append([name, str(figures.projects), *times, *memory, f"{figures.connections:.2f}"])
-    header = ["", "projects", "median, s", "95th percentile, s", "workers, MiB", "trainers, MiB", "KiB a project"]
-    return report.markdown([*header, "connections a project"], rows)
+        connections = f"{figures.connections:.2f}", str(figures.most_connections)
+        start = "" if figures.start_s is None else f"{figures.start_s:.0f}"
+        rows.append([name, str(figures.projects), start, *times, *memory, *connections])
+    header = ["", "projects", "start, s", "median, s", "95th percentile, s", "workers, MiB", "trainers, MiB"]
+    return report.markdown([*header, "KiB a project", "connections a project", "most connections"], rows)
 
 
 def _app(stack: ExitStack, postgres: servers.Postgres, template: str, corpus: corpora.Corpus, folder: Path) -> App:
@@ -214,8 +271,8 @@ def _resident_mib(worker: Worker) -> float:
 
 
 def _children_mib(worker: Worker) -> float:
-    children = psutil.Process(worker.pid).children(recursive=True)
-    return float(sum(child.memory_info().rss for child in children) / 2**20)
+    """Return the memory of the training processes. What several share is divided among them."""
+    return float(sum(child.memory_full_info().pss for child in _family(worker)[1:]) / 2**20)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ import pytest
 from al_learner.cli import EXIT_ERROR
 from al_learner.commands.shared import EXIT_NOTHING_TO_DO
 from al_learner.core.configuration import defaults
-from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.database import Database, owner
 from al_learner.core.storage.run_lock import hold_run_lock
 from tests.acceptance.conftest import AL_LEARNER, Cli
 
@@ -482,4 +482,4 @@ def test_who_holds_the_lock_is_named_when_waiting_was_in_vain(cli: Cli, project:
     database.close()
 
     assert refused.returncode == EXIT_ERROR
-    assert refused.stderr.startswith(f"error: a run is in progress, by {OWNER}, since ")
+    assert refused.stderr.startswith(f"error: a run is in progress, by {owner()}, since ")

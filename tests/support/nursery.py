@@ -111,8 +111,6 @@ class Forked(subprocess.Popen[bytes]):
             signal.set_wakeup_fd(-1)
             atexit._clear()
             logging.getLogger("al_learner").handlers.clear()
-            if database := sys.modules.get("al_learner.core.storage.database"):
-                database.OWNER = f"{socket.gethostname()}:{os.getpid()}"  # type: ignore[attr-defined]  # as if imported here
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             kept = options[3]
             for first, last in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from al_learner.core.errors import AlLearnerError
 from al_learner.core.interfaces import Codes, LabelAggregator, Votes
 from al_learner.core.labels.aggregation import winners
-from al_learner.core.processes.task_process import TaskProcess, Tasks
+from al_learner.core.processes.task_process import Tasks
 from al_learner.core.registry import Spec
 
 PAUSE_S = 30
@@ -21,8 +20,18 @@ PAUSE_MAX_S = 3600
 ARRAYS = ("text", "annotator", "label", "stored")
 
 
+class AsksProcess(Protocol):
+    """A process that does tasks, such as `TaskProcess`."""
+
+    def ask(self, task: str, *arguments: object) -> Any:
+        """Do a task; result and errors as of `TaskProcess.ask`."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class SubprocessAggregator:
-    """Aggregates the votes of a project in one process of its own. It is started when it is first needed, and kept.
+    """Aggregates the votes of a project in a process that runs `aggregation_tasks`.
 
     The last result is kept too: the project state is read several times for each batch, and a label aggregator gives
     the same labels for the same votes. After a failure the same votes are not aggregated again before a pause is over.
@@ -30,23 +39,11 @@ class SubprocessAggregator:
 
     Parameters
     ----------
-    spec : Spec
-        The label aggregator.
-    timeout_s, memory_mib, tick
-        As for `TaskProcess`.
+    process : AsksProcess
     """
 
-    def __init__(
-        self,
-        spec: Spec,
-        *,
-        timeout_s: float,
-        memory_mib: int | None = None,
-        tick: Callable[[], object] = lambda: None,
-    ) -> None:
-        self._process = TaskProcess(
-            _tasks, spec, work="aggregation", timeout_s=timeout_s, memory_mib=memory_mib, tick=tick
-        )
+    def __init__(self, process: AsksProcess) -> None:
+        self._process = process
         self._last: tuple[Votes, Codes | AlLearnerError] | None = None
         self._pause_s, self._retry_at = 0.0, 0.0
 
@@ -76,7 +73,7 @@ class SubprocessAggregator:
         return won
 
     def close(self) -> None:
-        """Kill the process."""
+        """End the process."""
         self._process.close()
 
 
@@ -85,5 +82,6 @@ def _is_same(a: Votes, b: Votes) -> bool:
     return same_names and all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ARRAYS)
 
 
-def _tasks(spec: Spec) -> Tasks:
+def aggregation_tasks(spec: Spec) -> Tasks:
+    """Make what a process does that aggregates votes with a label aggregator."""
     return {"winners": partial(winners, cast(LabelAggregator, spec.make("label_aggregator")))}

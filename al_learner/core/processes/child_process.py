@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe, spawn
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 from al_learner.core.processes.memory import use_one_heap
 
@@ -26,6 +26,25 @@ PR_SET_PDEATHSIG = 1
 
 
 _is_preparing = False
+
+
+class Started(Protocol):
+    """What is used of a `subprocess.Popen`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Return the exit code if the process has ended, else None."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, and return the exit code; raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+
+    def kill(self) -> None:
+        """Kill the process."""
 
 
 class ChildProcess:
@@ -41,6 +60,10 @@ class ChildProcess:
     *arguments
         Must be picklable, and small: they fill the pipe before anybody reads it.
     name : str
+    fork : callable, optional
+        Starts the process from another one, which is prepared already, with the file descriptors that it needs.
+    watches_parent : bool
+        Whether it ends with its parent in any case. Otherwise only if it reads from the pipe.
 
     Raises
     ------
@@ -53,29 +76,34 @@ class ChildProcess:
         The parent's end.
     """
 
-    def __init__(self, serve: Callable[..., object], *arguments: Any, name: str) -> None:
+    def __init__(
+        self,
+        serve: Callable[..., object],
+        *arguments: Any,
+        name: str,
+        fork: Callable[[Sequence[int]], Started] | None = None,
+        watches_parent: bool = True,
+    ) -> None:
         if _is_preparing:
             raise RuntimeError("a child process imports the script that started it, which starts processes again")
         self.pipe, theirs = Pipe()
         end_of_parent, self._lifeline = os.pipe()  # the second end is closed when this process ends
         self._conversation: threading.Thread | None = None
         fds = theirs.fileno(), end_of_parent
-        program = f"from {__name__} import main; main(*{fds})"
         with _postponed(PARENTS_SIGNALS):
             allowed = signal.pthread_sigmask(signal.SIG_BLOCK, PARENTS_SIGNALS)
             try:  # the child inherits the blocked signals; later it ignores them
-                self._process = subprocess.Popen(
-                    [sys.executable, *_flags(), "-c", program], pass_fds=fds, stdin=subprocess.DEVNULL
-                )
+                self._process = _spawn(fds, watches_parent=watches_parent) if fork is None else fork(fds)
                 atexit.register(self.kill)
             finally:
                 theirs.close()
                 os.close(end_of_parent)
                 signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
         with suppress(BrokenPipeError):  # it has ended, which whoever asks it notices
-            prepared = spawn.get_preparation_data(name)
-            del prepared["authkey"]  # which cannot be sent, and is for listeners
-            self.pipe.send(prepared)
+            if fork is None:
+                prepared = spawn.get_preparation_data(name)
+                del prepared["authkey"]  # which cannot be sent, and is for listeners
+                self.pipe.send(prepared)
             self.pipe.send((serve, arguments))
 
     @property
@@ -174,15 +202,14 @@ def _converse(pipe: Connection[Any, Any], request: object, answer: Future[Any]) 
         answer.set_exception(exc)
 
 
-def main(fd: int, end_of_parent: int) -> None:
+def main(fd: int, end_of_parent: int, *, watches_parent: bool) -> None:
     """Run what comes through a pipe; for the process itself."""
     for number in PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENTS_SIGNALS)
-    if sys.platform == "linux":  # works also while C code lets no other thread run
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     use_one_heap()
-    threading.Thread(target=_end_with_parent, args=(end_of_parent,), daemon=True).start()
+    if watches_parent:
+        watch_parent(end_of_parent)
     # OpenMP's threads spin while they wait. Then a training takes ten times as long beside a busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     pipe = Connection(fd)
@@ -190,8 +217,26 @@ def main(fd: int, end_of_parent: int) -> None:
     _is_preparing = True
     spawn.prepare(pipe.recv())  # imports the script that the parent runs, where strategies may be defined
     _is_preparing = False
+    serve_one(pipe)
+
+
+def watch_parent(end_of_parent: int) -> None:
+    """End this process when its parent ends, which the file descriptor tells."""
+    if sys.platform == "linux":  # works also while C code lets no other thread run
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_parent, args=(end_of_parent,), daemon=True).start()
+
+
+def serve_one(pipe: Connection[Any, Any]) -> None:
+    """Receive from a pipe what this process is for, and do it."""
     serve, arguments = pipe.recv()
     serve(pipe, *arguments)
+
+
+def _spawn(fds: Sequence[int], *, watches_parent: bool) -> subprocess.Popen[bytes]:
+    """Start a new interpreter that runs `main`."""
+    program = f"from {__name__} import main; main(*{tuple(fds)}, watches_parent={watches_parent})"
+    return subprocess.Popen([sys.executable, *_flags(), "-c", program], pass_fds=fds, stdin=subprocess.DEVNULL)
 
 
 def _flags() -> list[str]:

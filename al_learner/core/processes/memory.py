@@ -33,11 +33,15 @@ def return_free_memory() -> None:
     _glibc("malloc_trim", 0)
 
 
-def resident_bytes(pid: int | None) -> int:
-    """Return how much memory a process has; 0 if it has ended, or where the system has no folder /proc."""
+def own_bytes(pid: int | None) -> int:
+    """Return how much memory a process shares with no other, which is free when it ends.
+
+    0 if it has ended, or where the system has no folder /proc.
+    """
     with suppress(OSError):
         if pid is not None:
-            return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+            return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Private_"))
     return 0
 
 

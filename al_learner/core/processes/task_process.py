@@ -44,8 +44,8 @@ class TaskProcess:
         19 is the lowest priority: it gets what others leave.
     tick : callable
         Called while waiting. When it raises, the process is killed and the exception goes on.
-    spare : callable
-        Returns a process that runs `serve_later`, which is used instead of a new one; None if there is none.
+    start : callable
+        Starts a process; parameters as of `ChildProcess`.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class TaskProcess:
         memory_mib: int | None = None,
         niceness: int = 0,
         tick: Callable[[], object] = lambda: None,
-        spare: Callable[[], ChildProcess | None] = lambda: None,
+        start: Callable[..., ChildProcess] = ChildProcess,
     ) -> None:
-        self._served, self._spare = (make_tasks, arguments, memory_mib, niceness), spare
+        self._served, self._start = (make_tasks, arguments, memory_mib, niceness), start
         self._work, self._timeout_s, self.tick = work, timeout_s, tick
         self._process: ChildProcess | None = None
         self._suspended_s = 0.0
@@ -73,12 +73,7 @@ class TaskProcess:
         """Spawn the process, if it does not run, without waiting for it."""
         if self._process is None or not self._process.is_alive:
             self.close()
-            self._process = self._spare()
-            if self._process is None:
-                self._process = ChildProcess(_serve, *self._served, name=self._work)
-            else:
-                with suppress(BrokenPipeError):  # it has ended, which `ask` notices
-                    self._process.pipe.send(self._served)
+            self._process = self._start(_serve, *self._served, name=self._work)
         return self._process
 
     def ask(self, task: str, *arguments: object) -> Any:
@@ -99,9 +94,10 @@ class TaskProcess:
             self.close()
             raise
         if (lost := answer.exception()) is not None:
-            how = how_it_ended(process.join(END_S))
+            has_ended = isinstance(lost, (EOFError, OSError))
+            how = how_it_ended(process.join(END_S)) if has_ended else ""
             self.close()
-            if isinstance(lost, (EOFError, OSError)):
+            if has_ended:
                 raise TrainerError(f"the {self._work} process {how}") from lost
             raise lost
         found = answer.result()
@@ -153,13 +149,6 @@ class _Failure:
     def error(self) -> AlLearnerError:
         cls = getattr(errors, self.name, TrainerError)
         return cls(self.message.splitlines()) if cls is SettingsError else cls(self.message)
-
-
-def serve_later(pipe: Connection[Any, Any], prepare: Callable[[], object]) -> None:
-    """Prepare, such as by imports, and wait for what is to be done; for a process that has no work yet."""
-    prepare()
-    with suppress(EOFError):
-        _serve(pipe, *pipe.recv())
 
 
 def _serve(

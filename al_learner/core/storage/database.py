@@ -40,12 +40,15 @@ LONG_WAIT_S = 10
 TABLE_LOCKS = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 """Locks on a table that keep others from writing to it."""
 
-OWNER = f"{socket.gethostname()}:{os.getpid()}"
-
 _LOCKS = ("pid", "granted", "mode", "relation", "transactionid")
 _ACTIVITY = ("pid", "application_name", "usename", "xact_start")
 
 T = TypeVar("T")
+
+
+def owner() -> str:
+    """Return what names this process: its host and its id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class RowsLocked(DatabaseError):
@@ -91,7 +94,7 @@ class Database:
         self.waiting_since: float | None = None
         self._n_lost = 0
         if self.is_postgresql:
-            self.engine = postgresql.engine(parsed, owner=OWNER, tick=tick)
+            self.engine = postgresql.engine(parsed, owner=owner(), tick=tick)
             sa.event.listen(self.engine, "invalidate", self._lost)
         elif parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
             self.path = Path(str(parsed.database)).resolve()  # locks are files beside it: one for all of its names

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from al_learner.core.errors import DatabaseUnavailable
-from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.database import Database, owner
 from al_learner.core.storage.records import METRIC_DETAILS, Pruned, Run, RunKind, RunStatus, Sign, StoredModel, Trained
 from al_learner.core.storage.runs import project_id, stored_prior, without_details
 from al_learner.core.storage.schema import al_runs, classifiers, countvecs, text_data
@@ -72,7 +72,7 @@ class RunTransactions:
             "kind": kind,
             "status": RunStatus.RUNNING,
             "forced": forced,
-            "owner": OWNER,
+            "owner": owner(),
             "state": state,
             "new_samples": len(samples),
             "strategies": strategies,
@@ -318,7 +318,7 @@ def _promote(connection: sa.Connection, model: StoredModel, sign: Sign | None, b
         "kind": "promote",
         "status": RunStatus.SUCCEEDED,
         "forced": forced,
-        "owner": OWNER,
+        "owner": owner(),
         "state": run.state,
         "finished": sa.func.now(),
         "clf_id": clf_id,

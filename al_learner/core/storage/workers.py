@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from al_learner.core.storage.database import OWNER, Database
+from al_learner.core.storage.database import Database, owner
 from al_learner.core.storage.records import LiveWorker
 from al_learner.core.storage.run_lock import advisory_lock, detached, file_lock
 from al_learner.core.storage.schema import al_workers
@@ -58,7 +58,7 @@ class Workers:
         # The clock may have been set back since the others started.
         started = self._entry.started if self._entry else max([self._database.now(), *(w.started + TICK for w in live)])
         ended = al_workers.delete().where(al_workers.c.worker_id.not_in([worker.worker_id for worker in live]))
-        values = {"owner": OWNER, "started": started, "settings": self._settings}
+        values = {"owner": owner(), "started": started, "settings": self._settings}
 
         def write(connection: sa.Connection) -> LiveWorker:
             connection.execute(ended)

@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self, cast
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.interfaces import Codes, Votes
 from al_learner.core.labels.aggregation import winners
-from al_learner.core.labels.subprocess_aggregator import SubprocessAggregator
+from al_learner.core.labels.subprocess_aggregator import AsksProcess, SubprocessAggregator, aggregation_tasks
+from al_learner.core.processes.task_process import TaskProcess
 from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.training.in_process_trainer import InProcessTrainer
@@ -90,6 +91,7 @@ class Compute:
         tick: Callable[[], object],
         on_done: Callable[[], object],
         check: Callable[[], object] = lambda: None,
+        aggregation: AsksProcess | None = None,
     ) -> Self:
         """Use one trainer for trainings and another one for scores and choices, and a process for aggregations.
 
@@ -101,11 +103,16 @@ class Compute:
             Called while this process waits for a training or an aggregation.
         on_done : callable
             Called from another thread when a score or a choice is ready.
+        aggregation : AsksProcess, optional
+            Runs `aggregation_tasks`; by default a process of its own, which is started when it is first needed.
         """
         trainer = make_trainer(tick, is_urgent=True)
         background = BackgroundTrainer(partial(make_trainer, is_urgent=False), on_done=on_done)
         aggregator = settings.strategies.label_aggregator
-        beside = SubprocessAggregator(Spec.of("label_aggregator", aggregator), tick=tick, **_limits(settings))
+        spec = Spec.of("label_aggregator", aggregator)
+        beside = SubprocessAggregator(
+            aggregation or TaskProcess(aggregation_tasks, spec, work="aggregation", tick=tick, **_limits(settings))
+        )
 
         def close() -> None:
             for process in (trainer, background, beside):

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from al_learner.core.interfaces import release_word_vectors
@@ -179,10 +180,11 @@ def prepare_training() -> None:
     import al_learner.core.training.fitting  # noqa: F401 - heavy
 
 
-def training_tasks(database_url: str) -> Tasks:
-    """Make what a training process does: the methods of `Trainer`."""
+def training_tasks(database_url: str, rests: bool = False) -> Tasks:  # noqa: FBT001, FBT002 - sent by position
+    """Make what a training process does: the methods of `Trainer`. One that `rests` then keeps no connection."""
     prepare_training()  # before the first job comes
-    trainer = InProcessTrainer(LabelForwardTables(Database(database_url)))
+    database = Database(database_url)
+    trainer = InProcessTrainer(LabelForwardTables(database))
 
     def train(job: Job, counted: CorpusCounts | None = None) -> Trained:
         try:
@@ -190,10 +192,18 @@ def training_tasks(database_url: str) -> Tasks:
         finally:
             release_word_vectors()  # the vectorizer and the init sampler of one job have used the same ones
 
-    return {
+    tasks: Tasks = {
         "train": train, "score": trainer.score, "losses": trainer.losses,
         "has_predicted": trainer.has_predicted,
     }  # fmt: skip
+    return {name: partial(_then, task, database.close) for name, task in tasks.items()} if rests else tasks
+
+
+def _then(task: Callable[..., object], rest: Callable[[], object], *arguments: object) -> object:
+    try:
+        return task(*arguments)
+    finally:
+        rest()
 
 
 class _Closed(BaseException):

@@ -13,6 +13,7 @@ from al_learner.core.configuration.project_files import ProjectFile, read_projec
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import AlLearnerError, SettingsError
 from al_learner.core.events import event, of_project
+from al_learner.core.processes.slots import Slots
 from al_learner.core.service.figures import Source
 from al_learner.core.worker.loop import BEAT_S, MakeCompute, ProjectLoop
 from al_learner.core.worker.shared_trainers import SharedTrainers
@@ -28,8 +29,8 @@ LIBPQ = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT", "PGUSER", 
 class _Running:
     """The loop of a project, in a thread of its own."""
 
-    def __init__(self, file: ProjectFile, make_compute: MakeCompute) -> None:
-        self.file, self._make_compute = file, make_compute
+    def __init__(self, file: ProjectFile, make_compute: MakeCompute, turns: Slots | None) -> None:
+        self.file, self._make_compute, self._turns = file, make_compute, turns
         self.stop = Stop()
         self.loop: ProjectLoop | None = None
         self.ended_at = 0.0
@@ -40,7 +41,9 @@ class _Running:
         of_project.set({"project": self.file.name})
         event("project.started")
         try:
-            loop = ProjectLoop(self.file.settings, self.stop, make_compute=self._make_compute, rests=True)
+            loop = ProjectLoop(
+                self.file.settings, self.stop, make_compute=self._make_compute, rests=True, turns=self._turns
+            )
             self.loop = loop
             loop.run()
             event("project.stopped")
@@ -74,12 +77,13 @@ class Fleet:
                 settings.trainers or os.cpu_count() or 1, settings.slice_s, settings.trainers_mib * 2**20
             )
             self._make_compute: MakeCompute = trainers.compute_of
+            self._turns: Slots | None = trainers.turns
             self._close = trainers.close
         else:
             from al_learner.core.cluster.compute import SharedCluster  # needs an extra
 
             cluster = SharedCluster(settings)
-            self._make_compute = cluster.compute_of
+            self._make_compute, self._turns = cluster.compute_of, None
             self._close = cluster.close
         self._files: dict[str, ProjectFile] = {}
         self._running: dict[str, _Running] = {}
@@ -144,4 +148,4 @@ class Fleet:
                 del self._running[name]
         for name, file in self._files.items():
             if name not in self._running:
-                self._running[name] = _Running(file, self._make_compute)
+                self._running[name] = _Running(file, self._make_compute, self._turns)

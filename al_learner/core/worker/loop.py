@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from contextvars import copy_context
 from typing import Literal, Protocol
 
@@ -21,6 +22,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import BusyError, ClusterUnavailable
 from al_learner.core.events import event
 from al_learner.core.processes.memory import return_free_memory
+from al_learner.core.processes.slots import Slot, Slots
 from al_learner.core.project import Project
 from al_learner.core.service.figures import OwnFigures, Source
 from al_learner.core.training.compute import Compute
@@ -49,6 +51,10 @@ class Stopped(KeyboardInterrupt):
     """
 
 
+class _StoppedBefore(Exception):
+    """The loop is to stop, and nothing is in progress."""
+
+
 class MakeCompute(Protocol):
     """Makes what does a project's heavy work; see `Compute`."""
 
@@ -68,6 +74,8 @@ class ProjectLoop:
         Called at least every `BEAT_S` seconds while the loop runs or waits.
     rests : bool
         Whether idle connections are closed when nothing is due, because there are many projects.
+    turns : Slots, optional
+        Held while the project looks for what is due and does it, so that not all open connections for that at once.
     """
 
     def __init__(
@@ -78,8 +86,11 @@ class ProjectLoop:
         make_compute: MakeCompute,
         on_beat: Callable[[], object] = lambda: None,
         rests: bool = False,
+        turns: Slots | None = None,
     ) -> None:
-        self._settings, self._stop, self._on_beat, self._rests = settings, stop, on_beat, rests
+        self._settings, self._stop, self._on_beat = settings, stop, on_beat
+        self._rests, self._turns = rests, turns
+        self._turn: Slot | None = None
         self._compute = make_compute(settings, tick=self._tick, on_done=lambda: self._on_message(""))
         self._project = Project.of(settings, compute=self._compute, tick=self._tick)
         self._thread: threading.Thread | None = None
@@ -158,11 +169,16 @@ class ProjectLoop:
 
     def _work(self) -> None:
         """Do what is due until nothing is, and repeat an announcement if that is necessary."""
-        self._reconcile()
-        if not (self._is_superseded or self._stop.stopping):
-            self._project.repeat_announcement()
-        if self._rests:
-            self._project.release_connections()
+        with suppress(_StoppedBefore), self._turns.held(self._tick_before) if self._turns else nullcontext() as turn:
+            self._turn = turn
+            try:
+                self._reconcile()
+                if not (self._is_superseded or self._stop.stopping):
+                    self._project.repeat_announcement()
+            finally:
+                self._turn = None
+                if self._rests:
+                    self._project.release_connections()
 
     def _reconcile(self) -> None:
         """Do what is due until nothing is. Without a notification, and if nothing was written, do nothing."""
@@ -298,6 +314,14 @@ class ProjectLoop:
         if not self._is_aborted and since is not None and time.monotonic() - since > self._settings.grace_s:
             self._is_aborted = True
             raise Stopped
+        if self._turn is not None and self._turn.is_over:
+            self._turn.give_back()  # what is in progress goes on, but another project may begin
+
+    def _tick_before(self) -> None:
+        """Renew the heartbeat; raise `_StoppedBefore` if it is to stop. Called while a turn is waited for."""
+        self._beat()
+        if self._stop.stopping:
+            raise _StoppedBefore
 
     def _beat(self) -> None:
         self._beat_at = time.monotonic()

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from al_learner.core.errors import BusyError, DatabaseUnavailable
 from al_learner.core.storage import run_lock
-from al_learner.core.storage.database import OWNER
+from al_learner.core.storage.database import owner
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import detached, hold_run_lock
 from al_learner.core.storage.runs import Runs
@@ -43,7 +43,7 @@ def test_who_is_running_is_named(runs, others):
         with pytest.raises(BusyError) as caught, hold_run_lock(others._database):
             pass
 
-    assert OWNER in str(caught.value)
+    assert owner() in str(caught.value)
 
 
 def test_a_lock_is_waited_for(runs, others):

@@ -6,7 +6,7 @@ import pytest
 
 from al_learner.core.artifacts.pickling import sha256
 from al_learner.core.errors import DatabaseError
-from al_learner.core.storage.database import OWNER
+from al_learner.core.storage.database import owner
 from al_learner.core.storage.run_lock import hold_run_lock
 from tests.support.runs import BEGIN, FINISH, trained
 
@@ -32,7 +32,7 @@ def test_the_first_commit_records_the_run(runs):
         run = runs.last()
 
     assert run is not None
-    assert (run.run_id, run.kind, run.status, run.forced, run.owner) == (run_id, "update", "running", False, OWNER)
+    assert (run.run_id, run.kind, run.status, run.forced, run.owner) == (run_id, "update", "running", False, owner())
     assert (run.state, run.strategies, run.new_samples) == ("digest", BEGIN["strategies"], 0)
     assert run.started.tzinfo is not None
     assert (run.finished, run.announced, run.clf_id, run.error, run.metrics) == (None, None, None, None, None)

@@ -8,7 +8,6 @@ import psutil
 import pytest
 
 from al_learner.core.processes.process_pool import Kind, ProcessPool
-from tests.support.waiting import wait_until
 
 LIMIT = {"bytes": None}
 
@@ -56,33 +55,3 @@ def test_a_kind_that_is_not_needed_any_more_ends(pool):
     pid = pool.ask(Kind(tasks), nothing, "pid")
     pool.forget(Kind(tasks))
     assert not psutil.pid_exists(pid)
-
-
-@pytest.fixture
-def children():
-    """Return what returns the children of this process that were started since."""
-    before = {child.pid for child in psutil.Process().children()}
-    return lambda: [child for child in psutil.Process().children() if child.pid not in before]
-
-
-def test_a_process_is_started_in_advance_and_the_next_one_after_it(children):
-    pool = ProcessPool(lambda: None, nothing)
-    wait_until(lambda: not pool._spares._ready.empty(), "a process to be started")
-    (spare,) = children()
-
-    assert pool.ask(Kind(tasks, ("other",), niceness=3), nothing, "pid") == spare.pid
-    assert pool.ask(Kind(tasks, ("other",), niceness=3), nothing, "nice") == 3
-    assert pool.ask(Kind(tasks, ("other",), niceness=3), nothing, "name") == "other"
-    wait_until(lambda: len(children()) == 2, "the next one to be started")
-    pool.close()
-    assert children() == []
-
-
-def test_a_process_that_ended_before_it_had_work_costs_nothing(children):
-    pool = ProcessPool(lambda: None, nothing)
-    wait_until(lambda: not pool._spares._ready.empty(), "a process to be started")
-    (spare,) = children()
-    spare.kill()
-    spare.wait()
-    assert pool.ask(Kind(tasks), nothing, "name") == "one"
-    pool.close()
