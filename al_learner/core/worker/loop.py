@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Literal, Protocol
 
 from al_learner.core import errors
@@ -155,9 +156,9 @@ class ProjectLoop:
         listener = threading.Thread(target=copy_context().run, args=(self._listen, ended), daemon=True)
         listener.start()
         try:
-            self._until_done(self._project.register_worker)
+            self._until_done(partial(self._in_turn, self._project.register_worker))
             while not self._stop.stopping:
-                self._until_done(self._work)
+                self._until_done(partial(self._in_turn, self._work))
                 self._wait(min(self._settings.reconcile_s, self._settings.reannounce_s), for_message=True)
         except Stopped:
             event("worker.aborted", level=logging.WARNING, grace_s=self._settings.grace_s)
@@ -167,18 +168,22 @@ class ProjectLoop:
             self._project.close()
             self._compute.close()
 
-    def _work(self) -> None:
-        """Do what is due until nothing is, and repeat an announcement if that is necessary."""
+    def _in_turn(self, task: Callable[[], object]) -> None:
+        """Do a task when it is the project's turn, and close the connections that it has opened."""
         with suppress(_StoppedBefore), self._turns.held(self._tick_before) if self._turns else nullcontext() as turn:
             self._turn = turn
             try:
-                self._reconcile()
-                if not (self._is_superseded or self._stop.stopping):
-                    self._project.repeat_announcement()
+                task()
             finally:
                 self._turn = None
                 if self._rests:
                     self._project.release_connections()
+
+    def _work(self) -> None:
+        """Do what is due until nothing is, and repeat an announcement if that is necessary."""
+        self._reconcile()
+        if not (self._is_superseded or self._stop.stopping):
+            self._project.repeat_announcement()
 
     def _reconcile(self) -> None:
         """Do what is due until nothing is. Without a notification, and if nothing was written, do nothing."""
