@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from al_learner.core.storage.labelforward_tables import PART
+from al_learner.core.training.corpus.counts import PARTS
+from al_learner.plugins.vectorizers.tfidf import Tfidf
 from tests.support import faults_plugins
 from tests.support.cluster import ROOT, Cluster, kill
 from tests.support.corpora import add_weather
@@ -44,20 +48,22 @@ def director(tmp_path: Path) -> Director:
 
 
 @pytest.fixture
-def worker(voted: PostgresqlTables, cluster: Cluster, tmp_path: Path, path: str) -> WorkerProcess:
+def settings(voted: PostgresqlTables, cluster: Cluster, tmp_path: Path, path: str) -> dict[str, str]:
+    return {
+        "AL_LEARNER_DATABASE_URL": voted.url,
+        "AL_LEARNER_CLUSTER": cluster.address,
+        "AL_LEARNER_CLASSIFIER": faults_plugins.NAME,
+        "AL_LEARNER_CLASSIFIER_PARAMS": json.dumps({"folder": str(tmp_path / "orders")}),
+        "AL_LEARNER_VECTORIZER": "tfidf",
+        "AL_LEARNER_RECONCILE_S": "0.5",
+        "PYTHONPATH": path,
+    }
+
+
+@pytest.fixture
+def worker(settings: dict[str, str], tmp_path: Path) -> WorkerProcess:
     """A worker that is not started."""
-    return WorkerProcess(
-        {
-            "AL_LEARNER_DATABASE_URL": voted.url,
-            "AL_LEARNER_CLUSTER": cluster.address,
-            "AL_LEARNER_CLASSIFIER": faults_plugins.NAME,
-            "AL_LEARNER_CLASSIFIER_PARAMS": json.dumps({"folder": str(tmp_path / "orders")}),
-            "AL_LEARNER_VECTORIZER": "tfidf",
-            "AL_LEARNER_RECONCILE_S": "0.5",
-            "PYTHONPATH": path,
-        },
-        tmp_path,
-    )
+    return WorkerProcess(settings, tmp_path)
 
 
 def test_a_cluster_is_waited_for_when_it_begins_and_when_it_is_gone(voted, cluster, director, worker):
@@ -109,3 +115,34 @@ def test_a_run_whose_dask_worker_is_killed_is_done_by_another(voted, cluster, di
         worker.wait_for("run.finished")
 
     assert voted.query("SELECT status FROM al_runs") == [("succeeded",)]
+
+
+@pytest.fixture
+def in_parts(voted: PostgresqlTables, settings: dict[str, str]) -> None:
+    """Let the corpus be counted in parts: there are ids far from each other."""
+    sequence = voted.value("SELECT pg_get_serial_sequence('text_data', 'text_id')")
+    for part in (1, 2):
+        voted.query("SELECT setval(?, ?)", sequence, part * PARTS * PART)
+        add_weather(voted, BATCH, first=part * BATCH)
+    settings["AL_LEARNER_VECTORIZER"] = faults_plugins.NAME
+    settings["AL_LEARNER_VECTORIZER_PARAMS"] = settings["AL_LEARNER_CLASSIFIER_PARAMS"]
+
+
+@pytest.mark.usefixtures("in_parts")
+@pytest.mark.parametrize("step", ["counting", "learning"])
+def test_counts_that_end_with_a_dask_worker_are_made_again(voted, cluster, director, worker, step):
+    director.order(f"{step}: hold")
+    with worker:
+        first = cluster.add_worker()
+        wait_until(lambda: director.doing(step), f"{step} to begin")
+        cluster.add_worker()
+        cluster.wait()
+        director.order("")
+        kill(first)
+        worker.wait_for("run.finished")
+
+    assert voted.query("SELECT status FROM al_runs") == [("succeeded",)]
+    assert voted.value("SELECT count(*) FROM text_data WHERE taught") == 3 * BATCH
+    vectorizer = pickle.loads(voted.value("SELECT countvec FROM countvecs"))
+    texts = [text for (text,) in voted.query("SELECT text_data FROM text_data ORDER BY text_id")]
+    assert vectorizer.vocabulary_ == Tfidf().fit(texts).vocabulary_

@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from al_learner import Classifier
-from al_learner.core.interfaces import Codes, Votes
+from al_learner.core.interfaces import Codes, Transformer, Votes
 from al_learner.core.training.subprocess_trainer import LOWEST_PRIORITY
 from al_learner.plugins.aggregators.majority import Majority
+from al_learner.plugins.vectorizers.tfidf import Tfidf
 
 NAME = "staged"
 POLL_S = 0.02
@@ -58,6 +60,23 @@ class StagedAggregator(Majority):
         return super().aggregate(votes)
 
 
+class StagedWords(Tfidf):
+    """TF-IDF that obeys orders which begin with ``counting: `` for each part, and ``learning: `` for all of them."""
+
+    folder: str
+
+    def count(self, texts: Iterable[str]) -> Counter[str]:
+        _obey(Path(self.folder), "counting")
+        return super().count(texts)
+
+    def fit_counts(self, counts: Mapping[str, int], n_texts: int, sample: Sequence[str]) -> Transformer:
+        _obey(Path(self.folder), "learning")
+        return super().fit_counts(counts, n_texts, sample)
+
+    def _vectorizer(self) -> Any:
+        return Tfidf(**self.model_dump(exclude={"folder"}))._vectorizer()
+
+
 class Director:
     """The test's side: orders, and what became of them."""
 
@@ -68,14 +87,15 @@ class Director:
     def order(self, what: str) -> None:
         """Let every fit from now on do this; ``hold``: wait until something else is ordered.
 
-        ``scoring: `` before it concerns only fits of low priority, and ``aggregating: `` only `StagedAggregator`.
+        ``scoring: `` before it concerns only fits of low priority, ``aggregating: `` only `StagedAggregator`, and
+        ``counting: `` and ``learning: `` only `StagedWords`.
         """
         new = self._folder / "new"
         new.write_text(what, encoding="utf-8")
         new.replace(self._folder / "order")
 
     def doing(self, what: str = "fitting") -> list[int]:
-        """Return the process ids that have begun to fit, or to aggregate."""
+        """Return the process ids that have begun to fit, to aggregate, or to do what else there are orders for."""
         return [int(path.name.partition("-")[2]) for path in self._folder.glob(f"{what}-*")]
 
     def forget(self) -> None:
@@ -89,7 +109,7 @@ def install(folder: Path) -> Path:
     info = folder / "faults-0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faults\nVersion: 0\n", encoding="utf-8")
-    offered = {"classifiers": Staged, "label_aggregators": StagedAggregator}
+    offered = {"classifiers": Staged, "label_aggregators": StagedAggregator, "vectorizers": StagedWords}
     lines = [f"[al_learner.{group}]\n{NAME} = {__name__}:{cls.__name__}\n" for group, cls in offered.items()]
     (info / "entry_points.txt").write_text("".join(lines), encoding="utf-8")
     return folder
