@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +18,31 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from al_learner.commands import annotators, demo, export, load, models, plugins, predict, query, simulate
+from al_learner.commands import (
+    annotators,
+    demo,
+    explain,
+    export,
+    load,
+    models,
+    plugins,
+    predict,
+    query,
+    report,
+    shared,
+    simulate,
+)
 from al_learner.commands.shared import (
+    App,
+    ClassifierName,
     Database,
+    Group,
+    InitSamplerName,
     Json,
+    LabelAggregatorName,
+    VectorizerName,
     Wait,
+    chosen_strategies,
     finish,
     is_unicode,
     local_time,
@@ -41,23 +61,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 1
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing to do.",
-)
-db = typer.Typer(help="Create or migrate al_learner's own tables.")
-app.add_typer(load.app, name="load", no_args_is_help=True)
-app.add_typer(models.app, name="models")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(db, name="db", no_args_is_help=True)
-app.command()(annotators.annotators)
-app.command()(export.export)
-app.command()(predict.predict)
-app.command()(query.query)
-app.command()(simulate.simulate)
-app.command()(demo.demo)
+db = App(help="Create or migrate al_learner's own tables.", no_args_is_help=True)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the value alone
@@ -68,11 +72,12 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with t
         raise typer.Exit
 
 
-@app.callback()
 def al_learner(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also log what is done, to standard error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log no warnings, only errors.")] = False,
     settings_file: Annotated[
         Path | None,
         typer.Option(
@@ -87,26 +92,31 @@ def al_learner(
 ) -> None:
     """Train a text classifier on the votes of annotators, and tell the predictor to use it."""
     del version
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet exclude each other")
+    shared.log_level = shared.LEVELS["verbose" if verbose else "quiet" if quiet else "normal"]
     if settings_file is not None:
         os.environ[CONFIG_VARIABLE] = str(settings_file)
 
 
-@app.command()
 def init(
     force: Annotated[bool, typer.Option("--force", help="Train one even if there is a classifier already.")] = False,
     discard_votes: Annotated[
         bool, typer.Option("--discard-votes", help="Train without the votes. They stay stored.")
     ] = False,
     wait: Wait = 10,
+    classifier: ClassifierName = None,
+    vectorizer: VectorizerName = None,
+    init_sampler: InitSamplerName = None,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
-    """Train the first classifier: on prelabelled data, or on random texts with random labels."""
-    with open_project(database) as project:
+    """Train the first classifier: on prelabelled data, or on texts that the init sampler chooses."""
+    strategies = chosen_strategies(classifier=classifier, vectorizer=vectorizer, init_sampler=init_sampler)
+    with open_project(database, **strategies) as project:
         finish(project.init(force=force, discard_votes=discard_votes, wait_s=wait), as_json)
 
 
-@app.command()
 def train(
     force: Annotated[bool, typer.Option("--force", help="Train even with fewer new samples than BATCH_SIZE.")] = False,
     refit: Annotated[
@@ -116,15 +126,18 @@ def train(
         ),
     ] = False,
     wait: Wait = 10,
+    classifier: ClassifierName = None,
+    vectorizer: VectorizerName = None,
+    label_aggregator: LabelAggregatorName = None,
     database: Database = None,
     as_json: Json = False,
 ) -> None:
     """Train on the votes, if there are enough new samples."""
-    with open_project(database) as project:
+    strategies = chosen_strategies(classifier=classifier, vectorizer=vectorizer, label_aggregator=label_aggregator)
+    with open_project(database, **strategies) as project:
         finish(project.update(force=force, refit=refit, wait_s=wait), as_json)
 
 
-@app.command()
 def worker(
     projects: Annotated[
         Path | None,
@@ -134,14 +147,22 @@ def worker(
             help="Many projects, each with a settings file: a folder of them, or a file that names one in each line.",
         ),
     ] = None,
+    classifier: ClassifierName = None,
+    vectorizer: VectorizerName = None,
+    init_sampler: InitSamplerName = None,
+    label_aggregator: LabelAggregatorName = None,
 ) -> None:
     """Run the worker: train whenever that is due, until SIGTERM. The settings come from environment and file."""
     from al_learner.worker import main as work
 
-    raise typer.Exit(work(projects))
+    strategies = chosen_strategies(
+        classifier=classifier, vectorizer=vectorizer, init_sampler=init_sampler, label_aggregator=label_aggregator
+    )
+    if projects is not None and strategies:
+        raise typer.BadParameter("each of many projects has its strategies in its own settings file")
+    raise typer.Exit(work(projects, **strategies))
 
 
-@app.command()
 def health() -> None:
     """Check whether the worker on this machine is alive: exit code 0 or 1."""
     from al_learner.core.configuration.settings import Settings
@@ -164,7 +185,6 @@ def health() -> None:
     return say(f"alive: the last heartbeat was {age_s:.0f} s ago")
 
 
-@app.command()
 def status(database: Database = None, as_json: Json = False) -> None:
     """Show the status of the project: votes, new samples, the last run, and what is due and why."""
     from al_learner.core.lifecycle.quality_gate import describe_gate
@@ -207,14 +227,23 @@ def status(database: Database = None, as_json: Json = False) -> None:
     return print_table(("", ""), rows)
 
 
-@app.command()
-def config(database: Database = None, as_json: Json = False) -> None:
+def config(
+    classifier: ClassifierName = None,
+    vectorizer: VectorizerName = None,
+    init_sampler: InitSamplerName = None,
+    label_aggregator: LabelAggregatorName = None,
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
     from al_learner.core.configuration.settings import Settings, variable  # heavy
 
     log_warnings()
     overrides: dict[str, Any] = {"database_url": database} if database else {}
-    settings = _of_project(Settings(**overrides))
+    strategies = chosen_strategies(
+        classifier=classifier, vectorizer=vectorizer, init_sampler=init_sampler, label_aggregator=label_aggregator
+    )
+    settings = _of_project(Settings(**overrides, **strategies))
     shown, origins = settings.shown(), settings.origins
     if as_json:
         return print_json({name: {"value": value, "from": origins[name]} for name, value in shown.items()})
@@ -230,6 +259,49 @@ def db_upgrade(database: Database = None) -> None:
     """Create or migrate al_learner's own tables."""
     with open_project(database) as project:
         say("the tables are upgraded" if project.upgrade() else "the tables are up to date")
+
+
+WORK: dict[str, dict[str, App | Callable[..., object]]] = {
+    "Begin": {"demo": demo.demo, "config": config, "plugins": plugins.app, "db": db},
+    "Texts and votes": {"load": load.app, "export": export.export},
+    "Train": {"init": init, "train": train, "worker": worker, "health": health},
+    "See": {
+        "status": status,
+        "report": report.report,
+        "annotators": annotators.annotators,
+        "models": models.app,
+        "predict": predict.predict,
+        "explain": explain.explain,
+        "query": query.query,
+    },
+    "Choose strategies": {"simulate": simulate.simulate},
+}
+"""The commands, by what they are for and in the order of the work."""
+
+
+class Program(Group):
+    """The program, whose help lists its commands in the order of `WORK`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """As of click."""
+        del ctx
+        return [name for commands in WORK.values() for name in commands]
+
+
+app = App(
+    cls=Program,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog="Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing to do.",
+)
+app.callback()(al_learner)
+for _panel, _commands in WORK.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, App):
+            app.add_typer(_command, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(_name, rich_help_panel=_panel)(_command)
 
 
 def main() -> None:

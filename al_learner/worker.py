@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from al_learner.core.worker.stop import Stop
 
@@ -123,8 +123,11 @@ class Worker:
             self._has_heart = False
 
 
-def main(projects: Path | None = None) -> int:
-    """Run the worker of the project that the environment names, or of many. Return the exit code."""
+def main(projects: Path | None = None, **strategies: Any) -> int:
+    """Run the worker of the project that the environment names, or of many. Return the exit code.
+
+    `strategies` go over environment and file.
+    """
     signals = Signals()
     from al_learner.core import events  # late: the signal handlers come first
     from al_learner.core.configuration.environment import warn_of_ignored_variables
@@ -135,7 +138,7 @@ def main(projects: Path | None = None) -> int:
 
     use_one_heap()
     try:
-        settings = Settings()
+        settings = Settings(**strategies)
         events.configure(settings.log)
         warn_of_ignored_variables()
         return Worker(settings, signals, projects).run()

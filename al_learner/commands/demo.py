@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -51,11 +52,11 @@ def demo(
     if advice := missing_extra():
         say(advice)
     print_table(("round", "texts voted on", "accuracy on held-out texts", "last vote to classifier"), rows)
-    try:
+    if find_spec("matplotlib") is None:
+        say("for the learning curve as a picture: pip install 'al-learner[plots]'")
+    else:
         plot(done, folder / PICTURE)
         say(f"the learning curve: {folder / PICTURE}")
-    except ImportError:
-        say("for the learning curve as a picture: pip install 'al-learner[plots]'")
     say(f"the project: al-learner status --database {url}")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 
-from al_learner.commands.shared import Database, counted, open_project, progress_bar, say
+from al_learner.commands.shared import ClfId, Database, counted, open_project, progress_bar, say
 from al_learner.core.errors import SettingsError
 from al_learner.core.events import printable
 
@@ -50,9 +50,7 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
         typer.Option(metavar="NAME=ID", help="Who an annotator is in the other tool, e.g. ada=ada@example.org."),
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Leave out who voted.")] = False,
-    clf_id: Annotated[
-        int | None, typer.Option("--clf-id", help="The classifier that predicts. Default: the newest.")
-    ] = None,
+    clf_id: ClfId = None,
     ids: Annotated[
         Path | None,
         typer.Option(

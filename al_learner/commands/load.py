@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from al_learner.commands.shared import (
+    App,
     Database,
     Json,
     counted,
@@ -25,9 +26,10 @@ from al_learner.commands.shared import (
 if TYPE_CHECKING:
     from al_learner.core.exchange.loading import Loaded
 
-app = typer.Typer(
+app = App(
     help="Load texts, labels, prelabelled data, votes or a whole project from a file. A file with an error loads "
-    "nothing."
+    "nothing.",
+    no_args_is_help=True,
 )
 
 NOUNS = {"texts": "text", "labels": "label", "init_data": "prelabelled text", "votes": "vote", "project": "text"}

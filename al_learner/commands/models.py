@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from al_learner.commands.shared import (
+    App,
     Database,
     Json,
     Wait,
+    completed_classifiers,
     finish,
     local_time,
     open_project,
@@ -24,10 +26,11 @@ from al_learner.commands.shared import (
 if TYPE_CHECKING:
     from al_learner.core.storage.records import Run, StoredClassifier
 
-app = typer.Typer(help="List, compare, promote, export and delete stored classifiers.", invoke_without_command=True)
+app = App(help="List, compare, promote, export and delete stored classifiers.", invoke_without_command=True)
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="clf_id of a stored classifier.")]
-
+Id = Annotated[
+    int, typer.Argument(metavar="ID", autocompletion=completed_classifiers, help="clf_id of a stored classifier.")
+]
 
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="How many of the newest classifiers are listed.")]
 N_LISTED = 50

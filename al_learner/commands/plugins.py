@@ -8,10 +8,10 @@ from typing import Any
 
 import typer
 
-from al_learner.commands.shared import Json, print_json, print_table, say
+from al_learner.commands.shared import App, Json, print_json, print_table, say
 from al_learner.core.errors import SettingsError
 
-app = typer.Typer(help="List the installed plug-ins, or show one.", invoke_without_command=True)
+app = App(help="List the installed plug-ins, or show one.", invoke_without_command=True)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from al_learner.commands.shared import Database, Json, is_unicode, named_columns, open_project, progress_bar
+from al_learner.commands.shared import ClfId, Database, Json, is_unicode, named_columns, open_project, progress_bar
 from al_learner.core.errors import DataError
 from al_learner.core.events import printable
 
@@ -32,7 +32,7 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             help="A file as for `load texts`; with `-` each line of standard input is a text. Default: all texts.",
         ),
     ] = None,
-    clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
+    clf_id: ClfId = None,
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="Also print the probability of every class.")
     ] = False,

@@ -10,8 +10,10 @@ import typer
 
 from al_learner.commands.shared import (
     EXIT_NOTHING_TO_DO,
+    ClfId,
     Database,
     Json,
+    completed_names,
     is_unicode,
     open_project,
     print_json,
@@ -30,9 +32,14 @@ COLUMNS = ("text", "predicted label", "probability", "uncertainty")
 def query(
     n: Annotated[int, typer.Argument(metavar="N", min=1, help="How many texts.")],
     strategy: Annotated[
-        str, typer.Option(metavar="NAME", help="The query strategy; NAME(parameter=value) sets parameters.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completed_names("query_strategy"),
+            help="The query strategy; NAME(parameter=value) sets parameters.",
+        ),
     ] = "least-confidence",
-    clf_id: Annotated[int | None, typer.Option("--clf-id", help="Default: the newest classifier.")] = None,
+    clf_id: ClfId = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the random numbers. Default: a new one.")] = None,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Print JSON lines: an object for each text.")

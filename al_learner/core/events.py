@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -33,9 +34,10 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
     _LOGGER.log(level, name, extra={"fields": of_project.get() | fields})
 
 
-def configure(form: Literal["text", "json"], *, level: int = logging.INFO) -> None:
-    """Write events to standard error, one line each, as text or as a JSON object."""
+def configure(form: Literal["text", "json"], *, level: int = logging.INFO, hidden: Collection[str] = ()) -> None:
+    """Write events to standard error, one line each, as text or as a JSON object; except those that are `hidden`."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.getMessage() not in hidden)
     handler.setFormatter(_Json() if form == "json" else _Text())
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(level)

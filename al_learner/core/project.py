@@ -29,6 +29,7 @@ from al_learner.core.models.comparison import Comparison
 from al_learner.core.models.predicting import PredictingMethods
 from al_learner.core.models.querying import QueryMethods
 from al_learner.core.models.retention import Retention
+from al_learner.core.report.methods import ReportMethods
 from al_learner.core.service.figures import Vitals
 from al_learner.core.service.redis_channels import Channels
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
@@ -39,7 +40,7 @@ from al_learner.core.training.candidate_selection import CandidateSelector
 from al_learner.core.training.compute import Compute
 
 
-class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods, DeprecatedMethods):
+class Project(LoadingMethods, ExportingMethods, PredictingMethods, QueryMethods, ReportMethods, DeprecatedMethods):
     """A database with texts and votes, and the strategies that learn from it.
 
     Parameters

@@ -72,8 +72,8 @@ def test_the_page_has_every_command_and_no_other() -> None:
 
 def test_the_page_has_every_option_of_the_program() -> None:
     root = typer.main.get_command(app)
-    options = {option for parameter in root.params for option in parameter.opts} | {"--help"}
-    assert {row[0].strip("`") for row in table(CLI, "Command line")} == options
+    options = {option for parameter in root.params for option in parameter.opts} | {"--help", "-h"}
+    assert {name.strip("`") for row in table(CLI, "Command line") for name in row[0].split(", ")} == options
 
 
 def test_the_page_has_every_exit_code() -> None:

@@ -177,6 +177,72 @@ def test_labelled_texts_without_a_word_that_the_vectorizer_knows_are_refused():
         fit_classifier(strategy("classifier", "logreg"), transformer.transform(TEXTS), np.array(LABELS))
 
 
+@pytest.mark.parametrize("classifier", ["logreg", "complement-nb", "sgd", "lightgbm"])
+def test_a_text_of_weight_two_counts_as_two_texts(classifier):
+    params = {"classifier__min_child_samples": 1} if classifier == "lightgbm" else {}
+    weighted, repeated = (Learner(classifier=classifier, vectorizer="count").set_params(**params) for _ in range(2))
+    weighted.fit(TEXTS, LABELS, sample_weight=[2, 1, 1, 1, 1, 1, 1, 0])
+    repeated.fit([TEXTS[0], *TEXTS[:-1], TEXTS[-1]], [LABELS[0], *LABELS[:-1], LABELS[-1]], [1] * 8 + [0])
+
+    np.testing.assert_allclose(weighted.predict_proba(TEXTS), repeated.predict_proba(TEXTS), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ([1.0], r"8 texts need as many weights, not an array of shape \(1,\)"),
+        ([1.0] * 7 + [-1.0], r"the weight of text 7 is -1.0: it must be a number, 0 or more"),
+        ([1.0] * 7 + [float("nan")], r"the weight of text 7 is nan"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(weights, says):
+    with pytest.raises(DataError, match=says):
+        Learner(classifier="logreg", vectorizer="count").fit(TEXTS, LABELS, sample_weight=weights)
+
+
+def test_a_classifier_that_weighs_no_texts_refuses_weights():
+    class Unweighted(Classifier):
+        def fit(self, X, y):
+            return LogisticRegression().fit(X, y)
+
+    with pytest.raises(DataError, match="cannot weigh texts: leave sample_weight out"):
+        Learner(classifier=Unweighted(), vectorizer="count").fit(TEXTS, LABELS, sample_weight=[1] * 8)
+
+
+def test_texts_may_be_the_only_column_of_a_data_frame():
+    frame = pd.DataFrame({"body": TEXTS, "label": LABELS})
+    learner = Learner(classifier="logreg", vectorizer="count").fit(frame[["body"]], frame["label"])
+
+    assert learner.predict(frame[["body"]]).tolist() == LABELS
+    with pytest.raises(DataError, match=r"must have one column, the texts, not 2 \(body, label\): choose one"):
+        learner.predict(frame)
+
+
+@pytest.mark.parametrize("labels", [[["+"], ["-", "+"]] * 4, [("+", "-")] * 8, np.ones((8, 3))])
+def test_several_labels_for_a_text_are_refused_with_the_reason(labels):
+    with pytest.raises(DataError, match="a text has one label: several labels"):
+        Learner(classifier="logreg", vectorizer="count").fit(TEXTS, labels)
+
+
+def test_scores_are_those_of_the_model_if_it_has_them():
+    two = Learner(classifier="logreg", vectorizer="count").fit(TEXTS, LABELS)
+    three = Learner(classifier="logreg", vectorizer="count").fit([*TEXTS, "a so so day"], [*LABELS, "?"])
+
+    assert two.decision_function(["good", "bad"]).shape == (2,)
+    assert three.decision_function(["good", "bad"]).argmax(axis=1).tolist() == [0, 1]
+    assert not hasattr(Learner(classifier="complement-nb", vectorizer="count").fit(TEXTS, LABELS), "decision_function")
+
+
+def test_columns_have_names_and_those_of_other_groups_a_number():
+    words = Learner(classifier="logreg", vectorizer="count").fit(TEXTS, LABELS)
+    meaning = Learner(classifier="logreg", vectorizer="lsa").set_params(vectorizer__n_dims=2).fit(TEXTS, LABELS)
+
+    assert words.get_feature_names_out().tolist() == ["bad", "day", "good", "news", "so"]
+    assert meaning.get_feature_names_out().tolist() == ["bad", "day", "good", "news", "so", "meaning0", "meaning1"]
+    with pytest.raises(DataError, match="no names for its columns"):
+        Learner(classifier="logreg", vectorizer="hashing").fit(TEXTS, LABELS).get_feature_names_out()
+
+
 def test_a_single_text_to_predict_is_refused():
     learner = Learner().fit(TEXTS, LABELS)
 

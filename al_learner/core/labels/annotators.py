@@ -120,11 +120,11 @@ def with_excerpts(found: Agreement, texts: Mapping[int, str]) -> Agreement:
     return replace(found, disputed=tuple(disputed))
 
 
-def excerpt(text: str) -> str:
-    """Return the beginning of a text in one line, for a table."""
-    words = " ".join(text[: 10 * EXCERPT_LENGTH].split())
+def excerpt(text: str, length: int = EXCERPT_LENGTH) -> str:
+    """Return the beginning of a text in one line, at most `length` characters, for a table."""
+    words = " ".join(text[: 10 * length].split())
     printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in words)
-    return printable if len(printable) <= EXCERPT_LENGTH else printable[: EXCERPT_LENGTH - 1] + "…"
+    return printable if len(printable) <= length else printable[: length - 1] + "…"
 
 
 def _estimated(

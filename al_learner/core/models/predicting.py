@@ -1,17 +1,25 @@
-"""The methods of `Project` that predict."""
+"""The methods of `Project` that predict, and explain what is predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, cast
 
-from al_learner.core.interfaces import Estimator, Transformer
+from al_learner.core.errors import DataError
+from al_learner.core.interfaces import Estimator, Transformer, Vectorizer
 from al_learner.core.models.catalogue import Catalogue, Prediction
+from al_learner.core.registry import Spec
+from al_learner.core.storage.storage import Storage
+
+if TYPE_CHECKING:
+    from al_learner.core.training.explanation import Effect, Explanation, LinearModel
 
 
 class PredictingMethods:
-    """The methods of `Project` that predict."""
+    """The methods of `Project` that predict, and explain what is predicted."""
 
     _catalogue: Catalogue
+    _storage: Storage
     load_model: Callable[..., tuple[Transformer, Estimator]]
 
     def predict(self, texts: Iterable[str] | None = None, *, clf_id: int | None = None) -> Iterator[Prediction]:
@@ -38,3 +46,49 @@ class PredictingMethods:
             By class, in the classifier's order.
         """
         yield from self._catalogue.predict_proba(texts, *self.load_model(clf_id))
+
+    def explain(self, text: str | int, *, label: str | None = None, clf_id: int | None = None) -> Explanation:
+        """Return which words speak for a label of a text, and which against it.
+
+        Parameters
+        ----------
+        text : str or int
+            A text, or the text_id of one of the project's.
+        label : str, optional
+            By default the one that is predicted.
+        clf_id : int, optional
+            The classifier; by default the newest.
+
+        Raises
+        ------
+        DataError
+            There is no such text, classifier or label, or the classifier is not linear.
+        UntrustedError
+            The classifier was not stored by al_learner, or was changed later. It is not loaded.
+        """
+        if isinstance(text, int):
+            found = self._storage.tables.texts("text_data", [text])
+            if text not in found:
+                raise DataError(f"there is no text with text_id {text}")
+            text = found[text]
+        return self._linear_model(clf_id).explain(text, label)
+
+    def top_features(self, n: int = 10, *, clf_id: int | None = None) -> dict[str, list[Effect]]:
+        """Return the `n` words that speak most for each label; errors as of `explain`.
+
+        Returns
+        -------
+        dict of str to list of Effect
+            What a feature of 1 adds to the label's score, the largest first.
+        """
+        return self._linear_model(clf_id).top_features(n)
+
+    def _linear_model(self, clf_id: int | None) -> LinearModel:
+        from al_learner.core.training.explanation import LinearModel  # heavy: scikit-learn
+
+        transformer, classifier = self.load_model(clf_id)
+        _, run = self._catalogue.shown(clf_id or self._storage.tables.newest_clf_id())
+        if run is None:  # another program has stored it
+            return LinearModel(transformer, classifier)
+        vectorizer = cast(Vectorizer, Spec(**run.strategies["vectorizer"]).make("vectorizer"))
+        return LinearModel(transformer, classifier, vectorizer.groups)

@@ -15,6 +15,7 @@ import numpy as np
 
 from al_learner.core.artifacts import pickling
 from al_learner.core.errors import DataError
+from al_learner.core.report.pictures import Line, lines
 from al_learner.core.simulation.grid import TrialResult
 from al_learner.core.simulation.metrics import Curve, curves, same, table, varying
 from al_learner.core.simulation.plan import Plan
@@ -253,20 +254,7 @@ def _annotators(plan: Plan) -> str:
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:
-    """Draw the learning curve as a PNG file. This needs matplotlib (extra ``plots``)."""
-    from matplotlib.figure import Figure  # heavy, and an extra
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([r.labels for r in rounds], [r.accuracy for r in rounds], marker="o", markersize=4, color="#2a6f97")
-    axes.set(
-        title="Learning curve. Annotators vote on the most uncertain texts first.",
-        xlabel="labelled texts",
-        ylabel="accuracy on held-out texts",
-        ylim=(0, 1),
-        xlim=(0, None),
-    )
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    """Draw the learning curve of one project as a PNG file; raises DataError without the extra ``plots``."""
+    curve = Line("", [one.labels for one in rounds], [one.accuracy for one in rounds])
+    title = "accuracy on held-out texts; annotators vote on the most uncertain texts first"
+    lines([curve], x_label="labelled texts", y_label=title).save(path)

@@ -148,7 +148,8 @@ def fit_classifier(
     """
     classes = np.unique(y)
     if len(classes) < 2:
-        raise DataError(f"two different labels are needed; there is only {classes[0]!r}" if len(classes) else "no text")
+        only = f"only one class, {classes.tolist()[0]!r}" if len(classes) else "no text"
+        raise DataError(f"two different labels are needed; there is {only}")
     used = np.bincount(X.indices, minlength=X.shape[1]) > 0
     if not used.any():
         raise DataError("no labelled text has a word that the vectorizer knows")
