@@ -81,6 +81,12 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         Path,
         typer.Option(help="Folder for the report, the numbers and finished projects, which the same command reuses."),
     ] = Path("al-learner-simulation"),
+    without_random: Annotated[
+        bool,
+        typer.Option(
+            "--without-random", help="Do not simulate the first combination with random queries, to compare with."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare strategies: simulate labelling projects on a labelled corpus, with the code that a worker runs.
@@ -88,10 +94,12 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     Each project is a combination of the strategies and a seed. A fifth of the texts is held out of it; accuracy is
     measured on those. After an interruption the same command goes on from the finished projects.
     """
+    from al_learner.core.report.pictures import check_extra
     from al_learner.core.simulation.grid import Grid
     from al_learner.core.simulation.metrics import curves, default_target, rows, same, table
     from al_learner.core.simulation.report import write
 
+    check_extra()
     log_warnings()  # such as that the cluster is waited for
     corpus = _corpus(data, column)
     grid = Grid(
@@ -107,6 +115,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         votes=votes,
         noise=noise,
         max_texts=texts,
+        with_random=not without_random,
     )
     played = _sweep(corpus, grid.trials(len(corpus[0])), folder, workers, cluster)
     found = curves(played)
@@ -121,6 +130,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
         print_table(header, lines)
         say("columns with a number: accuracy in % after that many labels, mean ± standard deviation over seeds")
         say(f"in all rows: {same(found)}")
+        if (majority := found[0].majority) is not None:
+            say(f"the most frequent label alone: {majority.mean:.1%}")
         say(f"the report: {report}")
     if failed := [one for one in played if one.error]:
         for one in failed:

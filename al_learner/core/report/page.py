@@ -10,7 +10,8 @@ from string import Template
 
 from al_learner.core.labels.annotators import Agreement, excerpt
 from al_learner.core.report.facts import Confusion, Facts, ScoredRun
-from al_learner.core.report.pictures import COLOURS, Line, bars, lines
+from al_learner.core.report.pictures import COLOURS, Line, bars
+from al_learner.core.report.pictures import lines as picture_of
 from al_learner.core.training.evaluation import describe_score
 
 EXAMPLE_LENGTH = 160
@@ -45,17 +46,37 @@ def render(title: str, heading: str, parts: Iterable[str], made: str) -> str:
     return template.substitute(title=escape(title), style=style, heading=heading, body="\n".join(parts), made=made)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, n_names: int = 1, kind: str = "") -> str:
-    """Return a table of texts. The first `n_names` columns are aligned left, and the others right."""
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    n_names: int = 1,
+    kind: str = "",
+    colours: Sequence[str] = (),
+) -> str:
+    """Return a table of texts. The first `n_names` columns are aligned left, and the others right.
 
-    def line(tag: str, cells: Sequence[str]) -> str:
+    With `colours`, each row has that of a curve, and the others fade while the mouse is on the row.
+    """
+
+    def line(tag: str, cells: Sequence[str], before: str = "", rank: int | None = None) -> str:
         name = f"<{tag} class=name>"
         shown = (f"{name if at < n_names else f'<{tag}>'}{escape(cell)}</{tag}>" for at, cell in enumerate(cells))
-        return f"<tr>{''.join(shown)}</tr>"
+        return f"<tr{'' if rank is None else f' data-rank={rank}'}>{before}{''.join(shown)}</tr>"
 
-    body = "\n".join(line("td", row) for row in rows)
-    head = f"<thead>{line('th', header)}</thead>"
-    return f'<div class="wide {kind}"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
+    if colours:
+        swatches = [f'<td><i style="background:{colour}"></i></td>' for colour in colours]
+        lines = [line("td", row, swatches[rank], rank) for rank, row in enumerate(rows)]
+    else:
+        lines = [line("td", row) for row in rows]
+    fading = "".join(
+        f"body:has(tr[data-rank='{rank}']:hover) g[id^='curve-']:not([id^='curve-{rank}']) {{ opacity: .15 }}\n"
+        for rank in range(len(colours))
+    )
+    style = f"<style>{fading}</style>" if colours else ""
+    head = f"<thead>{line('th', header, '<th></th>' if colours else '')}</thead>"
+    body = "\n".join(lines)
+    return f'{style}<div class="wide {kind}"><table>{head}\n<tbody>\n{body}\n</tbody></table></div>'
 
 
 def _summary(facts: Facts) -> str:
@@ -87,7 +108,7 @@ def _accuracy(facts: Facts) -> Iterator[str]:
         curves = [_curve(facts.scores, basis, attribute) for basis in BASES]
         drawn = [line for line in curves if line.x]
         title = "accuracy, by number of labelled texts" if x_label else "accuracy, by time"
-        yield f"<figure>{lines(drawn, x_label=x_label, y_label=title)}</figure>"
+        yield f"<figure>{picture_of(drawn, x_label=x_label, y_label=title)}</figure>"
     yield "<p class=soft>The band is the 95% interval of each measurement, by Wilson's formula.</p>"
 
 

@@ -47,6 +47,7 @@ SETTINGS: dict[Any, Any] = {
 }  # fmt: skip
 
 
+_METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _SIZE = re.compile(r' (?:width|height)="[^"]*pt"')
 
 
@@ -57,7 +58,7 @@ class Line:
     Attributes
     ----------
     name : str
-        For the legend; empty if there is none.
+        For the legend; one that begins with ``_`` is not in it.
     x, y : sequence
         `y` are shares, from 0 to 1. `x` are numbers, or times.
     low, high : sequence of float
@@ -87,7 +88,7 @@ class Picture:
             self._figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
         svg = buffer.getvalue()
         svg = svg[svg.index("<svg") :].replace(INK, "currentColor").replace(FONT, f"system-ui, {FONT}")
-        return _SIZE.sub("", svg, count=2)  # that of the page's column
+        return _SIZE.sub("", _METADATA.sub("", svg), count=2)  # the size is that of the page's column
 
     def _repr_svg_(self) -> str:
         return str(self)
@@ -121,15 +122,22 @@ def check_extra() -> None:
 
 
 def lines(found: Sequence[Line], *, x_label: str, y_label: str, height: float = 3.6) -> Picture:
-    """Draw curves of shares, with a legend if there are several curves."""
+    """Draw curves of shares, with a legend if there are several.
+
+    In SVG each curve is a group, with the ids ``curve-0``, ``curve-1`` and so on, and the first is on top.
+    """
     with _axes(x_label, height) as (figure, axes):
-        for line in found:
-            style: dict[str, Any] = {"color": line.colour, "linestyle": "--" if line.is_dashed else "-"}
+        for rank, line in enumerate(found):  # the first is on top
+            style: dict[str, Any] = {"color": line.colour, "zorder": 3 - rank / len(found), "gid": f"curve-{rank}"}
+            style |= {"linewidth": 1.3, "linestyle": "--"} if line.is_dashed else {"linewidth": 1.8}
             mark = "o" if len(line.x) == 1 else None
-            axes.plot(list(line.x), list(line.y), linewidth=1.8, label=line.name, marker=mark, **style)
+            axes.plot(list(line.x), list(line.y), label=line.name, marker=mark, **style)
             if len(line.low):
                 band = list(line.low), list(line.high)
-                axes.fill_between(list(line.x), *band, color=line.colour, alpha=0.15, linewidth=0)
+                gid = f"curve-{rank}-band"
+                axes.fill_between(list(line.x), *band, color=line.colour, alpha=0.15, linewidth=0, gid=gid)
+        if not found:
+            axes.text(0.5, 0.5, "there is nothing to show", ha="center", transform=axes.transAxes)
         axes.set_ylim(0, min(1.0, 1.05 * max((max(line.high or line.y) for line in found), default=1.0)))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_title(y_label, loc="left", fontsize=10)

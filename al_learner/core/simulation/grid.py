@@ -16,6 +16,9 @@ from al_learner.core.simulation.simulated_annotators import Noise
 LABELS = 1_000
 """Number of labels at the end of a simulation, if the rounds are not given and the corpus is large enough."""
 
+RANDOM = "random"
+"""The query strategy that others are compared with."""
+
 Chosen = str | Strategy | Sequence[str | Strategy]
 """Strategies as a person writes them: objects, or ``NAME`` and ``NAME(parameter=value)`` in a text or a list."""
 
@@ -83,6 +86,8 @@ class Grid:
         others never.
     max_texts : int, optional
         Use only this number of texts of the corpus, chosen at random.
+    with_random : bool
+        Also simulate the first combination with the query strategy ``random``, to compare with.
     """
 
     classifiers: Chosen | None = None
@@ -97,6 +102,7 @@ class Grid:
     votes: int | None = None
     noise: str = "uniform:0"
     max_texts: int | None = None
+    with_random: bool = False
 
     def trials(self, n_texts: int) -> list[Trial]:
         """Return all trials on a corpus of `n_texts`.
@@ -113,7 +119,11 @@ class Grid:
         problems += dict.fromkeys(problem for plan in plans for problem in plan.problems(n_texts))
         if problems:
             raise SettingsError(problems)
-        trials = [Trial(*combination, plan=plan) for combination in product(*specs) for plan in plans]
+        combinations = list(product(*specs))
+        trials = [Trial(*combination, plan=plan) for combination in combinations for plan in plans]
+        if self.with_random:
+            compared = {replace(plan, query=RANDOM) for plan in plans} - {*plans}
+            trials += [Trial(*combinations[0], plan=plan) for plan in sorted(compared, key=lambda plan: plan.seed)]
         settings_of("sqlite:///unused.db", trials[0].plan, trials[0].strategies())
         return trials
 

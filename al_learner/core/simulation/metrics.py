@@ -52,8 +52,11 @@ class Curve:
         Number of texts with votes after each round.
     accuracy : ndarray of shape (n_seeds, n_rounds), float64
         Only of the seeds that did not fail.
+    macro_f1 : ndarray of shape (n_seeds, n_rounds), float64
     seconds : float or None
         Median seconds of an update, over all rounds and seeds.
+    ceiling, majority : Spread or None
+        Accuracy of the same classifier trained on all texts with their true labels, and of the most frequent label.
     errors : tuple of str
         Errors of the seeds that failed.
     """
@@ -61,14 +64,24 @@ class Curve:
     names: Mapping[str, str]
     labels: NDArray[np.intp]
     accuracy: NDArray[np.float64]
+    macro_f1: NDArray[np.float64]
     seconds: float | None
+    ceiling: Spread | None
+    majority: Spread | None
     errors: tuple[str, ...]
 
     def at(self, labels: int) -> Spread | None:
         """Return the accuracy at a number of labels, interpolated between two rounds; None if it was not reached."""
-        if not len(self.accuracy) or labels > self.labels[-1]:
+        return self._interpolated(self.accuracy, labels)
+
+    def macro_f1_at(self, labels: int) -> Spread | None:
+        """Return macro F1 at a number of labels, as `at` returns the accuracy."""
+        return self._interpolated(self.macro_f1, labels)
+
+    def _interpolated(self, values: NDArray[np.float64], labels: int) -> Spread | None:
+        if not len(values) or labels > self.labels[-1]:
             return None
-        return Spread.of(np.array([np.interp(labels, self.labels, one) for one in self.accuracy]))
+        return Spread.of(np.array([np.interp(labels, self.labels, one) for one in values]))
 
     @property
     def area(self) -> Spread | None:
@@ -107,7 +120,10 @@ def rows(found: Sequence[Curve], target: float | None) -> list[dict[str, Any]]:
             **curve.names,
             "seeds": len(curve.accuracy),
             "accuracy": {str(n): _plain(curve.at(n)) for n in points(found)},
+            "macro_f1": {str(n): _plain(curve.macro_f1_at(n)) for n in points(found)},
             "area": _plain(curve.area),
+            "ceiling": _plain(curve.ceiling),
+            "majority": _plain(curve.majority),
             "target": target,
             "labels_to_target": None if target is None else curve.labels_to(target),
             "seconds_per_update": curve.seconds,
@@ -121,11 +137,14 @@ def table(found: Sequence[Curve], target: float | None) -> tuple[list[str], list
     """Return the table as text, header and rows: accuracy in percent, mean ± standard deviation."""
     names, at = varying(found), points(found)
     header = [_HEADERS[name] for name in names] + [f"{n:,}" for n in at]
-    header += ["area", f"labels to {target:.1%}" if target is not None else "labels to target", "s/update"]
+    header += [f"macro F1 at {at[-1]:,}" if at else "macro F1", "all labels", "area"]
+    header += [f"labels to {target:.1%}" if target is not None else "labels to target", "s/update"]
     lines = [
         [
             *(curve.names[name] for name in names),
             *(_percent(curve.at(n)) for n in at),
+            _percent(curve.macro_f1_at(at[-1]) if at else None),
+            _percent(curve.ceiling),
             _percent(curve.area),
             _or_dash(None if target is None else curve.labels_to(target), ","),
             _or_dash(curve.seconds, ".2f"),
@@ -161,9 +180,17 @@ def _curve(group: Sequence[TrialResult]) -> Curve:
         names=group[0].trial.names(),
         labels=np.array([r.labels for r in whole[0]] if whole else [], np.intp),
         accuracy=np.array([[r.accuracy for r in rounds] for rounds in whole], np.float64),
+        macro_f1=np.array([[r.macro_f1 for r in rounds] for rounds in whole], np.float64),
+        ceiling=_spread([rounds[-1].ceiling for rounds in whole]),
+        majority=_spread([rounds[-1].majority for rounds in whole]),
         seconds=float(np.median(seconds)) if seconds else None,
         errors=tuple(dict.fromkeys(one.error for one in group if one.error is not None)),
     )
+
+
+def _spread(values: Sequence[float | None]) -> Spread | None:
+    known = [value for value in values if value is not None]
+    return Spread.of(np.array(known)) if known else None
 
 
 def _percent(spread: Spread | None) -> str:

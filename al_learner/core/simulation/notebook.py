@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from al_learner.core.exchange.corpus import checked
+from al_learner.core.report.pictures import Picture
 from al_learner.core.simulation import metrics, report
 from al_learner.core.simulation.grid import Grid, TrialResult
 from al_learner.core.simulation.running.sweep import sweep
@@ -80,8 +81,10 @@ class Curves(pd.DataFrame):
     """Learning curves: a row for each round of each project. A notebook shows them as a picture.
 
     Columns: ``classifier``, ``vectorizer``, ``init_sampler``, ``label_aggregator`` and ``query``, as they were written;
-    ``seed``; ``round``, 0 is the cold start; ``labels``, texts with votes; ``votes``; ``accuracy`` on the texts that
-    were held out; ``seconds`` from reading the votes to the stored classifier, missing where nothing was trained.
+    ``seed``; ``round``, 0 is the cold start; ``labels``, texts with votes; ``votes``; ``accuracy`` and ``macro_f1`` on
+    the texts that were held out; ``majority``, the accuracy of the most frequent label there; ``seconds`` from reading
+    the votes to the stored classifier, missing where nothing was trained; ``ceiling``, in the last round, the accuracy
+    of the same classifier trained on the true labels of all texts.
     A selection from it is a plain DataFrame.
     """
 
@@ -103,8 +106,11 @@ class Curves(pd.DataFrame):
             f"{', '.join(one.trial.names().values())}, seed {one.trial.plan.seed}": one.error or "" for one in failed
         }
 
-    def plot(self) -> report.Svg:  # type: ignore[override]  # a plot of these columns by pandas is of no use
-        """Draw the means over seeds, with the standard deviation as a band. A notebook shows it; `str` is SVG."""
+    def plot(self) -> Picture:  # type: ignore[override]  # a plot of these columns by pandas is of no use
+        """Draw the means over seeds, with the standard deviation as a band.
+
+        A notebook shows the picture, ``save("curves.png")`` writes it, and `str` is SVG; it needs the extra ``plots``.
+        """
         return report.picture(metrics.curves(self.played))
 
     def summary(self, *, target: float | None = None) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from al_learner.core.configuration.defaults import of_new_project
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import DataError, SettingsError
 from al_learner.core.exchange.corpus import checked
-from al_learner.core.interfaces import ModelSelector, Strategy, Transformer
+from al_learner.core.interfaces import Classifier, Estimator, Labels, ModelSelector, Strategy, Transformer
 from al_learner.core.models.querying import pick, query_strategy
 from al_learner.core.project import Project
 from al_learner.core.registry import INTERFACES, Kind, Spec, allowed
@@ -37,17 +37,24 @@ class Round:
         Number of texts with votes so far.
     votes : int
         Number of votes so far.
-    accuracy : float
+    accuracy, macro_f1 : float
         Of the newest classifier, on the texts that were held out.
+    majority : float
+        Accuracy of the label that is most frequent among the other texts, on those that were held out.
     seconds : float or None
         From reading the votes to the stored classifier; None if nothing was trained.
+    ceiling : float or None
+        In the last round: accuracy of the same classifier, trained on the true labels of all other texts.
     """
 
     number: int
     labels: int
     votes: int
     accuracy: float
+    macro_f1: float
+    majority: float
     seconds: float | None
+    ceiling: float | None = None
 
 
 def replay(
@@ -107,6 +114,7 @@ def replay(
         # The vectorizer stays the same, so the features are computed once.
         unseen, seen = (_transform(transformer, [texts[i] for i in rows]) for rows in (held_out, pool))
         waiting = np.arange(len(pool))
+        truth, most_frequent = names[codes[held_out]], names[np.bincount(codes[pool]).argmax()]
         for number in range(plan.rounds + 1):
             if number:
                 X = seen[waiting]
@@ -121,9 +129,17 @@ def replay(
                 _, classifier = project.load_model()
             while is_idle_used and project.reconcile().due:
                 pass
-            accuracy = float(np.mean(classifier.predict(unseen) == names[codes[held_out]]))
             n_labels = number * plan.batch_size
-            yield Round(number, n_labels, n_labels * plan.votes, accuracy, seconds)
+            ceiling = _ceiling(project, seen, names[codes[pool]]) if number == plan.rounds else None
+            yield Round(
+                number,
+                n_labels,
+                n_labels * plan.votes,
+                *_measured(classifier, unseen, truth),
+                float(np.mean(truth == most_frequent)),
+                seconds,
+                None if ceiling is None else _measured(ceiling, unseen, truth)[0],
+            )
 
 
 def settings_of(database: str, plan: Plan, strategies: Mapping[Any, str | Spec | Strategy]) -> Settings:
@@ -170,6 +186,27 @@ def _load(project: Project, texts: Sequence[str], names: Sequence[str]) -> None:
     project.load_labels(names)
     if (found := project.status().texts) != len(texts):
         raise DataError(f"the database must be empty; it had {found - len(texts):,} texts")
+
+
+def _measured(classifier: Estimator, X: csr_matrix, truth: Labels) -> tuple[float, float]:
+    """Return accuracy and macro F1."""
+    from sklearn.metrics import f1_score  # heavy
+
+    predicted = classifier.predict(X)
+    return float(np.mean(predicted == truth)), float(f1_score(truth, predicted, average="macro", zero_division=0))
+
+
+def _ceiling(project: Project, X: csr_matrix, y: Labels) -> Estimator | None:
+    """Train the project's newest classifier on all texts with their true labels; None if there is only one label."""
+    from al_learner.core.training.candidate_selection import trained  # heavy: scikit-learn
+    from al_learner.core.training.fitting import fit_classifier, groups_of
+
+    (_, run), *_ = project.models(1)
+    if run is None or len(np.unique(y)) < 2:
+        return None
+    classifier = cast(Classifier, trained(run.strategies["classifier"]).make("classifier"))
+    groups = groups_of(project.settings.strategies.vectorizer, X.shape[1])
+    return cast(Estimator, fit_classifier(classifier, X, y, groups=groups))
 
 
 def _step(project: Project) -> float | None:

@@ -13,12 +13,12 @@ NAMES = {"classifier": "a", "vectorizer": "b", "init_sampler": "c", "label_aggre
 
 
 def curve(accuracy, labels=(0, 50, 100)):
-    return Curve(NAMES, np.array(labels), np.array(accuracy, float), 0.1, ())
+    return Curve(NAMES, np.array(labels), np.array(accuracy, float), np.array(accuracy) / 2, 0.1, None, None, ())
 
 
 def played(classifier, seed, accuracy, error=None):
     specs = [Spec(name, {}) for name in (classifier, "tfidf", "balanced", "majority")]
-    rounds = [Round(n, 50 * n, 50 * n, one, 0.1 * n) for n, one in enumerate(accuracy)]
+    rounds = [Round(n, 50 * n, 50 * n, one, one / 2, 0.2, 0.1 * n, 0.95) for n, one in enumerate(accuracy)]
     return TrialResult(Trial(*specs, plan=Plan(rounds=2, batch_size=50, seed=seed)), rounds, error)
 
 
@@ -77,8 +77,11 @@ def test_without_a_target_it_is_95_percent_of_the_best_end():
 def test_the_table_names_what_differs_and_the_line_below_it_the_rest():
     found = curves([played("x", 0, [0, 0.5, 0.75]), played("y", 0, [0, 0.5, 0.9])])
     header, lines = table(found, 0.7)
-    assert header == ["classifier", "vectorizer", "0", "50", "100", "area", "labels to 70.0%", "s/update"]
-    assert lines[1] == ["x", "tfidf", "0.0", "50.0", "75.0", "43.8", "100", "0.15"]
+    assert header == [
+        "classifier", "vectorizer", "0", "50", "100", "macro F1 at 100", "all labels", "area", "labels to 70.0%",
+        "s/update",
+    ]  # fmt: skip
+    assert lines[1] == ["x", "tfidf", "0.0", "50.0", "75.0", "37.5", "95.0", "43.8", "100", "0.15"]
     assert same(found) == "init sampler balanced, aggregator majority, query least-confidence"
     assert varying(found[:1]) == ["classifier", "vectorizer"]
     assert varying([*found, curve([[0, 0, 0]])])[-1] == "query"
@@ -104,7 +107,14 @@ def test_the_rows_are_plain_data():
                 "50": {"mean": 0.5, "sd": None},
                 "100": {"mean": 0.75, "sd": None},
             },
+            "macro_f1": {
+                "0": {"mean": 0.0, "sd": None},
+                "50": {"mean": 0.25, "sd": None},
+                "100": {"mean": 0.375, "sd": None},
+            },
             "area": {"mean": 0.4375, "sd": None},
+            "ceiling": {"mean": 0.95, "sd": None},
+            "majority": {"mean": 0.2, "sd": None},
             "target": 0.7,
             "labels_to_target": 100,
             "seconds_per_update": pytest.approx(0.15),

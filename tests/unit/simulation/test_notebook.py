@@ -15,7 +15,7 @@ from tests.support.corpora import small
 
 def played(seed, accuracy, error=None):
     specs = [Spec(name, {}) for name in ("complement-nb", "tfidf", "balanced", "majority")]
-    rounds = [Round(n, 50 * n, 100 * n, one, 0.1) for n, one in enumerate(accuracy)]
+    rounds = [Round(n, 50 * n, 100 * n, one, one / 2, 0.1, 0.1, 0.9) for n, one in enumerate(accuracy)]
     return TrialResult(Trial(*specs, plan=Plan(rounds=2, batch_size=50, seed=seed)), rounds, error)
 
 
@@ -33,7 +33,7 @@ def test_it_simulates_on_the_corpus_and_returns_a_row_for_each_round():
 
 def test_it_is_a_tidy_dataframe(curves):
     assert isinstance(curves, pd.DataFrame)
-    assert curves.shape == (6, 11)
+    assert curves.shape == (6, 14)
     assert curves.groupby("labels")["accuracy"].mean().tolist() == pytest.approx([0.15, 0.45, 0.7])
     assert {*curves["classifier"]} == {"complement-nb"}
 
@@ -45,9 +45,21 @@ def test_what_is_selected_from_it_is_a_plain_dataframe(curves):
 
 def test_it_plots_itself(curves):
     picture = curves.plot()
-    assert picture.startswith("<svg")
-    assert picture._repr_svg_() == picture
+    assert str(picture).startswith("<svg")
+    assert picture._repr_svg_() == str(picture)
     assert curves._repr_html_().count("<svg") == 1
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.svg", b"<svg"), ("a.pdf", b"%PDF")])
+def test_its_picture_is_saved_as_a_file(curves, tmp_path, name, begins):
+    assert curves.plot().save(tmp_path / name).read_bytes().startswith(begins)
+
+
+def test_a_picture_that_cannot_be_saved_says_why(curves, tmp_path):
+    with pytest.raises(DataError, match=r"a\.gif: a picture is saved as \.png, \.svg or \.pdf"):
+        curves.plot().save(tmp_path / "a.gif")
+    with pytest.raises(DataError, match="No such file"):
+        curves.plot().save(tmp_path / "missing" / "a.png")
 
 
 def test_the_summary_is_the_table_of_the_command(curves):

@@ -27,7 +27,11 @@ def accuracies(played):
 @pytest.fixture
 def finished():
     """A project that was played."""
-    rounds = [Round(0, 0, 0, 0.25, 1.5), Round(1, 6, 6, 0.5, None), Round(2, 12, 12, 0.75, 0.25)]
+    rounds = [
+        Round(0, 0, 0, 0.25, 0.2, 0.1, 1.5),
+        Round(1, 6, 6, 0.5, 0.4, 0.1, None),
+        Round(2, 12, 12, 0.75, 0.6, 0.1, 0.25, 0.9),
+    ]
     return TrialResult(cells()[0], rounds)
 
 
