@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from al_learner.core.errors import SettingsError
 from al_learner.core.events import printable
@@ -56,6 +56,8 @@ class _Plain:
         for param in params:
             if isinstance(param, TyperOption) and param.metavar is None and not param.type_descriptor.is_choice:
                 param.metavar = SAID.get(param.type_descriptor.annotation)
+            elif isinstance(param, TyperArgument):  # its name says what it is
+                setattr(param, "display_type_rich", lambda ctx: None)  # noqa: ARG005, B010 - a method of typer's
         return params
 
 
@@ -233,14 +235,12 @@ def _print_lines(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None
 
 
 def _print_records(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    """Print each row as lines of a name and a value."""
-    for number, row in enumerate(cells):
-        if not any(columns):
-            say(f"{row[0]}: {row[1]}")
-            continue
-        say("\n".join(f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell))
-        if number < len(cells) - 1:
-            say("")
+    """Print each row as lines of a name and a value, between empty lines."""
+    if any(columns):
+        records = [[f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell] for row in cells]
+    else:
+        records = [[f"{name}: {value}" for name, value in cells]]
+    say("\n" + "\n\n".join("\n".join(record) for record in records) + "\n")
 
 
 def print_json(value: Any) -> None:
