@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -33,6 +34,13 @@ def url(tmp_path_factory):
     project.update()
     project.close()
     return url
+
+
+@pytest.fixture
+def own_url(url, tmp_path):
+    """A copy of the project, for a test that changes it."""
+    shutil.copy(url.removeprefix("sqlite:///"), tmp_path / "weather.db")
+    return f"sqlite:///{tmp_path / 'weather.db'}"
 
 
 @pytest.fixture
@@ -108,10 +116,10 @@ def test_commands_are_grouped_by_the_work_in_its_order(program):
     assert [heading for heading, _ in found if heading][-2:] == ["See", "Choose strategies"]
 
 
-def test_verbose_logs_what_is_done_and_quiet_only_errors(program, url):
+def test_verbose_logs_what_is_done_and_quiet_only_errors(program, own_url):
     def log(*options):
         done = subprocess.run(
-            [program, *options, "train", "--force", "--database", url], capture_output=True, text=True, check=False
+            [program, *options, "train", "--force", "--database", own_url], capture_output=True, text=True, check=False
         )
         assert done.returncode in (0, 3), done.stderr
         return done.stderr
@@ -123,9 +131,9 @@ def test_verbose_logs_what_is_done_and_quiet_only_errors(program, url):
     assert "exclude each other" in both.stderr
 
 
-def test_an_error_is_told_once(program, url):
+def test_an_error_is_told_once(program, own_url):
     done = subprocess.run(
-        [program, "init", "--force", "--discard-votes", "--init-sampler", "kmeans(n_clusters=0)", "--database", url],
+        [program, "init", "--force", "--discard-votes", "--init-sampler", "kmeans(n_clusters=0)", "--database", own_url],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
@@ -133,16 +141,19 @@ def test_an_error_is_told_once(program, url):
     assert "Traceback" not in done.stderr
 
 
-def test_strategies_are_options_over_the_environment_and_config_shows_them(program, url):
+def test_strategies_are_options_over_the_environment_and_config_shows_them(program, own_url):
     environment = {"AL_LEARNER_CLASSIFIER": "sgd", "AL_LEARNER_CLASSIFIER_PARAMS": '{"alpha": 1}', **os.environ}
-    options = ["--classifier", "logreg(C=3)", "--vectorizer", "tfidf", "--database", url]
+    options = ["--classifier", "logreg(C=3)", "--vectorizer", "tfidf", "--database", own_url]
     shown = subprocess.run([program, "config", *options], check=True, capture_output=True, text=True, env=environment)
     lines = {line.split()[0]: line for line in shown.stdout.splitlines() if line}
     assert lines["AL_LEARNER_CLASSIFIER"].split()[1:] == ["logreg", "argument"]
     assert '"C": 3.0' in lines["AL_LEARNER_CLASSIFIER_PARAMS"]
     subprocess.run([program, "train", "--force", *options], check=False, capture_output=True, env=environment)
     wrong = subprocess.run(
-        [program, "train", "--classifier", "logregg", "--database", url], check=False, capture_output=True, text=True
+        [program, "train", "--classifier", "logregg", "--database", own_url],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert wrong.stderr.startswith("error: classifier 'logregg' is unknown; did you mean") or "allowed" in wrong.stderr
 
