@@ -45,7 +45,6 @@ from al_learner.commands.shared import (
     chosen_strategies,
     finish,
     is_unicode,
-    local_time,
     log_warnings,
     open_project,
     print_json,
@@ -187,44 +186,13 @@ def health() -> None:
 
 def status(database: Database = None, as_json: Json = False) -> None:
     """Show the status of the project: votes, new samples, the last run, and what is due and why."""
-    from al_learner.core.lifecycle.quality_gate import describe_gate
-    from al_learner.core.training.evaluation import describe_score
-
     with open_project(database) as project:
         found = project.status()
     if as_json:
         return print_json(
             asdict(found) | {"advice": asdict(found.stopping_advice)}
         )  # the old name, which goes away in version 0.2
-    last, newest = found.last_run, found.newest
-    metrics = (newest.metrics or {}) if newest else {}
-    unknown = "-" if found.unknown_tokens is None else f"{found.unknown_tokens:.1%}"
-    rows = [
-        ("database", found.database),
-        ("texts", f"{found.texts:,}"),
-        ("votes", f"{found.votes:,}"),
-        ("texts with enough votes", f"{found.countable_texts:,}"),
-        ("new samples", f"{found.new_samples:,} of {found.batch_size:,}; {found.missing:,} more needed"),
-        ("newest classifier", str(found.clf_id or "none")),
-        *([("its score", describe_score(newest.metrics))] if newest else []),
-        *(
-            [("promoted from", f"{promoted['clf_id']}: {promoted['because']}")]
-            if (promoted := metrics.get("promoted"))
-            else []
-        ),
-        *([("gate", warning)] if (warning := describe_gate(found.clf_id, metrics.get("gate"))) else []),
-        ("strategy", found.classifier),
-        *([("selected candidate", str(found.choice))] if found.choice else []),
-        *([("weight of its prior", f"{found.prior_share:.1%}")] if found.prior_share is not None else []),
-        ("unknown words in texts", unknown),
-        *([("locked rows", str(found.row_locks))] if found.row_locks else []),
-        ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
-        *([("its error", last.error)] if last and last.error else []),
-        ("due", found.due or "nothing"),
-        ("because", found.reason),
-        ("stopping advice", found.stopping_advice.words),
-    ]
-    return print_table(("", ""), rows)
+    return print_table(("", ""), found.facts())
 
 
 def config(

@@ -16,12 +16,12 @@ from al_learner.commands.shared import (
     Wait,
     completed_classifiers,
     finish,
-    local_time,
     open_project,
     print_json,
     print_table,
     say,
 )
+from al_learner.core.representation import local_time
 
 if TYPE_CHECKING:
     from al_learner.core.storage.records import Run, StoredClassifier

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from al_learner.commands.shared import App, Json, print_json, print_table, say
-from al_learner.core.errors import SettingsError
+from al_learner.commands.shared import App, Json, completed_plugins, print_json, print_table, say
+from al_learner.core.errors import PluginWarning, SettingsError
 
-app = App(help="List the installed plug-ins, or show one.", invoke_without_command=True)
+if TYPE_CHECKING:
+    from al_learner.core.registry import Kind
+
+app = App(help="List the installed plug-ins, show or check one, or begin a new one.", invoke_without_command=True)
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class KindOption(StrEnum):
+    """What a new plug-in is."""
+
+    CLASSIFIER = "classifier"
+    VECTORIZER = "vectorizer"
+    INIT_SAMPLER = "init-sampler"
+    LABEL_AGGREGATOR = "label-aggregator"
+    QUERY_STRATEGY = "query-strategy"
+    WORD_VECTORS = "word-vectors"
+
+    @property
+    def kind(self) -> Kind:
+        """Its name in the registry."""
+        return "word_vector" if self is KindOption.WORD_VECTORS else cast("Kind", self.value.replace("-", "_"))
 
 
 @app.callback()
 def plugins_list(context: typer.Context, as_json: Json = False) -> None:
-    """List the installed plug-ins, or show one."""
+    """List the installed plug-ins."""
     if context.invoked_subcommand is None:
         found = list(_plugins())
         if as_json:
@@ -27,7 +53,10 @@ def plugins_list(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def plugins_show(name: str, as_json: Json = False) -> None:
+def plugins_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completed_plugins, help="Name of a plug-in.")],
+    as_json: Json = False,
+) -> None:
     """Show one plug-in: its parameters, its package, and the packages that a reader of its models needs."""
     from al_learner.core.registry import PLUGINS, allowed, names
 
@@ -54,6 +83,76 @@ def plugins_show(name: str, as_json: Json = False) -> None:
         ]
         print_table(("parameter", "type", "default", "meaning"), parameters)
     return None
+
+
+@app.command("check")
+def plugins_check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=completed_plugins, help="Name of a plug-in, or NAME(parameter=value)."
+        ),
+    ],
+) -> None:
+    """Check that a plug-in keeps the promises of its interface. It can take a minute."""
+    import warnings
+
+    from al_learner.core.registry import PLUGINS, Spec, allowed, names
+    from al_learner.core.testing import check_plugin
+
+    bare = name.partition("(")[0].strip()
+    kinds = [kind for kind in PLUGINS if bare in names(kind)]
+    if not kinds:
+        raise SettingsError([f"plug-in {bare!r} is unknown; {allowed(bare, {n for k in PLUGINS for n in names(k)})}"])
+    for kind in kinds:
+        made = Spec.read(kind, name).make(kind)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_plugin(made)
+        for warning in dict.fromkeys(str(one.message) for one in caught if one.category is PluginWarning):
+            say(f"warning: {warning}", err=True)
+        say(f"{kind.replace('_', ' ')} {name} keeps all promises of its interface")
+
+
+@app.command("new")
+def plugins_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in the settings, such as my-classifier.")],
+    what: Annotated[KindOption, typer.Option("--kind", help="What it is.")] = KindOption.CLASSIFIER,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the package goes. Default: al-learner-NAME.")
+    ] = None,
+) -> None:
+    """Begin a plug-in: write a package that can be installed, with a strategy that works and its tests."""
+    from al_learner.core.registry import group, names
+
+    if not NAME.fullmatch(name):
+        raise SettingsError([f"name {name!r}: write small letters, digits and hyphens, such as my-classifier"])
+    if name in names(what.kind):
+        raise SettingsError([f"{what.value.replace('-', ' ')} {name!r} is there already; choose another name"])
+    package = f"al-learner-{name}"
+    values = {
+        "name": name, "package": package, "module": package.replace("-", "_"), "kind": what.kind,
+        "cls": "".join(word.capitalize() for word in name.split("-")), "what": what.value.replace("-", " "),
+        "group": group(what.kind).rpartition(".")[2],
+    }  # fmt: skip
+    made = folder or Path(package)
+    written = {
+        "pyproject.toml": "pyproject.toml", f"src/{values['module']}/__init__.py": f"{what.kind}.py",
+        "tests/test_plugin.py": "test_plugin.py",
+    }  # fmt: skip
+    try:
+        made.mkdir(parents=True)
+        for target, source in written.items():
+            template = Template(
+                (files("al_learner") / "data" / "plugin" / f"{source}.template").read_text(encoding="utf-8")
+            )
+            (made / target).parent.mkdir(parents=True, exist_ok=True)
+            (made / target).write_text(template.substitute(values), encoding="utf-8")
+    except FileExistsError as exc:
+        raise SettingsError([f"{made} is there already; give another place with --folder"]) from exc
+    except OSError as exc:
+        raise SettingsError([f"{exc.filename}: {exc.strerror}"]) from exc
+    say(f"{made}: install it with `pip install --editable {made}`, then `al-learner plugins check {name}`")
 
 
 def _plugins() -> Iterator[dict[str, Any]]:

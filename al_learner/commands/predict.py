@@ -44,7 +44,8 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         list[str] | None, typer.Option(metavar="FIELD=NAME", help="The column of FILE that holds a field: text=body.")
     ] = None,
     id_column: Annotated[
-        str | None, typer.Option("--id", metavar="NAME", help="The column of FILE with ids to print beside the row.")
+        str | None,
+        typer.Option("--id", metavar="NAME", help="The column of FILE with ids to print, too."),
     ] = None,
     safe_csv: Annotated[
         bool, typer.Option("--safe-csv", help="Put an apostrophe before what a spreadsheet takes for a formula.")
@@ -78,7 +79,7 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
             rows = _of_file(project, clf_id, file, columns, progress)
         first = next(rows, None)  # an error comes before the header
         header = [
-            "text_id" if file is None else "row",
+            "text_id" if file is None else "position",
             *(["external_id"] if id_column or (texts and file is None) else []),
             *(["text"] if texts else []),
             *("label", "probability"),
@@ -126,7 +127,7 @@ def _of_file(
 
     for number, probabilities in project.predict_proba(texts(), clf_id=clf_id):
         row = given.popleft()
-        ids = {"row": number + 1, "external_id": row.get("id") or None}
+        ids = {"position": number, "external_id": row.get("id") or None}
         yield ids | {"text": row["text"]} | _prediction(probabilities)
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar, cast
 
@@ -17,6 +16,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from al_learner.core.errors import SettingsError
 from al_learner.core.events import printable
+from al_learner.core.representation import local_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -89,6 +89,13 @@ def completed_names(kind: Kind) -> Callable[[str], list[str]]:
         return [name for name in names(kind) if name.startswith(beginning)]
 
     return names_with
+
+
+def completed_plugins(beginning: str) -> list[str]:
+    """Complete the name of any plug-in."""
+    from al_learner.core.registry import PLUGINS
+
+    return [name for kind in PLUGINS for name in completed_names(kind)(beginning)]
 
 
 def completed_classifiers(beginning: str) -> list[tuple[str, str]]:
@@ -271,8 +278,3 @@ def finish(result: Result, as_json: bool) -> None:  # noqa: FBT001 - the option 
         say(str(result))
     if result.run is None:
         raise typer.Exit(EXIT_NOTHING_TO_DO)
-
-
-def local_time(moment: datetime) -> str:
-    """Return a time as text, in the machine's time zone, which it names."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"

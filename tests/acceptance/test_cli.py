@@ -60,7 +60,7 @@ def test_a_file_of_texts_is_predicted_by_an_older_classifier(cli: Cli, project: 
 
     asked = cli("predict", "new.jsonl.gz", "--clf-id", "1", "--database", project)
 
-    assert [row["row"] for row in csv.DictReader(asked.stdout.splitlines())] == ["1", "2"]
+    assert [row["position"] for row in csv.DictReader(asked.stdout.splitlines())] == ["0", "1"]
 
 
 def test_classifiers_are_shown_promoted_exported_and_deleted(cli: Cli, project: str, tmp_path: Path) -> None:

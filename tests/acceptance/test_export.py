@@ -201,20 +201,20 @@ def test_predictions_of_a_file_are_numbered_from_1_and_its_columns_are_named(
     options = ("new.csv", "--column", "text=body", "--id", "n", "--texts", "--database", trained)
 
     rows = table(cli("predict", *options).stdout)
-    assert [(row["row"], row["external_id"], row["text"], row["label"]) for row in rows] == [
-        ("1", "x1", "a plum\nor two", "fruit"),
-        ("2", "x2", "owl", "bird"),
+    assert [(row["position"], row["external_id"], row["text"], row["label"]) for row in rows] == [
+        ("0", "x1", "a plum\nor two", "fruit"),
+        ("1", "x2", "owl", "bird"),
     ]
     found = json.loads(cli("predict", *options, "--json").stdout)
-    assert [(row["row"], row["external_id"], row["text"]) for row in found] == [
-        (1, "x1", "a plum\nor two"),
-        (2, "x2", "owl"),
+    assert [(row["position"], row["external_id"], row["text"]) for row in found] == [
+        (0, "x1", "a plum\nor two"),
+        (1, "x2", "owl"),
     ]
 
 
 def test_no_texts_are_an_empty_list_and_a_header(cli: Cli, trained: str) -> None:
     assert cli("predict", "-", "--json", "--database", trained).stdout == "[]\n"
-    assert cli("predict", "-", "--database", trained).stdout == "row,label,probability\n"
+    assert cli("predict", "-", "--database", trained).stdout == "position,label,probability\n"
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ def test_a_dry_run_shows_the_first_rows_as_they_are_understood(cli: Cli, tmp_pat
 
     assert shown.returncode == 0
     lines = shown.stdout.splitlines()
-    assert lines[1].split() == ["text", "id", "votes"]
-    assert lines[3].split()[-5:] == ["Q-01", "python", "(ann@example.org),", "python", "(ben@example.org)"]
+    assert lines[0].split() == ["text", "id", "votes"]
+    assert lines[1].split()[-5:] == ["Q-01", "python", "(ann@example.org),", "python", "(ben@example.org)"]
     assert lines[-1].startswith("12 texts, 12 votes of 2 annotators, 3 new labels would be loaded; 2 skipped,")
     assert not (tmp_path / "project.db").exists()
 

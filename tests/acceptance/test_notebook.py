@@ -23,7 +23,13 @@ def test_the_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert any("1 more are needed" in text for text in shown)
 
 
-def test_the_quickstart_is_kept_without_output() -> None:
+def test_the_quickstart_is_kept_with_its_outputs() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
 
-    assert not [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")]
+    assert [cell.execution_count for cell in cells] == [*range(1, len(cells) + 1)]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    html = "".join(output["data"].get("text/html", "") for output in outputs if "data" in output)
+    for shown in ("<svg", "<iframe", "stopping advice", "without a word"):
+        assert shown in html

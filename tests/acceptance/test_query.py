@@ -27,7 +27,7 @@ def trained(cli: Cli, project: str) -> str:
 def test_the_texts_to_label_next_are_shown_as_a_table(cli: Cli, trained: str) -> None:
     asked = cli("query", "2", "--database", trained)
 
-    header, _, *rows = [line.split() for line in asked.stdout.splitlines() if line.strip()]
+    header, *rows = [line.split() for line in asked.stdout.splitlines() if line.strip()]
     assert asked.returncode == 0
     assert header == ["text_id", "text", "predicted", "label", "probability", "uncertainty"]
     assert len(rows) == 2

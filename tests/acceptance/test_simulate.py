@@ -61,11 +61,11 @@ def test_it_compares_strategies_writes_what_it_found_and_finds_it_again(cli: Cli
     assert {path.name for path in folder.iterdir()} == {"cells", "curves.svg", "report.html", "rounds.csv"}
     assert "corpus.csv, 120 texts" in (folder / "report.html").read_text(encoding="utf-8")
     rounds = (folder / "rounds.csv").read_text(encoding="utf-8")
-    assert len(rounds.splitlines()) == 1 + 2 * 2 * 4
+    assert len(rounds.splitlines()) == 1 + (2 + 1) * 2 * 4  # two vectorizers, and the first with random queries
 
     again = cli("simulate", *columns, *FAST, *vectorizers, "--json")
 
-    assert again.stderr == "4 of 4 projects were finished before and taken from al-learner-simulation\n"
+    assert again.stderr == "6 of 6 projects were finished before and taken from al-learner-simulation\n"
     assert (folder / "rounds.csv").read_text(encoding="utf-8") == rounds
     rows = json.loads(again.stdout)
     assert {row["vectorizer"] for row in rows} == {"count", "tfidf(sublinear_tf=true)"}
@@ -113,7 +113,7 @@ def test_a_project_that_fails_is_reported_at_the_end_and_the_others_are_compared
 
     assert played.returncode == EXIT_ERROR
     assert [line for line in played.stdout.splitlines() if "complement-nb" in line]
-    assert len(played.stderr.splitlines()) == 2
+    assert len(played.stderr.splitlines()) == 4  # two seeds, also with random queries
     assert "error: broken, tfidf, balanced" in played.stderr
     assert "boom" in played.stderr
     assert (tmp_path / "al-learner-simulation" / "report.html").exists()

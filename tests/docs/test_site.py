@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, links, table
+from tests.support.browser import widths
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
@@ -31,11 +31,14 @@ def test_contributing_names_every_folder_of_tests() -> None:
     assert {name for name in named if name.startswith("tests/")} == folders
 
 
-@pytest.mark.skipif(
-    find_spec("mkdocs") is None, reason="the extra `docs` is not installed; `make docs` builds the site"
-)
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
+def test_the_home_page_leads_to_every_how_to() -> None:
+    assert {f"how-to/{page.name}" for page in (DOCS / "how-to").glob("*.md")} <= {*links(DOCS / "index.md")}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    site = tmp_path_factory.mktemp("site") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -46,6 +49,19 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    for page in (tmp_path / "site").rglob("*.html"):
+    return site
+
+
+@pytest.mark.xdist_group("site")
+def test_no_page_loads_something_from_elsewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
         sources = [part.split('"')[0] for part in page.read_text(encoding="utf-8").split('src="')[1:]]
         assert not [source for source in sources if "://" in source], f"{page.name} loads something from elsewhere"
+
+
+@pytest.mark.xdist_group("site")
+def test_no_page_is_wider_than_the_window(site: Path) -> None:
+    pages = [str(page.relative_to(site)) for page in site.rglob("*.html") if page.name != "404.html"]
+    assert len(pages) > 30
+    found = widths(site, pages, (400, 800, 1280))
+    assert {(page, width) for page, needed in found.items() for width in needed if needed[width] > int(width)} == set()

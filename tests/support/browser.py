@@ -6,9 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape, unescape
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -89,19 +93,70 @@ class Shown:
 
 def shown(page: str, folder: Path, *, width: int, dark: bool) -> Shown:
     """Show a page in a window of some width. Without Chromium the test is skipped, except in CI."""
+    file = folder / f"probe-{width}-{dark}.html"
+    probe = PROBE.replace("WIDTH", str(width)).replace("PAGE", escape(page))
+    file.write_text(probe, encoding="utf-8")
+    dom = _dom(file.as_uri(), folder, budget_ms=5_000, dark=dark)
+    found: dict[str, Any] = json.loads(unescape(dom[dom.index("<pre>") + 5 : dom.rindex("</pre>")]))
+    return Shown(**found)
+
+
+def _dom(url: str, folder: Path, *, budget_ms: int, dark: bool = False) -> str:
+    """Return the document of a page after its scripts have run for some time of their own clock."""
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium is missing; .ci/run installs it")
         pytest.skip("Chromium is missing")
-    file = folder / f"probe-{width}-{dark}.html"
-    probe = PROBE.replace("WIDTH", str(width)).replace("PAGE", escape(page))
-    file.write_text(probe, encoding="utf-8")
     command = [
         chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
         f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--user-data-dir={folder / 'chromium'}",
-        "--window-size=1600,2000", "--virtual-time-budget=5000", "--dump-dom", file.as_uri(),
+        "--window-size=1600,2000", f"--virtual-time-budget={budget_ms}", "--dump-dom", url,
     ]  # fmt: skip
-    dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-    found: dict[str, Any] = json.loads(unescape(dom[dom.index("<pre>") + 5 : dom.rindex("</pre>")]))
-    return Shown(**found)
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+PAGES = """
+<!doctype html><meta charset="utf-8"><body>
+<script>
+const found = {}, pages = PAGES, frame = document.createElement("iframe");
+frame.style = "height: 900px; border: 0";
+document.body.append(frame);
+const pause = () => new Promise(done => setTimeout(done, 30));  // the page's own scripts lay it out
+const measure = async () => {
+  for (const page of pages) {
+    await new Promise(done => { frame.onload = done; frame.src = page; });
+    found[page] = {};
+    for (const width of WIDTHS) {
+      frame.style.width = `${width}px`;
+      await pause();
+      found[page][width] = frame.contentDocument.scrollingElement.scrollWidth;
+    }
+  }
+  const told = document.createElement("pre");
+  told.textContent = JSON.stringify(found);
+  document.body.replaceChildren(told);
+};
+measure();
+</script>
+"""
+
+
+def widths(site: Path, pages: list[str], wanted: Sequence[int]) -> dict[str, dict[str, int]]:
+    """Return for each page of a site how many pixels it needs in windows of some widths."""
+    probe = site / "probe.html"
+    probe.write_text(PAGES.replace("WIDTHS", str([*wanted])).replace("PAGES", json.dumps(pages)), encoding="utf-8")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=site))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        dom = _dom(f"http://127.0.0.1:{server.server_port}/{probe.name}", site.parent, budget_ms=60_000)
+    finally:
+        server.shutdown()
+        server.server_close()
+    found: dict[str, dict[str, int]] = json.loads(unescape(dom[dom.index("<pre>") + 5 : dom.rindex("</pre>")]))
+    return found
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

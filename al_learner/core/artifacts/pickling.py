@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import pickle
 import sys
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from al_learner.core.artifacts import signatures
 from al_learner.core.errors import ArtifactError, UntrustedError
@@ -120,8 +125,8 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         top = module.partition(".")[0]
         if top not in sys.stdlib_module_names and not any(top in _modules(package) for package in self._packages):
-            owners = _distributions().get(top) or frozenset({canonical(top)})  # an editable install lists no modules
-            if owners.isdisjoint(self._packages):
+            owners = _distributions().get(top) or frozenset({canonical(top)})
+            if owners.isdisjoint(self._packages) and not any(_is_editable(top, package) for package in self._packages):
                 raise ArtifactError(
                     f"it contains {module}.{name} from {' or '.join(sorted(owners))}, but the "
                     f"programs that read it have only {', '.join(sorted(self._packages))}: return plain "
@@ -138,6 +143,19 @@ def _modules(package: str) -> frozenset[str]:
     except PackageNotFoundError:
         record = ""
     return frozenset(line.partition("/")[0] for line in record.splitlines())
+
+
+@cache
+def _is_editable(top: str, package: str) -> bool:
+    """Whether a module is in the folder of an editable install, whose distribution lists no modules."""
+    try:
+        installed: dict[str, Any] = json.loads(distribution(package).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return False
+    spec = find_spec(top)
+    if not installed.get("dir_info", {}).get("editable") or spec is None or spec.origin is None:
+        return False
+    return Path(spec.origin).is_relative_to(url2pathname(urlsplit(installed["url"]).path))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from al_learner.core.lifecycle.quality_gate import describe_gate
+from al_learner.core.representation import html_table
 from al_learner.core.storage.records import Run, RunKind
 from al_learner.core.training.evaluation import describe_score
 
@@ -35,3 +36,7 @@ class Result:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        pairs = (line.partition(": ") for line in str(self).splitlines())
+        return html_table((name, value) for name, _, value in pairs)

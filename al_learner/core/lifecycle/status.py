@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from al_learner.core.deprecated import warn
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.project_state import ProjectState
+from al_learner.core.lifecycle.quality_gate import describe_gate
 from al_learner.core.models.stopping_advice import StoppingAdvice
+from al_learner.core.representation import html_table, local_time
 from al_learner.core.service.figures import Vitals
 from al_learner.core.storage.records import RowLocks, Run, RunStatus
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import Choice, title
+from al_learner.core.training.evaluation import describe_score
+
+FAILURES = (RunStatus.FAILED, RunStatus.DIED)
+
+N_RECENT = 20
+"""So many runs are searched for a score, or for failures."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +80,44 @@ class Status:
     def __str__(self) -> str:
         unknown = "" if self.unknown_tokens is None else f"; {self.unknown_tokens:.1%} of the tokens are unknown"
         unknown += "" if self.prior_share is None else f"; {self.prior_share:.1%} of it is the prior"
+        classifier = f"classifier {self.clf_id}" if self.clf_id else "no classifier yet"
         return (
             f"{self.database}: {self.texts} texts, {self.votes} votes, {self.countable_texts} countable texts; "
             f"{self.new_samples} of {self.batch_size} new samples; "
-            f"{f'classifier {self.clf_id}' if self.clf_id else 'no classifier'}{unknown}; due: {self.due or 'nothing'} "
+            f"{classifier}{unknown}; due: {self.due or 'nothing'} "
             f"({self.reason})"
         )
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(self.facts())
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know, as pairs of a name and a value."""
+        last, newest, metrics = self.last_run, self.newest, (self.newest.metrics or {}) if self.newest else {}
+        promoted, warning = metrics.get("promoted"), describe_gate(self.clf_id, metrics.get("gate"))
+        return [
+            ("database", self.database),
+            ("texts", f"{self.texts:,}"),
+            ("votes", f"{self.votes:,}"),
+            ("texts with enough votes", f"{self.countable_texts:,}"),
+            ("new samples", f"{self.new_samples:,} of {self.batch_size:,}; {self.missing:,} more needed"),
+            ("newest classifier", str(self.clf_id or "none yet")),
+            *([("its score", describe_score(newest.metrics))] if newest else []),
+            *([("promoted from", f"{promoted['clf_id']}: {promoted['because']}")] if promoted else []),
+            *([("gate", warning)] if warning else []),
+            ("strategy", self.classifier),
+            *([("selected candidate", str(self.choice))] if self.choice else []),
+            *([("weight of its prior", f"{self.prior_share:.1%}")] if self.prior_share is not None else []),
+            ("unknown words in texts", "-" if self.unknown_tokens is None else f"{self.unknown_tokens:.1%}"),
+            *([("locked rows", str(self.row_locks))] if self.row_locks else []),
+            ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
+            *([("its error", last.error)] if last and last.error else []),
+            ("due", self.due or "nothing"),
+            ("because", self.reason),
+            ("stopping advice", self.stopping_advice.words),
+        ]
 
     @property
     def advice(self) -> StoppingAdvice:
@@ -123,6 +161,13 @@ def _prior_share(run: Run | None) -> float | None:
     return float(weight / (weight + (run.texts or 0)))
 
 
+def _accuracy(storage: Storage) -> float | None:
+    """Return the accuracy of the newest classifier that is scored, if it is one of the last."""
+    runs = storage.runs.recent(limit=N_RECENT, status=RunStatus.SUCCEEDED)
+    scored = (run.metrics["accuracy"] for run in runs if run.metrics and run.metrics.get("accuracy") is not None)
+    return next(scored, None)
+
+
 def read_vitals(storage: Storage, announcements: Announcements) -> Vitals:
     """Read the figures for monitoring.
 
@@ -138,6 +183,8 @@ def read_vitals(storage: Storage, announcements: Announcements) -> Vitals:
         runs=storage.runs.by_status(),
         last_run_s=newest.seconds if newest else None,
         last_success=finished,
+        accuracy=_accuracy(storage),
+        failures=sum(run.status in FAILURES for run in storage.runs.recent(limit=N_RECENT, after=newest)),
         unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_unreceived(newest) else 0.0,
         rows_locked_s=0.0 if waiting_since is None else time.monotonic() - waiting_since,
     )

@@ -1,4 +1,4 @@
-"""The method of `Project` that makes its report."""
+"""The methods of `Project` that show it: its report, and what a notebook shows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from al_learner.core.errors import DataError
+from al_learner.core.errors import AlLearnerError, DataError
 from al_learner.core.labels.annotators import Agreement
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.lifecycle.status import Status
 from al_learner.core.report.facts import N_WORDS, Facts, gather
+from al_learner.core.representation import html_table
 from al_learner.core.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Report:
         from al_learner.core.report.page import page  # needs an extra
 
         return page(self.facts)
+
+    def __repr__(self) -> str:
+        return f"Report of {self.facts.status.database}: str() is HTML, and write(FILE) writes it"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -60,13 +64,22 @@ class Report:
 
 
 class ReportMethods:
-    """The method of `Project` that makes its report."""
+    """The methods of `Project` that show it."""
 
     _storage: Storage
     status: Callable[[], Status]
     read_state: Callable[[], ProjectState]
     annotators: Callable[..., Agreement]
     top_features: Callable[..., dict[str, list[Effect]]]
+
+    def __repr__(self) -> str:
+        return f"Project({self._storage.url()!r})"
+
+    def _repr_html_(self) -> str:
+        try:
+            return html_table(self.status().facts(), heading=repr(self))
+        except AlLearnerError as exc:
+            return html_table([("cannot be read", str(exc))], heading=repr(self))
 
     def report(self) -> Report:
         """Return what the project has learned: accuracy, errors, words, annotators, and whether labelling still pays.

@@ -21,6 +21,10 @@ class Vitals:
     last_success : datetime or None
     unacknowledged_s : float
         For how many seconds the announcement of the newest classifier has been pending.
+    accuracy : float or None
+        Of the newest classifier that is scored.
+    failures : int
+        Runs that have failed or died since the newest successful one.
     rows_locked_s : float
         For how many seconds a run of this worker has waited for rows that other sessions lock; 0 below 10 s.
     """
@@ -29,6 +33,8 @@ class Vitals:
     last_run_s: float | None
     last_success: datetime | None
     unacknowledged_s: float
+    accuracy: float | None
+    failures: int
     rows_locked_s: float
 
 
@@ -46,6 +52,8 @@ class OwnFigures:
         A worker that started later has other settings, so this one does nothing.
     new_samples : int
         At the last reconciliation.
+    batch_size : int
+        So many new samples start a training.
     unexpected_errors : int
         Since the worker started.
     waiting_s : float
@@ -58,6 +66,7 @@ class OwnFigures:
     is_subscribed: bool | None
     is_superseded: bool
     new_samples: int
+    batch_size: int
     unexpected_errors: int
     waiting_s: float
     problem: str | None

@@ -68,6 +68,7 @@ def _samples(source: Source) -> Iterator[_Sample]:
         own.waiting_s,
     )
     yield _Sample("al_learner_new_samples", "New samples at the last reconciliation.", own.new_samples)
+    yield _Sample("al_learner_batch_size", "New samples that start a training.", own.batch_size)
     yield _Sample(
         "al_learner_superseded",
         "Whether a worker that started later has other settings, so that this one does nothing.",
@@ -87,6 +88,11 @@ def _samples(source: Source) -> Iterator[_Sample]:
         "For how long a run has waited for rows that other sessions lock.",
         vitals.rows_locked_s,
     )
+    yield _Sample(
+        "al_learner_failures", "Runs that have failed or died since the newest successful one.", vitals.failures
+    )
+    if vitals.accuracy is not None:
+        yield _Sample("al_learner_accuracy", "Of the newest classifier that is scored.", vitals.accuracy)
     if vitals.last_run_s is not None:
         yield _Sample("al_learner_run_seconds", "Seconds that the newest successful run took.", vitals.last_run_s)
     if vitals.last_success is not None:

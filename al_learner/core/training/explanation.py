@@ -13,10 +13,14 @@ from scipy.sparse import csr_matrix
 
 from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Transformer
+from al_learner.core.representation import html_table
 from al_learner.core.training.fitting import transform
 
 N_SHOWN = 10
 """So many words are shown for a label and against it."""
+
+SMALLEST = 0.005
+"""Smaller effects are not shown in a line of text."""
 
 TOLERANCE = 1e-4
 """How far the sum of the effects may be from the classifier's own score, which it computes in single precision."""
@@ -62,13 +66,20 @@ class Explanation:
             f"{self.label}: {self.probability:.1%}; score {self.score:+z.2f}, of it {self.start:+z.2f} without a word"
         ]
         for words, sign in (("for it", 1), ("against it", -1)):
-            found = self.side(sign)
+            found = [effect for effect in self.side(sign) if abs(effect.value) >= SMALLEST]
             shown = ", ".join(f"{name} {value:+z.2f}" for name, value in found[:N_SHOWN]) or "nothing"
             rest = sum(value for _, value in found[N_SHOWN:])
             told.append(f"{words}: {shown}{f', the other {len(found) - N_SHOWN} {rest:+z.2f}' if rest else ''}")
         return "\n".join(told)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        shown = [(name, f"{value:+z.2f}") for name, value in self.effects[: 2 * N_SHOWN]]
+        rest = self.effects[2 * N_SHOWN :]
+        more = [(f"{len(rest):,} more", f"{sum(value for _, value in rest):+z.2f}")] if rest else []
+        sums = [("without a word", f"{self.start:+z.2f}"), ("score", f"{self.score:+z.2f}")]
+        return html_table([*shown, *more, *sums], heading=f"{self.label}: {self.probability:.1%}")
 
 
 class LinearModel:

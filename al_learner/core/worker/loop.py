@@ -133,6 +133,7 @@ class ProjectLoop:
             is_subscribed=self._project.is_subscribed,
             is_superseded=self._is_superseded,
             new_samples=self._new_samples,
+            batch_size=self._settings.batch_size,
             unexpected_errors=self._n_unexpected.total(),
             waiting_s=0 if self._waiting_since is None else time.monotonic() - self._waiting_since,
             problem=self._problem(),

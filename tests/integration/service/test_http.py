@@ -29,7 +29,8 @@ WELL = {
     "looked": True,
     "superseded": False,
 }
-VITALS = Vitals(runs={}, last_run_s=None, last_success=None, unacknowledged_s=0, rows_locked_s=0)
+NONE = {"runs": {}, "last_run_s": None, "last_success": None, "unacknowledged_s": 0, "accuracy": None, "failures": 0}
+VITALS = Vitals(**NONE, rows_locked_s=0)
 
 
 FIGURES = OwnFigures(
@@ -37,6 +38,7 @@ FIGURES = OwnFigures(
     is_subscribed=True,
     is_superseded=False,
     new_samples=3,
+    batch_size=10,
     unexpected_errors=2,
     waiting_s=0,
     problem=None,
@@ -84,7 +86,7 @@ def test_a_worker_that_is_well_has_no_problem():
 
 @pytest.mark.parametrize(("locked_s", "status"), [(LOCKED_S - 1, 200), (LOCKED_S + 1, 503)])
 def test_a_run_that_waits_long_for_locked_rows_makes_the_worker_unhealthy(locked_s, status):
-    vitals = Vitals(runs={}, last_run_s=None, last_success=None, unacknowledged_s=0, rows_locked_s=locked_s)
+    vitals = Vitals(**NONE, rows_locked_s=locked_s)
     served = Served(vitals=lambda: vitals)
 
     assert (served.health()[0], served.health()[1]["rows_free"]) == (status, status == 200)
