@@ -130,7 +130,8 @@ const measure = async () => {
     for (const width of WIDTHS) {
       frame.style.width = `${width}px`;
       await pause();
-      found[page][width] = frame.contentDocument.scrollingElement.scrollWidth;
+      const content = frame.contentDocument.querySelector(".md-content");  // not the theme's hidden search
+      found[page][width] = content.getBoundingClientRect().left + content.scrollWidth;
     }
   }
   const told = document.createElement("pre");
