@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import DOCS, blocks
+
 KINDS = {
     "classifier": "BernoulliNB", "vectorizer": "CountVectorizer", "init-sampler": "pick", "label-aggregator": "_winner",
     "query-strategy": "scores", "word-vectors": "digest",
@@ -49,12 +51,7 @@ def test_the_package_installs_and_is_found_by_its_name(program, tmp_path, editab
         encoding="utf-8",
     )
     python = _environment(tmp_path / "venv")
-    how = ["--editable"] if editable else []
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-build-isolation",
-         "--no-index", *how, package],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    _install(python, package, editable=editable)
     run = [python, "-c", "from al_learner.cli import main; main()", "plugins"]
     checked = subprocess.run([*run, "check", "my-own"], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout) == (
@@ -64,6 +61,13 @@ def test_the_package_installs_and_is_found_by_its_name(program, tmp_path, editab
     assert shown.startswith("classifier my-own, from al-learner-my-own 0.1.0")
 
 
+def _install(python: Path, package: Path, *, editable: bool) -> None:
+    how = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", *(["--editable"] if editable else [])]
+    command = [sys.executable, "-m", "pip", "--python", python, "install", *how, package]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def _environment(folder: Path) -> Path:
     """Make a virtual environment that also has the packages of this one. Return its Python."""
     venv.EnvBuilder(with_pip=False, symlinks=True).create(folder)
@@ -71,6 +75,21 @@ def _environment(folder: Path) -> Path:
     here = Path(str(distribution("pytest").locate_file("")))
     (site_packages / "here.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n", encoding="utf-8")
     return folder / "bin" / "python"
+
+
+def test_the_package_of_the_page_installs_and_is_found_by_its_name(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    for block in blocks(DOCS / "how-to" / "write-a-plugin.md"):
+        if block.title in ("nearest.py", "pyproject.toml"):
+            (package / block.title).write_text(block.body, encoding="utf-8")
+    for editable in (True, False):
+        python = _environment(tmp_path / f"venv-{editable}")
+        _install(python, package, editable=editable)
+        run = [python, "-c", "from al_learner.cli import main; main()", "plugins", "check", "nearest"]
+        checked = subprocess.run(run, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert checked.stdout == "classifier nearest keeps all promises of its interface\n", checked.stderr
+        assert checked.stderr.startswith("warning: ")  # it cannot weigh rows
 
 
 @pytest.mark.parametrize(
