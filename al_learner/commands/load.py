@@ -221,7 +221,8 @@ def _load(
     there = [(loaded.updated, "updated"), (loaded.skipped, "skipped")]
     said = "".join(f"; {counted(n, 'text')} with known ids {done}" for n, done in there if n)
     if loaded.there:
-        said += f"; {counted(loaded.there, 'vote')} {'was' if loaded.there == 1 else 'were'} there already"
+        noun = "label" if what == "labels" else "vote"
+        said += f"; {counted(loaded.there, noun)} {'was' if loaded.there == 1 else 'were'} there already"
     verb = "would be loaded" if is_dry else "loaded"
     return say(f"{_summary(what, loaded)} {verb}{said}{loaded.said_of_left_out()}")
 

@@ -28,7 +28,7 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="A file as for `load texts`; with `-` each line of standard input is a text. Default: all texts.",
         ),
     ] = None,

@@ -47,8 +47,7 @@ def examples() -> list[Path]:
 def test_the_examples_of_a_page_run_and_print_what_it_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked_command: Path
 ) -> None:
-    # README's commands are those that are installed, with everything that a user's shell does to start them.
-    commands = [*([] if page.name == "README.md" else [forked_command]), Path(sys.executable).parent]
+    commands = [forked_command, Path(sys.executable).parent]
     monkeypatch.setenv("PATH", os.pathsep.join([*map(str, commands), os.environ["PATH"]]))
     monkeypatch.syspath_prepend(tmp_path)
     module = ModuleType(re.sub(r"\W", "_", f"page_{page.stem}"))

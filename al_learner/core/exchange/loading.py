@@ -48,7 +48,7 @@ class Loaded:
     updated, skipped : int
         Texts whose external id was there already: replaced, or left out.
     there : int
-        Votes that were there already and were not loaded again.
+        Votes, or labels, that were there already and were not loaded again.
     left_out : dict of str to int
         What is no vote, and how often: ``{"skipped": 12, "drafts": 3}``.
     first : tuple of dict
@@ -125,8 +125,8 @@ class LoadingMethods:
     def load_labels(self, source: Any, **options: Any) -> Loaded:
         """Append label names, each once; rows are names, or pairs of name and description; like `load_texts`.
 
-        A description replaces an older one. A label with a description is not appended if it is there already. Of a
-        column of class labels, and of the export of a tool, the label set is taken.
+        A label that is there already is not appended again. A description replaces an older one. Of a column of class
+        labels, and of the export of a tool, the label set is taken.
 
         Raises
         ------
@@ -142,7 +142,8 @@ class LoadingMethods:
         if descriptions:
             self._storage.database.may_create = True
             upgrade_runs(self._storage.database)
-        return Loaded(self._storage.loads.load_labels(names, descriptions), (), opened.kind, first=shown)
+        n_new = self._storage.loads.load_labels(names, descriptions)
+        return Loaded(n_new, (), opened.kind, there=len(names) - n_new, first=shown)
 
     def load_init_data(self, source: Any, *, new_labels: bool = False, **options: Any) -> Loaded:
         """Append prelabelled texts; rows are pairs of text and label; like `load_texts`.

@@ -67,7 +67,9 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
     need for user-adjustable stopping. CoNLL. https://aclanthology.org/W09-1107
     """
     if len(scored) <= BATCHES:
-        return StoppingAdvice(f"not enough data: {len(scored)} scored trainings; {BATCHES + 1} are needed")
+        return StoppingAdvice(
+            f"not enough data: {BATCHES + 1} trainings with a score are needed; there are {len(scored)}"
+        )
     try:
         gain = compare(*scored[BATCHES], *scored[0], truth)
         samples = [predictions(*of, part="sample") for of in scored[: KAPPAS + 1]]

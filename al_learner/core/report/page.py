@@ -88,7 +88,7 @@ def _summary(facts: Facts) -> str:
         ("labelled texts", f"{status.countable_texts:,}"),
         ("accuracy", "not known" if accuracy is None else f"{accuracy:.1%}"),
         ("classifier", f"{status.classifier}" if status.clf_id else "none yet"),
-        *([] if status.prior_share is None else [("weight of the start", f"{status.prior_share:.1%}")]),
+        *([] if status.prior_share is None else [("weight of the prior", f"{status.prior_share:.1%}")]),
     ]
     shown = "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in tiles)
     return f'<div class="tiles">{shown}</div>'
@@ -102,14 +102,18 @@ def _section(heading: str, parts: Iterable[str]) -> str:
 def _accuracy(facts: Facts) -> Iterator[str]:
     newest = facts.status.newest
     yield f"<p>{escape(_sentence(describe_score(newest.metrics) if newest else 'there is no classifier yet'))}</p>"
-    if not facts.scores:
+    if len(facts.scores) < 2:
+        yield "<p class=soft>The first pictures come with the next score.</p>"
         return
     for x_label, attribute in (("labelled texts", "labelled"), ("", "finished")):
         curves = [_curve(facts.scores, basis, attribute) for basis in BASES]
         drawn = [line for line in curves if line.x]
         title = "accuracy, by number of labelled texts" if x_label else "accuracy, by time"
         yield f"<figure>{picture_of(drawn, x_label=x_label, y_label=title)}</figure>"
-    yield "<p class=soft>The band is the 95% interval of each measurement, by Wilson's formula.</p>"
+    yield (
+        "<p class=soft>The band is the 95% interval of each measurement, by Wilson's formula. What is measured is a "
+        "classifier that was trained on nine tenths of the labelled texts, on the others.</p>"
+    )
 
 
 def _curve(scores: Sequence[ScoredRun], basis: str, attribute: str) -> Line:
@@ -161,6 +165,10 @@ def _days(facts: Facts) -> Iterator[str]:
     if not facts.labelled_by_day:
         yield "<p>No classifier was trained on votes yet.</p>"
         return
+    if len(facts.labelled_by_day) == 1:
+        ((day, n),) = facts.labelled_by_day.items()
+        yield f"<p>{n:,} texts with a new or changed label, all of them on {day:%Y-%m-%d}.</p>"
+        return
     title = "texts with a new or changed label, by the day of the training"
     yield f"<figure>{bars([*facts.labelled_by_day], [*facts.labelled_by_day.values()], y_label=title)}</figure>"
 
@@ -175,8 +183,8 @@ def _annotators(agreement: Agreement) -> Iterator[str]:
         for one in agreement.annotators
     ]
     yield table(("annotator", "votes", "on shared texts", "agreement", f"estimated accuracy{by}"), rows)
-    if agreement.problem:
-        yield f"<p class=soft>The accuracy cannot be estimated: {escape(agreement.problem)}</p>"
+    if agreement.problem and any(one.shared for one in agreement.annotators):
+        yield f"<p class=soft>The annotators' accuracy cannot be estimated: {escape(agreement.problem)}</p>"
 
 
 def _disputed(agreement: Agreement) -> Iterator[str]:

@@ -26,6 +26,9 @@ COLOURS = ("#2f7fc1", "#d97a1e", "#2c9a68", "#b25bc4", "#cf4a41", "#94832b", "#1
 GREY = "#8a8f98"
 """Of further curves."""
 
+HIGH = 0.8
+"""Above this share, an axis goes up to 100%."""
+
 DAYS = 14
 """Bars show at least so many days."""
 
@@ -138,7 +141,8 @@ def lines(found: Sequence[Line], *, x_label: str, y_label: str, height: float = 
                 axes.fill_between(list(line.x), *band, color=line.colour, alpha=0.15, linewidth=0, gid=gid)
         if not found:
             axes.text(0.5, 0.5, "there is nothing to show", ha="center", transform=axes.transAxes)
-        axes.set_ylim(0, min(1.0, 1.05 * max((max(line.high or line.y) for line in found), default=1.0)))
+        highest = max((max(line.high or line.y) for line in found), default=1.0)
+        axes.set_ylim(0, 1.0 if highest > HIGH else 1.05 * highest)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_title(y_label, loc="left", fontsize=10)
         if isinstance(next((x for line in found for x in line.x), 0), date):

@@ -324,7 +324,7 @@ def test_parquet_keeps_the_names_of_class_labels(project, stored, tmp_path):
 
     assert loaded.source == "Parquet"
     assert [(text, votes) for _, text, votes, _ in stored()] == [("good", ["pos"]), ("what?", [])]
-    assert project.load_labels(tmp_path / "train.parquet").rows == 2
+    assert project.load_labels(tmp_path / "train.parquet").there == 2
 
 
 def test_a_class_label_that_has_no_name_is_refused(project):

@@ -109,7 +109,7 @@ def test_labels_that_are_not_trained_on_are_not_compared(trained, database, open
 
 @ON_BOTH
 def test_status_tells_the_score_and_what_the_last_batches_gained(trained, database):
-    assert trained.status().stopping_advice.words == "not enough data: 3 scored trainings; 6 are needed"
+    assert trained.status().stopping_advice.words == "not enough data: 6 trainings with a score are needed; there are 3"
     for _ in range(3):
         trained.update(force=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -57,7 +59,7 @@ def test_the_page_says_what_is_stored_and_nothing_overlaps(project, report, fold
     assert found.overlaps == []
     assert found.width <= width
     assert found.requests == 0
-    assert found.pictures == 3
+    assert found.pictures == 2
     luminance = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (found.paper, found.ink)]
     assert (luminance[0] < luminance[1]) is dark
     assert found.ink_of_pictures == found.ink
@@ -83,6 +85,13 @@ def test_the_page_says_what_is_stored_and_nothing_overlaps(project, report, fold
     assert [int(row[0]) for row in disputed] == [one.text_id for one in agreement.disputed]
     words = {row[0]: row[1] for row in tables["label", "words, the strongest first"]}
     assert words == {label: ", ".join(e.name for e in top) for label, top in project.top_features(12).items()}
+
+
+def test_several_days_have_a_bar_each(report, folder):
+    days = {date(2026, 5, day): 10 * day for day in (4, 5, 30)}
+    found = shown(page(replace(report.facts, labelled_by_day=days)), folder, width=400, dark=False)
+    assert found.pictures == 3
+    assert found.overlaps == []
 
 
 def test_the_confusions_are_the_errors_on_the_hold_out_texts(project, report):

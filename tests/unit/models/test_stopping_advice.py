@@ -22,7 +22,7 @@ def scored(clf_id, n_right, n_changed=0, sample=100):
 def test_a_few_batches_are_too_little_for_advice(n):
     advice = advise([scored(number, 50) for number in range(n)], TRUTH)
 
-    assert advice.words == f"not enough data: {n} scored trainings; 6 are needed"
+    assert advice.words == f"not enough data: 6 trainings with a score are needed; there are {n}"
     assert (advice.gain, advice.kappa) == (None, None)
 
 

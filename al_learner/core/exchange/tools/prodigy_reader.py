@@ -42,6 +42,11 @@ def read_tasks(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
         own_id = task.get("_input_hash")
         data = [("", task), ("meta", task.get("meta"))]
         yield annotated(where, task, reading, data=data, own_id=own_id, votes=votes)
+    if (n_rejected := reading.left_out["rejected"]) and len(classes) == 1:
+        reading.notes.append(
+            f"{n_rejected:,} rejects of {listed(sorted(classes))} are left out; they are votes for another label if "
+            "you load both labels first, with `al-learner load labels`"
+        )
     if n_other:
         reading.notes.append(f"{n_other:,} rejects are votes for the other one of {listed(sorted(classes))}")
 

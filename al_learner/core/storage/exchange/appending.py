@@ -102,22 +102,21 @@ class Loads:
         return Appended(new, updated=len(old) if is_update else 0, skipped=0 if is_update else len(old))
 
     def load_labels(self, names: Iterable[str], descriptions: Mapping[str, str] | None = None) -> int:
-        """Append label names, and store descriptions of some; all or none. Return how many names.
+        """Append label names that are not there yet, and store descriptions of some; all or none.
 
-        A label with a description is not appended if it is there already. So its description can be replaced.
+        Return how many names were appended. A description replaces an older one.
         """
 
         def append(connection: sa.Connection) -> int:
+            there = {*connection.scalars(sa.select(labels.c.label))}
+            n_new = _append(connection, labels, ({"label": name} for name in names if name not in there))
             if not descriptions:
-                return _append(connection, labels, ({"label": name} for name in names))
-            given = [*names]
-            there = {*connection.scalars(sa.select(labels.c.label))} & descriptions.keys()
-            _append(connection, labels, ({"label": name} for name in given if name not in there))
+                return n_new
             connection.execute(al_labels.delete().where(al_labels.c.label.in_([*descriptions])))
             _append(
                 connection, al_labels, ({"label": name, "description": descriptions[name]} for name in descriptions)
             )
-            return len(given)
+            return n_new
 
         return self._load(append)
 

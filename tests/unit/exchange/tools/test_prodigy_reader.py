@@ -50,6 +50,17 @@ def test_a_reject_of_one_of_two_labels_is_a_vote_for_the_other_one():
     assert found.notes == ["2 rejects are votes for the other one of '+', '-'"]
 
 
+def test_a_reject_of_the_only_label_is_left_out_and_a_note_says_what_to_do():
+    found = read(written(*TWO[:2]))
+
+    assert [label for _, _, label in found.votes] == ["+"]
+    assert found.left_out == {"rejected": 1}
+    assert found.notes == [
+        "1 rejects of '+' are left out; they are votes for another label if you load both labels first, with "
+        "`al-learner load labels`"
+    ]
+
+
 def test_a_reject_of_one_of_three_labels_is_no_vote():
     found = read(written(*TWO, {"label": "0", "answer": "accept"}))
 
