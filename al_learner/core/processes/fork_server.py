@@ -99,7 +99,7 @@ class ForkServer:
 
 
 class ForkedProcess:
-    """A process that the server has forked. It can be used as a `subprocess.Popen`.
+    """A process that the server has forked. It can be used as a `subprocess.Popen`, also by several threads.
 
     Parameters
     ----------
@@ -112,6 +112,7 @@ class ForkedProcess:
         self.pid = pid
         self.returncode: int | None = None
         self._status = Connection(status, writable=False)
+        self._lock = threading.Lock()
 
     def poll(self) -> int | None:
         """Return the exit code if the process has ended, else None."""
@@ -121,15 +122,15 @@ class ForkedProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; raises `subprocess.TimeoutExpired`."""
-        if self.returncode is None:
-            if not self._status.poll(timeout):
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            try:
-                self.returncode = self._status.recv()
-            except EOFError:  # the server has ended, and everything that it has started with it
-                self.returncode = -signal.SIGKILL
-            self._status.close()
-        return self.returncode
+        if self.returncode is None and not self._status.poll(timeout):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        with self._lock:  # several threads may wait
+            if self.returncode is None:
+                try:
+                    self.returncode = self._status.recv()
+                except EOFError:  # the server has ended, and everything that it has started with it
+                    self.returncode = -signal.SIGKILL
+            return self.returncode
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""

@@ -161,3 +161,12 @@ def test_a_fork_that_has_ended_is_not_sent_a_signal():
 
 def _end(_pipe):
     """Do nothing."""
+
+
+def test_several_threads_may_wait_for_the_end_of_a_fork():
+    server = ForkServer(prepare)
+    child = server.child(_end, name="test")
+    with ThreadPoolExecutor(8) as threads:
+        assert [*threads.map(lambda _: child.join(10), range(8))] == [0] * 8
+    child.kill()
+    server.close()
