@@ -77,6 +77,7 @@ def test_a_lost_database_is_reported_but_is_no_reason_to_restart_the_worker(stag
         'al_learner_connected{to="database"}': 0,
         'al_learner_connected{to="redis"}': 1,
         "al_learner_new_samples": 0,
+        "al_learner_batch_size": 10,
         "al_learner_superseded": 0,
         "al_learner_unexpected_errors_total": 0,
     }
