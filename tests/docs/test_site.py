@@ -64,4 +64,5 @@ def test_no_page_is_wider_than_the_window(site: Path) -> None:
     pages = [str(page.relative_to(site)) for page in site.rglob("*.html") if page.name != "404.html"]
     assert len(pages) > 30
     found = widths(site, pages, (400, 800, 1280))
+    assert {*found} == {*pages}
     assert {(page, width) for page, needed in found.items() for width in needed if needed[width] > int(width)} == set()

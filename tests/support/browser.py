@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from functools import partial
 from html import escape, unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 import pytest
+
+SECONDS = 120
+"""A browser that takes longer is killed."""
 
 PROBE = """
 <!doctype html><meta charset="utf-8"><body style="margin: 0">
@@ -101,19 +106,23 @@ def shown(page: str, folder: Path, *, width: int, dark: bool) -> Shown:
     return Shown(**found)
 
 
-def _dom(url: str, folder: Path, *, budget_ms: int, dark: bool = False) -> str:
+def _dom(url: str, folder: Path, *, budget_ms: int, dark: bool) -> str:
     """Return the document of a page after its scripts have run for some time of their own clock."""
+    command = [*_chromium(folder, dark=dark), f"--virtual-time-budget={budget_ms}", "--dump-dom", url]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS).stdout
+
+
+def _chromium(folder: Path, *, dark: bool = False) -> list[str]:
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("CI"):
             pytest.fail("Chromium is missing; .ci/run installs it")
         pytest.skip("Chromium is missing")
-    command = [
+    return [
         chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
         f"--blink-settings=preferredColorScheme={0 if dark else 1}", f"--user-data-dir={folder / 'chromium'}",
-        "--window-size=1600,2000", f"--virtual-time-budget={budget_ms}", "--dump-dom", url,
+        "--window-size=1600,2000",
     ]  # fmt: skip
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
 
 
 PAGES = """
@@ -134,9 +143,7 @@ const measure = async () => {
       found[page][width] = content.getBoundingClientRect().left + content.scrollWidth;
     }
   }
-  const told = document.createElement("pre");
-  told.textContent = JSON.stringify(found);
-  document.body.replaceChildren(told);
+  await fetch("found", {method: "POST", body: JSON.stringify(found)});
 };
 measure();
 </script>
@@ -147,17 +154,32 @@ def widths(site: Path, pages: list[str], wanted: Sequence[int]) -> dict[str, dic
     """Return for each page of a site how many pixels it needs in windows of some widths."""
     probe = site / "probe.html"
     probe.write_text(PAGES.replace("WIDTHS", str([*wanted])).replace("PAGES", json.dumps(pages)), encoding="utf-8")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=site))
+    answers: SimpleQueue[bytes] = SimpleQueue()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Site, answers, directory=site))
     Thread(target=server.serve_forever, daemon=True).start()
+    command = [*_chromium(site.parent), f"http://127.0.0.1:{server.server_port}/{probe.name}"]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        dom = _dom(f"http://127.0.0.1:{server.server_port}/{probe.name}", site.parent, budget_ms=60_000)
+        found: dict[str, dict[str, int]] = json.loads(answers.get(timeout=SECONDS))
     finally:
+        os.killpg(browser.pid, signal.SIGKILL)  # its own group: the browser and its processes
+        browser.wait()
         server.shutdown()
         server.server_close()
-    found: dict[str, dict[str, int]] = json.loads(unescape(dom[dom.index("<pre>") + 5 : dom.rindex("</pre>")]))
     return found
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Site(SimpleHTTPRequestHandler):
+    """Serves a folder, and keeps what a page sends back."""
+
+    def __init__(self, answers: SimpleQueue[bytes], *arguments: Any, directory: Path) -> None:
+        self._answers = answers
+        super().__init__(*arguments, directory=str(directory))
+
+    def do_POST(self) -> None:
+        self._answers.put(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
