@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +33,7 @@ def demo(
 
     from al_learner.core.configuration.defaults import missing_extra
     from al_learner.core.exchange.corpus import demo_corpus
+    from al_learner.core.report.pictures import is_possible
     from al_learner.core.simulation.plan import Plan
     from al_learner.core.simulation.replay import replay
     from al_learner.core.simulation.report import plot
@@ -52,7 +52,7 @@ def demo(
     if advice := missing_extra():
         say(advice)
     print_table(("round", "texts voted on", "accuracy on held-out texts", "last vote to classifier"), rows)
-    if find_spec("matplotlib") is None:
+    if not is_possible():
         say("for the learning curve as a picture: pip install 'al-learner[plots]'")
     else:
         plot(done, folder / PICTURE)

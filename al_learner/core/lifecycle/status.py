@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from al_learner.core.deprecated import warn
@@ -161,9 +162,8 @@ def _prior_share(run: Run | None) -> float | None:
     return float(weight / (weight + (run.texts or 0)))
 
 
-def _accuracy(storage: Storage) -> float | None:
-    """Return the accuracy of the newest classifier that is scored, if it is one of the last."""
-    runs = storage.runs.recent(limit=N_RECENT, status=RunStatus.SUCCEEDED)
+def _accuracy(runs: Sequence[Run]) -> float | None:
+    """Return the accuracy of the first classifier that is scored; None if none is."""
     scored = (run.metrics["accuracy"] for run in runs if run.metrics and run.metrics.get("accuracy") is not None)
     return next(scored, None)
 
@@ -176,14 +176,15 @@ def read_vitals(storage: Storage, announcements: Announcements) -> Vitals:
     DatabaseUnavailable
         The database does not answer.
     """
-    newest, now = storage.runs.last(status=RunStatus.SUCCEEDED), storage.database.now()
+    runs, now = storage.runs.recent(limit=N_RECENT, status=RunStatus.SUCCEEDED), storage.database.now()
+    newest = runs[0] if runs else None
     waiting_since = storage.database.waiting_since
     finished = newest.finished if newest else None
     return Vitals(
         runs=storage.runs.by_status(),
         last_run_s=newest.seconds if newest else None,
         last_success=finished,
-        accuracy=_accuracy(storage),
+        accuracy=_accuracy(runs),
         failures=sum(run.status in FAILURES for run in storage.runs.recent(limit=N_RECENT, after=newest)),
         unacknowledged_s=(now - finished).total_seconds() if finished and announcements.is_unreceived(newest) else 0.0,
         rows_locked_s=0.0 if waiting_since is None else time.monotonic() - waiting_since,

@@ -86,8 +86,9 @@ class PredictingMethods:
     def _linear_model(self, clf_id: int | None) -> LinearModel:
         from al_learner.core.training.explanation import LinearModel  # heavy: scikit-learn
 
-        transformer, classifier = self.load_model(clf_id)
-        _, run = self._catalogue.shown(clf_id or self._storage.tables.newest_clf_id())
+        chosen = clf_id or self._storage.tables.newest_clf_id()
+        transformer, classifier = self.load_model(chosen or None)
+        _, run = self._catalogue.shown(chosen)
         if run is None:  # another program has stored it
             return LinearModel(transformer, classifier)
         vectorizer = cast(Vectorizer, Spec(**run.strategies["vectorizer"]).make("vectorizer"))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from al_learner.core.errors import AlLearnerError, DataError
 from al_learner.core.labels.annotators import Agreement
 from al_learner.core.lifecycle.project_state import ProjectState
-from al_learner.core.lifecycle.status import Status
+from al_learner.core.lifecycle.status import Status, read_status
+from al_learner.core.models.catalogue import Catalogue
 from al_learner.core.report.facts import N_WORDS, Facts, gather
 from al_learner.core.representation import html_table
 from al_learner.core.storage.storage import Storage
@@ -67,6 +68,7 @@ class ReportMethods:
     """The methods of `Project` that show it."""
 
     _storage: Storage
+    _catalogue: Catalogue
     status: Callable[[], Status]
     read_state: Callable[[], ProjectState]
     annotators: Callable[..., Agreement]
@@ -94,5 +96,7 @@ class ReportMethods:
         from al_learner.core.report.pictures import check_extra
 
         check_extra()
-        truth_of, words = self.read_state().truth, partial(self.top_features, N_WORDS)
-        return Report(gather(self._storage, self.status(), truth_of, self.annotators(), words))
+        state = self.read_state()
+        status = read_status(state, self._storage, self._catalogue.stopping_advice(state.truth))
+        words = partial(self.top_features, N_WORDS)
+        return Report(gather(self._storage, status, state.truth, self.annotators(), words))

@@ -118,9 +118,14 @@ class Picture:
         return path
 
 
+def is_possible() -> bool:
+    """Whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
 def check_extra() -> None:
     """Raise DataError if matplotlib is missing."""
-    if find_spec("matplotlib") is None:
+    if not is_possible():
         raise DataError("pictures need the extra: pip install 'al-learner[plots]' (matplotlib missing)")
 
 

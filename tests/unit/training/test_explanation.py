@@ -7,6 +7,7 @@ import pytest
 
 from al_learner import Learner
 from al_learner.core.errors import DataError
+from al_learner.core.registry import Spec
 from tests.support.corpora import COMMON, WORDS, small
 
 LINEAR = ["logreg", "logreg(C=30, naive_bayes=0.3)", "complement-nb", "sgd", 'sgd(loss="modified_huber")']
@@ -15,11 +16,7 @@ LINEAR = ["logreg", "logreg(C=30, naive_bayes=0.3)", "complement-nb", "sgd", 'sg
 def fitted(classifier, vectorizer="tfidf", *, labels=None):
     texts, y = small()
     rows = [row for row, label in enumerate(y) if labels is None or label in labels]
-    name, _, params = classifier.partition("(")
-    learner = Learner(classifier=name, vectorizer=vectorizer)
-    for pair in filter(None, params.rstrip(")").split(", ")):
-        parameter, _, value = pair.partition("=")
-        learner.set_params(**{f"classifier__{parameter}": value.strip('"') if '"' in value else float(value)})
+    learner = Learner(classifier=Spec.read("classifier", classifier).make("classifier"), vectorizer=vectorizer)
     return learner.fit([texts[row] for row in rows], [y[row] for row in rows])
 
 
