@@ -29,7 +29,6 @@ from al_learner.commands import (
     predict,
     query,
     report,
-    shared,
     simulate,
 )
 from al_learner.commands.shared import (
@@ -45,7 +44,6 @@ from al_learner.commands.shared import (
     chosen_strategies,
     finish,
     is_unicode,
-    log_warnings,
     open_project,
     print_json,
     print_table,
@@ -53,7 +51,7 @@ from al_learner.commands.shared import (
 )
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
 from al_learner.core.errors import AlLearnerError, SettingsError
-from al_learner.core.events import event
+from al_learner.core.events import configure, event
 
 if TYPE_CHECKING:
     from al_learner.core.configuration.settings import Settings
@@ -93,7 +91,8 @@ def al_learner(
     del version
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet exclude each other")
-    shared.log_level = shared.LEVELS["verbose" if verbose else "quiet" if quiet else "normal"]
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    configure("text", level=level, hidden=("run.failed",))  # the command itself prints that error
     if settings_file is not None:
         os.environ[CONFIG_VARIABLE] = str(settings_file)
 
@@ -204,9 +203,10 @@ def config(
     as_json: Json = False,
 ) -> None:
     """Show the effective settings and where each came from; secrets are masked."""
+    from al_learner.core.configuration.environment import warn_of_ignored_variables
     from al_learner.core.configuration.settings import Settings, variable  # heavy
 
-    log_warnings()
+    warn_of_ignored_variables()
     overrides: dict[str, Any] = {"database_url": database} if database else {}
     strategies = chosen_strategies(
         classifier=classifier, vectorizer=vectorizer, init_sampler=init_sampler, label_aggregator=label_aggregator

@@ -28,10 +28,12 @@ Servers = tuple[own.Postgres, own.Redis]
 def pytest_configure() -> None:
     """Let SIGTERM end the tests as Ctrl-C does, so that no server of theirs is left.
 
-    And let Python keep what it compiles, or each of the hundreds of processes would compile the package anew.
+    And let Python keep what it compiles, or each of the hundreds of processes would compile the package anew; and let
+    OpenBLAS have one thread, for several that wait for each other take the time of the other tests' processes.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def explain(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A text, or the text_id of one of the project.")],
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="A text, or the text_id of one of the project's.")
+    ] = None,
+    external_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="The id that one of the project's texts has elsewhere, instead of TEXT."),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="The label. Default: the one that is predicted.")] = None,
     words: Annotated[int, typer.Option(metavar="N", min=1, help="How many words are shown.")] = 20,
     clf_id: ClfId = None,
@@ -23,7 +30,8 @@ def explain(
 ) -> None:
     """Show which words of a text speak for its predicted label, and which against it."""
     with open_project(database) as project:
-        found = project.explain(int(text) if text.isdecimal() else text, label=label, clf_id=clf_id)
+        chosen = int(text) if text is not None and re.fullmatch(r"-?[0-9]+", text) else text
+        found = project.explain(chosen, external_id=external_id, label=label, clf_id=clf_id)
     if as_json:
         return print_json(asdict(found) | {"effects": [effect._asdict() for effect in found.effects]})
     say(f"{found.label}: {found.probability:.1%}")

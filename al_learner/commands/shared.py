@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -42,11 +41,6 @@ MIN_WIDTH = 20
 UNBROKEN = 100_000
 """Characters of a line outside of a terminal."""
 
-LEVELS = {"verbose": logging.INFO, "normal": logging.WARNING, "quiet": logging.ERROR}
-
-log_level = logging.WARNING
-"""Of what is written to standard error; the program's options -v and -q set it."""
-
 
 class _Plain:
     """A command whose help says in words what its options take."""
@@ -59,6 +53,13 @@ class _Plain:
             elif isinstance(param, TyperArgument):  # its name says what it is
                 setattr(param, "display_type_rich", lambda ctx: None)  # noqa: ARG005, B010 - a method of typer's
         return params
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*args, **options)  # type: ignore[misc]  # as above
+        except typer.BadParameter as exc:
+            exc.message = exc.message.removeprefix("Value error, ")  # pydantic's, which says nothing
+            raise
 
 
 class Command(_Plain, TyperCommand):
@@ -155,23 +156,15 @@ def chosen_strategies(**names: str | None) -> dict[str, Any]:
 @contextmanager
 def open_project(database: str | None, **settings: Any) -> Iterator[Project]:
     """Open the project of `database`, or of the environment; `settings` go over environment and file."""
+    from al_learner.core.configuration.environment import warn_of_ignored_variables
     from al_learner.core.project import Project
 
-    log_warnings()
+    warn_of_ignored_variables()
     project = Project(database, **settings)
     try:
         yield project
     finally:
         project.close()
-
-
-def log_warnings() -> None:
-    """Write warnings and errors to standard error, first of all which variables are ignored."""
-    from al_learner.core import events
-    from al_learner.core.configuration.environment import warn_of_ignored_variables
-
-    events.configure("text", level=log_level, hidden=("run.failed",))  # the command itself prints that error
-    warn_of_ignored_variables()
 
 
 def named_columns(column: Iterable[str] | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_learner.commands.shared import Json, log_warnings, named_columns, print_json, print_table, progress_bar, say
+from al_learner.commands.shared import Json, named_columns, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from al_learner.core.simulation.grid import Trial, TrialResult
@@ -100,7 +100,6 @@ def simulate(  # noqa: PLR0913, PLR0917 - typer makes an option of each paramete
     from al_learner.core.simulation.report import write
 
     check_extra()
-    log_warnings()  # such as that the cluster is waited for
     corpus = _corpus(data, column)
     grid = Grid(
         classifiers=classifiers,

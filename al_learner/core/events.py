@@ -35,11 +35,14 @@ def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
 
 
 def configure(form: Literal["text", "json"], *, level: int = logging.INFO, hidden: Collection[str] = ()) -> None:
-    """Write events to standard error, one line each, as text or as a JSON object; except those that are `hidden`."""
+    """Write events to standard error, one line each, as text or as a JSON object; except those that are `hidden`.
+
+    What was configured before ends.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(lambda record: record.getMessage() not in hidden)
     handler.setFormatter(_Json() if form == "json" else _Text())
-    _LOGGER.addHandler(handler)
+    _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level)
     _LOGGER.propagate = False
 

@@ -16,11 +16,21 @@ from tests.support import faults_plugins
 from tests.support.cluster import ROOT, Cluster, kill
 from tests.support.corpora import add_weather
 from tests.support.faults_plugins import Director
+from tests.support.forks import WORKER, Nursery
 from tests.support.tables import PostgresqlTables
 from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess
 
+pytestmark = pytest.mark.xdist_group("faults of clusters")  # one process makes the nursery, for all of them
+
 BATCH = 10
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Where workers are forked that can use a cluster."""
+    with Nursery(WORKER) as nursery:
+        yield nursery
 
 
 @pytest.fixture
@@ -61,9 +71,9 @@ def settings(voted: PostgresqlTables, cluster: Cluster, tmp_path: Path, path: st
 
 
 @pytest.fixture
-def worker(settings: dict[str, str], tmp_path: Path) -> WorkerProcess:
+def worker(settings: dict[str, str], tmp_path: Path, nursery: Nursery) -> WorkerProcess:
     """A worker that is not started."""
-    return WorkerProcess(settings, tmp_path)
+    return WorkerProcess(settings, tmp_path, nursery=nursery)
 
 
 def test_a_cluster_is_waited_for_when_it_begins_and_when_it_is_gone(voted, cluster, director, worker):

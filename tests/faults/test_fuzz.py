@@ -114,7 +114,7 @@ def project(request, stage):
 
 
 @settings(
-    max_examples=35,
+    max_examples=20,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

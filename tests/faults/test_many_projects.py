@@ -63,8 +63,10 @@ def worker(projects, tmp_path):
 
     def start(**environment: str) -> WorkerProcess:
         command = (sys.executable, "-W", "error", "-c", PROGRAM, str(projects.folder))
-        given = {name.upper(): value for name, value in environment.items()}
-        return WorkerProcess({"AL_LEARNER_TRAINERS": "1", "PYTHONPATH": path, **given}, tmp_path, command=command)
+        given = {"AL_LEARNER_TRAINERS": "1", "PYTHONPATH": path}
+        given["OPENBLAS_NUM_THREADS"] = "2"  # as elsewhere: what is forked has threads then
+        given |= {name.upper(): value for name, value in environment.items()}
+        return WorkerProcess(given, tmp_path, command=command)
 
     return start
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 
-import pytest
-
 from al_learner import Project
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
@@ -15,18 +13,17 @@ from tests.conftest import FAST
 from tests.support.faults_servers import LOCKED, terminate
 from tests.support.waiting import wait_until
 
+N_WORKERS = 4
 N_SUCCESSES = 6
 N_LOCKS = 200
 
 
-@pytest.mark.parametrize("n_workers", [2, 4])
-def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stage, n_workers):
+def test_several_workers_share_the_runs_and_survive_the_loss_of_a_lock(open_stage):
     stage = open_stage(n_texts=200).fill()
     stage.settings |= stage.staged()
     stage.predictor.start()
     with ExitStack() as stack:
-        started = stage.command if n_workers == 2 else None
-        workers = [stack.enter_context(stage.worker(started=started)) for _ in range(n_workers)]
+        workers = [stack.enter_context(stage.worker()) for _ in range(N_WORKERS)]
         for worker in workers:
             worker.wait_for("redis.subscribed")
         wait_until(lambda: is_scored(stage), "the first run")

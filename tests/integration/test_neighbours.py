@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = Path(interpreters.__file__).with_name("neighbours.py")
 PROGRAM_TIMEOUT_S = 120
 BATCH_SIZE = 4
-PUBLICATIONS = 20
-"""By the API: with two votes a text they make ten of ours."""
-FEW_PUBLICATIONS = 8
+PUBLICATIONS = 12
+"""By the API: with two votes a text they make six of ours."""
+FEW_PUBLICATIONS = 6
 
 CLASSIFIERS = ("logreg", "sgd", "lightgbm", "complement-nb")
 VECTORIZERS = ("words-and-meaning", "lsa", "count", "tfidf", "hashing")

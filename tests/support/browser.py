@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
@@ -158,7 +159,11 @@ def _told(page: Path, *, dark: bool = False) -> Any:
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [*_chromium(profile, dark=dark), f"http://127.0.0.1:{server.server_port}/{page.name}"]
         browser = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=os.environ | {"TMPDIR": profile},  # it leaves files there when it is killed
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             return json.loads(answers.get(timeout=SECONDS))
@@ -175,6 +180,11 @@ class _Site(SimpleHTTPRequestHandler):
     def __init__(self, answers: SimpleQueue[bytes], *arguments: Any, directory: Path) -> None:
         self._answers = answers
         super().__init__(*arguments, directory=str(directory))
+
+    def do_GET(self) -> None:
+        if "/search/" in self.path:  # the theme would index all pages again for each
+            return self.send_error(HTTPStatus.NOT_FOUND)
+        return super().do_GET()
 
     def do_POST(self) -> None:
         self._answers.put(self.rfile.read(int(self.headers["Content-Length"])))

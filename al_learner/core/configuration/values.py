@@ -21,6 +21,7 @@ CODES = (
 # follow: what comes after it would be taken for the host, and shown in errors.
 _AFTER_USER = r"(?P<host>[^/?#:@\[\]]*|\[[^/?#@\]]*\])(:\d{1,5})?([/?#][^@]*)?"
 _POSTGRESQL = re.compile(rf"postgres(ql)?(\+psycopg)?://([^:/@]*(:[^@]*)?@)?{_AFTER_USER}", re.DOTALL)
+_FILE = re.compile(r"[^@:]+\.(db|sqlite3?)")
 _CLUSTER = re.compile(r"(?P<scheme>tcp|tls)://(?P<host>[^/?#@:\[\]\s]+|\[[0-9a-f:.]+\]):(?P<port>\d{1,5})", re.ASCII)
 _REDIS = re.compile(rf"rediss?://([^:/?#@\[\]]*(:[^/?#@\[\]]*)?@)?{_AFTER_USER}", re.DOTALL)
 
@@ -52,6 +53,8 @@ def _port(value: Any) -> Any:
 
 def _database_url(url: str) -> str:
     # Others than PostgreSQL's, such as SQLite's with the name of a file, are left to the storage.
+    if _FILE.fullmatch(url):
+        raise ValueError(f"write sqlite:///{url} for a file")
     if not re.match(r"[a-z][a-z0-9+]*://", url) or (url.startswith("postgres") and not _POSTGRESQL.fullmatch(url)):
         raise ValueError(
             f"cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE or sqlite:///FILE. {CODES}"

@@ -88,11 +88,14 @@ class ExportFormat:
         Whether some records are of this format.
     read : callable
         Yields the texts of all records. Raises DataError for what is no single-label text classification.
+    has_questions : bool
+        Whether a project of the tool can have several questions.
     """
 
     name: str
     recognises: Callable[[Sequence[Mapping[str, Any]]], bool]
     read: Callable[[Records, Reading], Iterable[AnnotatedText]]
+    has_questions: bool
 
 
 def described(left_out: Mapping[str, int]) -> str:

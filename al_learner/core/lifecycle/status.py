@@ -24,6 +24,10 @@ N_RECENT = 20
 """So many runs are searched for a score, or for failures."""
 
 
+N_CANDIDATES = 3
+"""So many candidates of a model selector are shown."""
+
+
 @dataclass(frozen=True)
 class Status:
     """The status of a project.
@@ -109,7 +113,7 @@ class Status:
             *([("promoted from", f"{promoted['clf_id']}: {promoted['because']}")] if promoted else []),
             *([("gate", warning)] if warning else []),
             ("strategy", self.classifier),
-            *([("selected candidate", str(self.choice))] if self.choice else []),
+            *([("selected candidate", self.choice.described(N_CANDIDATES))] if self.choice else []),
             *([("weight of its prior", f"{self.prior_share:.1%}")] if self.prior_share is not None else []),
             ("unknown words in texts", "-" if self.unknown_tokens is None else f"{self.unknown_tokens:.1%}"),
             *([("locked rows", str(self.row_locks))] if self.row_locks else []),

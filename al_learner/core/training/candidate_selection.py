@@ -59,9 +59,15 @@ class Choice:
         return cls(**{field.name: record[field.name] for field in fields(cls)})
 
     def __str__(self) -> str:
-        compared = ", ".join(f"{name} {loss:.3f}" for name, loss in sorted(self.losses.items(), key=lambda i: i[1]))
+        return self.described()
+
+    def described(self, limit: int | None = None) -> str:
+        """Return the choice in words, with the `limit` lowest losses; by default with all."""
+        losses = sorted(self.losses.items(), key=lambda item: item[1])
+        compared = ", ".join(f"{name} {loss:.3f}" for name, loss in losses[:limit])
+        more = f", and {len(losses) - limit:,} more" if limit and len(losses) > limit else ""
         failed = f"; failed: {', '.join(self.failed)}" if self.failed else ""
-        return f"{self.name}, at {self.labels:,} labels; mean loss: {compared or 'none'}{failed}"
+        return f"{self.name}, at {self.labels:,} labels; mean loss: {compared or 'none'}{more}{failed}"
 
 
 class CandidateSelector:

@@ -448,4 +448,4 @@ def test_prodigys_rejects_are_the_other_one_of_two_labels_that_are_known(project
 
     assert (loaded.votes, loaded.left_out) == (303, {"ignored": 27})
     assert sum(votes == ["OTHER"] for _, _, votes, _ in stored()) == 193
-    assert "193 rejects are votes for the other one of 'DOCUMENTATION', 'OTHER'" in loaded.warnings
+    assert "rejects count as votes for the other one of 'DOCUMENTATION', 'OTHER': 193" in loaded.warnings

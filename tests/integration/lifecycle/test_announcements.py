@@ -162,14 +162,14 @@ def test_pauses_between_announcements_that_nobody_receives_double_up_to_an_hour(
         client.set("queryFlag", flag)
     began, before, attempts = clock[0], n_published(redis), []
     project.update()
-    while clock[0] - began < 6 * 3600:
+    while clock[0] - began < 4 * 3600:
         if n_published(redis) - before > len(attempts):
             attempts.append(clock[0] - began)
-        clock[0] += 30
+        clock[0] += 60
         project.reconcile()
         project.repeat_announcement()
 
-    assert attempts == [0, 120, 360, 840, 1800, 3720, 7320, 10920, 14520, 18120]
+    assert attempts == [0, 120, 360, 840, 1800, 3720, 7320, 10920]
 
 
 def test_a_new_run_ends_the_pause(project, redis, clock):

@@ -14,12 +14,14 @@ from tests.support.cluster import Cluster, kill
 from tests.support.corpora import small
 from tests.support.faults_plugins import Deadly, Raising
 
+pytestmark = pytest.mark.xdist_group("trials")  # one process starts the cluster, for all of them
+
 TEXTS, LABELS = small()
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    with Cluster(tmp_path, {}) as cluster:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("cluster"), {}) as cluster:
         cluster.add_worker()
         cluster.wait()
         yield cluster

@@ -32,6 +32,8 @@ from tests.support.proxy import Proxy
 from tests.support.tables import PostgresqlTables
 from tests.support.waiting import DEADLINE_S, wait_until
 
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.long]  # one process starts the cluster, for all of them
+
 MAX_BYTES = 2**24
 
 READER = "al_cluster"
@@ -53,7 +55,7 @@ def cluster(folder):
         yield cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(cluster):
     client = Client(DO, cluster.address, (), max_bytes=MAX_BYTES)
     wait_until(lambda: answers(client), "a Dask worker to come")

@@ -107,6 +107,10 @@ def test_a_password_that_is_written_as_it_is_arrives_or_is_refused_and_is_never_
     assert SECRET not in result
 
 
+def test_a_file_without_its_scheme_is_told_with_it():
+    assert _host_of("database_url", "data/news.db") == "database_url = ***: write sqlite:///data/news.db for a file"
+
+
 def _host_of(field, url):
     """Return the host that is connected to, or the problem."""
     try:

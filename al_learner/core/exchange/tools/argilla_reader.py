@@ -144,6 +144,6 @@ def _votes(where: str, value: Any, user: Any, status: Any, reading: Reading) -> 
 
 
 FORMATS = (
-    ExportFormat("Argilla records", _are_flat, read_flat),
-    ExportFormat("Argilla records, nested", _are_nested, read_nested),
+    ExportFormat("Argilla records", _are_flat, read_flat, has_questions=True),
+    ExportFormat("Argilla records, nested", _are_nested, read_nested, has_questions=True),
 )

@@ -69,6 +69,6 @@ def _label(where: str, value: Any) -> Any:
 
 
 FORMATS = (
-    ExportFormat("doccano export", _are_lists, read_examples),
-    ExportFormat("doccano export", _are_joined, read_examples),
+    ExportFormat("doccano export", _are_lists, read_examples, has_questions=False),
+    ExportFormat("doccano export", _are_joined, read_examples, has_questions=False),
 )

@@ -187,6 +187,6 @@ def _choice_of_row(where: str, value: Any) -> Any:
 
 
 FORMATS = (
-    ExportFormat("Label Studio export (JSON)", _are_tasks, read_tasks),
-    ExportFormat("Label Studio export with a row for each annotation", _are_rows, read_rows),
+    ExportFormat("Label Studio export (JSON)", _are_tasks, read_tasks, has_questions=True),
+    ExportFormat("Label Studio export with a row for each annotation", _are_rows, read_rows, has_questions=True),
 )

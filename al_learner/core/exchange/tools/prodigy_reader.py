@@ -48,7 +48,7 @@ def read_tasks(records: Records, reading: Reading) -> Iterator[AnnotatedText]:
             "you load both labels first, with `al-learner load labels`"
         )
     if n_other:
-        reading.notes.append(f"{n_other:,} rejects are votes for the other one of {listed(sorted(classes))}")
+        reading.notes.append(f"rejects count as votes for the other one of {listed(sorted(classes))}: {n_other:,}")
 
 
 def _check(where: str, task: Mapping[str, Any]) -> None:
@@ -91,4 +91,4 @@ def _vote(where: str, task: Mapping[str, Any], label: Any) -> Vote:
     return vote(where, label, annotator, task.get("_timestamp"))
 
 
-FORMATS = (ExportFormat("Prodigy annotations", _are_tasks, read_tasks),)
+FORMATS = (ExportFormat("Prodigy annotations", _are_tasks, read_tasks, has_questions=False),)

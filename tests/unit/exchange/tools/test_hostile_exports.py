@@ -92,7 +92,7 @@ def _places(value):
 
 @pytest.mark.parametrize("name", RECORDS)
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_an_export_with_an_odd_value_is_read_or_refused(name, data):
     records = copy.deepcopy(RECORDS[name])
     for _ in range(data.draw(st.integers(1, 3))):
@@ -104,7 +104,7 @@ def test_an_export_with_an_odd_value_is_read_or_refused(name, data):
 
 
 @given(records=st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, min_size=1), min_size=1, max_size=4))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_records_of_any_names_and_values_are_read_or_refused(records):
     read_or_refuse(records)
     read_or_refuse(records, question="topic", assume_submitted=True)

@@ -39,6 +39,11 @@ def written(*tasks):
     return Path("db-out.jsonl")
 
 
+def test_the_texts_of_prodigy_have_one_question():
+    with pytest.raises(DataError, match=r"Prodigy annotations: one question.*'topic'; leave --question out"):
+        read(BINARY, question="topic")
+
+
 TWO = [{"label": label, "answer": answer} for label in ("+", "-") for answer in ("accept", "reject")]
 
 
@@ -47,7 +52,7 @@ def test_a_reject_of_one_of_two_labels_is_a_vote_for_the_other_one():
 
     assert [label for _, _, label in found.votes] == ["+", "-", "-", "+"]
     assert found.left_out == {}
-    assert found.notes == ["2 rejects are votes for the other one of '+', '-'"]
+    assert found.notes == ["rejects count as votes for the other one of '+', '-': 2"]
 
 
 def test_a_reject_of_the_only_label_is_left_out_and_a_note_says_what_to_do():
