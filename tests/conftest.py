@@ -42,8 +42,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest, or one process would be at it when all others have ended."""
+    grouped = [item for item in items if item.get_closest_marker("xdist_group")]
+    if getattr(config.option, "loadgroup", False) and not all("@" in item.nodeid for item in grouped):
+        raise pytest.UsageError("pytest-xdist does not group the tests: see pyproject.toml")
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -144,7 +147,7 @@ class Logged(logging.Handler):
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.events.append((record.getMessage(), getattr(record, "fields", {})))
+        self.events.append((record.event, record.fields))  # type: ignore[attr-defined]  # `event` adds them
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """Return the fields of every event with this name."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from al_learner.commands.shared import Database, Json, open_project, print_json, print_table, say
+from al_learner.core.representation import share
 
 
 def annotators(
@@ -26,7 +27,7 @@ def annotators(
     print_table(
         ("annotator", "votes", "on shared texts", "agreement", f"estimated accuracy{by}"),
         [
-            (a.name or "(anonymous)", f"{a.votes:,}", f"{a.shared:,}", _share(a.agreement), _share(a.accuracy))
+            (a.name or "(anonymous)", f"{a.votes:,}", f"{a.shared:,}", share(a.agreement), share(a.accuracy))
             for a in found.annotators
         ],
     )
@@ -34,6 +35,8 @@ def annotators(
         say(f"the accuracy cannot be estimated: {found.problem}", err=True)
     say(f"{found.n_disputed:,} texts have votes for different labels{'; most disputed:' if found.disputed else ''}")
     if found.disputed:
+        from al_learner.core.labels.annotators import TIES  # heavy: numpy
+
         print_table(
             ("text_id", "votes", "label", "entropy", "text"),
             [
@@ -47,8 +50,5 @@ def annotators(
                 for text in found.disputed
             ],
         )
+        say(TIES)
     return None
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,15 +12,17 @@ from al_learner.commands.shared import ClfId, Database, Json, open_project, prin
 if TYPE_CHECKING:
     from al_learner.core.training.explanation import Effect
 
+SHOWN = 60
+"""Characters of the text that are repeated."""
+
 
 def explain(
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="A text, or the text_id of one of the project's.")
-    ] = None,
-    external_id: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="The id that one of the project's texts has elsewhere, instead of TEXT."),
-    ] = None,
+        str,
+        typer.Argument(
+            metavar="TEXT", help="One of the project's texts, by text_id or by external id; or any other text."
+        ),
+    ],
     label: Annotated[str | None, typer.Option(help="The label. Default: the one that is predicted.")] = None,
     words: Annotated[int, typer.Option(metavar="N", min=1, help="How many words are shown.")] = 20,
     clf_id: ClfId = None,
@@ -29,12 +30,13 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show which words of a text speak for its predicted label, and which against it."""
+    from al_learner.core.labels.annotators import excerpt  # heavy: numpy
+
     with open_project(database) as project:
-        chosen = int(text) if text is not None and re.fullmatch(r"-?[0-9]+", text) else text
-        found = project.explain(chosen, external_id=external_id, label=label, clf_id=clf_id)
+        found = project.explain(int(text) if text.isdecimal() else text, label=label, clf_id=clf_id)
     if as_json:
         return print_json(asdict(found) | {"effects": [effect._asdict() for effect in found.effects]})
-    say(f"{found.label}: {found.probability:.1%}")
+    say(f'{found.label}: {found.probability:.1%} for "{excerpt(found.text, SHOWN)}"')
     rows = [_row(effect) for effect in found.effects[:words]]
     if rest := found.effects[words:]:
         rows.append((f"{len(rest):,} more", f"{sum(effect.value for effect in rest):+z.2f}"))

@@ -93,6 +93,9 @@ def export(  # noqa: PLR0913, PLR0917 - each is an option
         )
     for warning in exported.warnings:
         say(f"warning: {warning}", err=True)
+    if exported.names:
+        used = ", ".join(f"{name}={value}" for name, value in exported.names.items())
+        say(f"names in the other tool's project: {used}; --name changes them", err=True)
     if not is_standard:
         whose = "" if what is What.TEXTS else f"{what} of "
         say(f"{whose}{counted(exported.texts, 'text')} written to {file}")

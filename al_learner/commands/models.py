@@ -21,7 +21,7 @@ from al_learner.commands.shared import (
     print_table,
     say,
 )
-from al_learner.core.representation import local_time
+from al_learner.core.representation import local_time, share
 
 if TYPE_CHECKING:
     from al_learner.core.storage.records import Run, StoredClassifier
@@ -166,7 +166,7 @@ def _row(model: StoredClassifier, run: Run | None) -> tuple[str, ...]:
     return (
         str(model.clf_id),
         local_time(model.created_at),
-        "-" if model.precision_score is None else f"{model.precision_score:.3f}",
+        share(model.precision_score),
         metrics.get("basis", "-"),
         f"{title(run.strategies['classifier'])} + {run.strategies['vectorizer']['name']}"
         if run
@@ -200,7 +200,7 @@ def _print_classes(metrics: Mapping[str, Any]) -> None:
         (
             label,
             str(row["support"]),
-            *("-" if row[name] is None else f"{row[name]:.3f}" for name in ("precision", "recall")),
+            *(share(row[name]) for name in ("precision", "recall")),
             f"{mistakes[label][1]} ({mistakes[label][0]})" if label in mistakes else "",
         )
         for label, row in sorted(metrics["per_class"].items(), key=lambda item: -item[1]["support"])

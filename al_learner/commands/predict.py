@@ -66,6 +66,8 @@ def predict(  # noqa: PLR0913, PLR0917 - typer makes an option of each parameter
         raise typer.BadParameter("--safe-csv is not for --json")
     if (column or id_column) and file in (None, STANDARD_INPUT):
         raise typer.BadParameter("--column and --id are for a file")
+    if file not in (None, STANDARD_INPUT) and not file.exists():
+        raise typer.BadParameter(f"file {str(file)!r} does not exist. For a text: echo TEXT | al-learner predict -")
     columns = named_columns(column) | ({"id": id_column} if id_column else {})
     with open_project(database) as project, progress_bar(hidden=sys.stdout.isatty()) as bar:
         task = bar.add_task("predicting", total=None)

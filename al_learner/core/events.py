@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from typing import Any, Literal
 
@@ -29,9 +29,20 @@ of_project: ContextVar[dict[str, str]] = ContextVar("of_project", default={})  #
 """Fields of every event: which project it is of, where one process serves several."""
 
 
+class _Message:
+    """Name and fields of an event in one line, for a program that configures its logging otherwise."""
+
+    def __init__(self, name: str, fields: Mapping[str, Any]) -> None:
+        self._name, self._fields = name, fields
+
+    def __str__(self) -> str:
+        return " ".join([self._name, *(f"{name}={_shown(value)}" for name, value in self._fields.items())])
+
+
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log an event, such as ``run.finished`` with clf_id and seconds."""
-    _LOGGER.log(level, name, extra={"fields": of_project.get() | fields})
+    """Log an event, such as ``run.finished`` with clf_id and seconds. The record has them as ``event``, ``fields``."""
+    all_fields = of_project.get() | fields
+    _LOGGER.log(level, _Message(name, all_fields), extra={"event": name, "fields": all_fields})
 
 
 def configure(form: Literal["text", "json"], *, level: int = logging.INFO, hidden: Collection[str] = ()) -> None:
@@ -40,7 +51,7 @@ def configure(form: Literal["text", "json"], *, level: int = logging.INFO, hidde
     What was configured before ends.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(lambda record: record.getMessage() not in hidden)
+    handler.addFilter(lambda record: getattr(record, "event", "") not in hidden)
     handler.setFormatter(_Json() if form == "json" else _Text())
     _LOGGER.handlers[:] = [handler]
     _LOGGER.setLevel(level)
@@ -61,14 +72,14 @@ def printable(text: str, *, multiline: bool = False) -> str:
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
-        return printable(json.dumps(fields | getattr(record, "fields", {}), default=str))
+        given = record.__dict__
+        fields = {"time": _time(record), "level": record.levelname.lower(), "event": given["event"]}
+        return printable(json.dumps(fields | given["fields"], default=str))
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={_shown(value)}" for name, value in getattr(record, "fields", {}).items())
-        return f"{_time(record)} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        return f"{_time(record)} {record.levelname.lower():7} {record.getMessage()}"
 
 
 def _time(record: logging.LogRecord) -> str:

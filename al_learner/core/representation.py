@@ -12,6 +12,11 @@ def local_time(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
+def share(value: float | None) -> str:
+    """Return a share in percent, or ``-``."""
+    return "-" if value is None else f"{value:.1%}"
+
+
 def html_table(rows: Iterable[tuple[str, str]], *, heading: str = "") -> str:
     """Return pairs of a name and a value as an HTML table, for a notebook."""
     style = 'style="text-align: left; white-space: pre-line; vertical-align: top"'

@@ -350,7 +350,7 @@ def test_no_database_at_all_is_an_error_that_names_pghost(cli: Cli) -> None:
     failed = cli("worker")
 
     assert failed.returncode == EXIT_ERROR
-    assert failed.stderr.startswith("error: no database is named: set PGHOST")
+    assert failed.stderr.startswith("error: no database is named: give --database")
 
 
 def test_a_missing_table_is_named_with_what_creates_it(cli: Cli, tmp_path: Path) -> None:

@@ -33,11 +33,12 @@ def test_an_event_is_a_log_record_with_fields(caplog):
     event("run.failed", level=logging.ERROR, error="no memory")
 
     finished, failed = caplog.records
-    assert (finished.getMessage(), finished.levelno, finished.fields) == (
+    assert (finished.event, finished.levelno, finished.fields) == (
         "run.finished",
         logging.INFO,
         {"clf_id": 7, "seconds": 0.21},
     )
+    assert finished.getMessage() == "run.finished clf_id=7 seconds=0.21"
     assert (failed.levelno, failed.fields) == (logging.ERROR, {"error": "no memory"})
 
 

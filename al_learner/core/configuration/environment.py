@@ -80,8 +80,8 @@ def database_url(url: str | None) -> str:
     raise SettingsError(
         [
             (
-                f"no database is named: set PGHOST (or {', '.join(LIBPQ_PLACES[1:])}) for PostgreSQL, or "
-                f"{PREFIX}DATABASE_URL, or give --database, e.g. sqlite:///project.db"
+                "no database is named: give --database, e.g. sqlite:///project.db for a file, or set "
+                f"{PREFIX}DATABASE_URL, or for PostgreSQL PGHOST (or {', '.join(LIBPQ_PLACES[1:])})"
             )
         ]
     )

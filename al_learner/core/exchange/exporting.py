@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, get_args
 
@@ -23,10 +23,11 @@ from al_learner.core.storage.storage import Storage
 
 @dataclass(frozen=True)
 class Exported:
-    """Number of texts that were exported, and what was left out."""
+    """Number of texts that were exported, what was left out, and for a tool the names that the file uses."""
 
     texts: int
     warnings: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class PredictsAll(Protocol):
@@ -245,4 +246,4 @@ class ExportingMethods:
         opened = self._exporter.open(what, for_tool=form in TOOLS, progress=count, **options)
         with target as out, opened as contents:
             warnings = write(contents, out, how)
-        return Exported(n_texts, warnings)
+        return Exported(n_texts, warnings, {**TOOLS[form].names, **how.names} if form in TOOLS else {})

@@ -57,6 +57,6 @@ def read_export(parts: Sequence[Records], of: ExportFormat, reading: Reading) ->
     """
     if wrong := reading.columns.keys() - COLUMNS:
         raise SettingsError(
-            [f"column {min(wrong)}: {of.name} says itself where this is; allowed: {', '.join(sorted(COLUMNS))}"]
+            [f"column {min(wrong)}: of {of.name} only these can be chosen: {', '.join(sorted(COLUMNS))}"]
         )
     yield from chain.from_iterable(of.read(part, reading) for part in parts)

@@ -19,6 +19,9 @@ ESTIMATOR = "dawid-skene"
 """The label aggregator that estimates accuracies where the configured one does not."""
 
 
+TIES = "If labels have as many votes each, the stored one of them wins, or else the one that was voted first."
+"""What a person must know who reads the votes of disputed texts."""
+
 EXCERPT_LENGTH = 60
 """Characters of a text that are shown."""
 
@@ -136,7 +139,7 @@ def _estimated(
     try:
         estimator = strategy("label_aggregator", ESTIMATOR)
     except PluginError as exc:
-        return None, None, str(exc)
+        return None, None, str(exc.__cause__ or exc)
     assert isinstance(estimator, LabelAggregator)  # noqa: S101 - the registry saw to it
     return accuracies(estimator, counted.votes), ESTIMATOR, None
 

@@ -24,6 +24,9 @@ N_RECENT = 20
 """So many runs are searched for a score, or for failures."""
 
 
+PRIOR = "of texts without votes that labels' names have chosen"
+"""What a prior is, in a few words."""
+
 N_CANDIDATES = 3
 """So many candidates of a model selector are shown."""
 
@@ -107,14 +110,14 @@ class Status:
             ("texts", f"{self.texts:,}"),
             ("votes", f"{self.votes:,}"),
             ("texts with enough votes", f"{self.countable_texts:,}"),
-            ("new samples", f"{self.new_samples:,} of {self.batch_size:,}; {self.missing:,} more needed"),
+            ("new samples", self._new_samples),
             ("newest classifier", str(self.clf_id or "none yet")),
             *([("its score", describe_score(newest.metrics))] if newest else []),
             *([("promoted from", f"{promoted['clf_id']}: {promoted['because']}")] if promoted else []),
             *([("gate", warning)] if warning else []),
             ("strategy", self.classifier),
             *([("selected candidate", self.choice.described(N_CANDIDATES))] if self.choice else []),
-            *([("weight of its prior", f"{self.prior_share:.1%}")] if self.prior_share is not None else []),
+            *([("weight of its prior", f"{self.prior_share:.1%}, {PRIOR}")] if self.prior_share is not None else []),
             ("unknown words in texts", "-" if self.unknown_tokens is None else f"{self.unknown_tokens:.1%}"),
             *([("locked rows", str(self.row_locks))] if self.row_locks else []),
             ("last run", f"{last.kind} {last.run_id}, {last.status}, {local_time(last.started)}" if last else "none"),
@@ -123,6 +126,12 @@ class Status:
             ("because", self.reason),
             ("stopping advice", self.stopping_advice.words),
         ]
+
+    @property
+    def _new_samples(self) -> str:
+        if self.missing:
+            return f"{self.new_samples:,} of {self.batch_size:,}; {self.missing:,} more needed"
+        return f"{self.new_samples:,}, enough for a training ({self.batch_size:,})"
 
     @property
     def advice(self) -> StoppingAdvice:

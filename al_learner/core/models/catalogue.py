@@ -80,7 +80,8 @@ class Catalogue:
     def stopping_advice(self, truth_of: Truth) -> StoppingAdvice:
         """Return what the last batches gained."""
         runs = self._runs.recent(status=RunStatus.SUCCEEDED, kind="update", limit=N_SCORED, detailed=True)
-        scored = [(run.clf_id or 0, run.metrics) for run in runs if run.metrics and run.metrics.get("predictions")]
+        batches = (run for run in runs if run.new_samples)  # a training on the same votes gains nothing
+        scored = [(run.clf_id or 0, run.metrics) for run in batches if run.metrics and run.metrics.get("predictions")]
         basis: Basis = scored[0][1]["basis"] if scored else "votes"
         return advise([score for score in scored if score[1]["basis"] == basis], truth_of(basis))
 

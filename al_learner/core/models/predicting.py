@@ -48,22 +48,13 @@ class PredictingMethods:
         """
         yield from self._catalogue.predict_proba(texts, *self.load_model(clf_id))
 
-    def explain(
-        self,
-        text: str | int | None = None,
-        *,
-        external_id: str | None = None,
-        label: str | None = None,
-        clf_id: int | None = None,
-    ) -> Explanation:
+    def explain(self, text: str | int, *, label: str | None = None, clf_id: int | None = None) -> Explanation:
         """Return which words speak for a label of a text, and which against it.
 
         Parameters
         ----------
         text : str or int
-            A text, or the text_id of one of the project's.
-        external_id : str
-            The id that one of the project's texts has elsewhere, instead of `text`.
+            One of the project's texts, by its text_id (int) or by the id that it has elsewhere; or any other text.
         label : str, optional
             By default the one that is predicted.
         clf_id : int, optional
@@ -76,10 +67,7 @@ class PredictingMethods:
         UntrustedError
             The classifier was not stored by al_learner, or was changed later. It is not loaded.
         """
-        if (text is None) is (external_id is None):
-            raise DataError("explain needs a text, its text_id, or its external_id: one of them")
-        chosen = self._id_of(external_id) if text is None else text
-        return self._linear_model(clf_id).explain(self._text_of(chosen) if isinstance(chosen, int) else chosen, label)
+        return self._linear_model(clf_id).explain(self._text_of(text), label)
 
     def top_features(self, n: int = 10, *, clf_id: int | None = None) -> dict[str, list[Effect]]:
         """Return the `n` words that speak most for each label; errors as of `explain`.
@@ -91,15 +79,16 @@ class PredictingMethods:
         """
         return self._linear_model(clf_id).top_features(n)
 
-    def _id_of(self, external_id: str | None) -> int:
-        if (text_id := known(self._storage.database, [str(external_id)]).get(str(external_id))) is None:
-            raise DataError(f"there is no text with the external id {external_id!r}")
-        return text_id
-
-    def _text_of(self, text_id: int) -> str:
-        if text_id not in (found := self._storage.tables.texts("text_data", [text_id])):
-            raise DataError(f"there is no text with text_id {text_id}")
-        return found[text_id]
+    def _text_of(self, given: str | int) -> str:
+        tables, by_external_id = self._storage.tables, known(self._storage.database, [str(given)])
+        if isinstance(given, int) and (found := tables.texts("text_data", [given])):
+            return found[given]
+        if by_external_id:
+            (text_id,) = by_external_id.values()
+            return tables.texts("text_data", [text_id])[text_id]
+        if isinstance(given, int):
+            raise DataError(f"there is no text with text_id {given}, and none with this external id")
+        return given
 
     def _linear_model(self, clf_id: int | None) -> LinearModel:
         from al_learner.core.training.explanation import LinearModel  # heavy: scikit-learn

@@ -68,7 +68,7 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
     """
     if len(scored) <= BATCHES:
         return StoppingAdvice(
-            f"not enough data: {BATCHES + 1} trainings with a score are needed; there are {len(scored)}"
+            f"not enough data: {BATCHES + 1} scored batches of votes are needed; there are {len(scored)}"
         )
     try:
         gain = compare(*scored[BATCHES], *scored[0], truth)
@@ -85,7 +85,7 @@ def advise(scored: Sequence[tuple[int, Mapping[str, Any]]], truth: Mapping[int, 
 def _words(gain: Comparison, kappa: float, sample_size: int) -> str:
     points, low, high = (100 * part for part in gain.gain)
     told = (
-        f"the last {BATCHES} trainings changed accuracy by {points:+.1f} points (95%: {low:+.1f} to {high:+.1f}), "
+        f"the last {BATCHES} batches changed accuracy by {points:+.1f} points (95%: {low:+.1f} to {high:+.1f}), "
         f"measured on the {describe_size(gain.size, gain.basis)} that both have predicted; the predictions of "
         f"successive classifiers on {sample_size:,} fixed texts agree with kappa {kappa:.3f}"
     )

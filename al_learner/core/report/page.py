@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
 from string import Template
+from typing import Any
 
-from al_learner.core.labels.annotators import Agreement, excerpt
+from al_learner.core.labels.annotators import TIES, Agreement, excerpt
 from al_learner.core.report.facts import Confusion, Facts, ScoredRun
 from al_learner.core.report.pictures import COLOURS, Line, bars
 from al_learner.core.report.pictures import lines as picture_of
+from al_learner.core.representation import share
 from al_learner.core.training.evaluation import describe_score
 
 EXAMPLE_LENGTH = 160
@@ -86,12 +88,19 @@ def _summary(facts: Facts) -> str:
         ("texts", f"{status.texts:,}"),
         ("votes", f"{status.votes:,}"),
         ("labelled texts", f"{status.countable_texts:,}"),
-        ("accuracy", "not known" if accuracy is None else f"{accuracy:.1%}"),
+        ("accuracy" + _interval(metrics), "not known" if accuracy is None else share(accuracy)),
         ("classifier", f"{status.classifier}" if status.clf_id else "none yet"),
         *([] if status.prior_share is None else [("weight of the prior", f"{status.prior_share:.1%}")]),
     ]
     shown = "".join(f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in tiles)
     return f'<div class="tiles">{shown}</div>'
+
+
+def _interval(metrics: Mapping[str, Any]) -> str:
+    if metrics.get("accuracy") is None:
+        return ""
+    low, high = metrics["accuracy_interval"]
+    return f" (95%: {low:.0%} to {high:.0%})"
 
 
 def _section(heading: str, parts: Iterable[str]) -> str:
@@ -132,7 +141,7 @@ def _labels(facts: Facts) -> Iterator[str]:
     if not facts.labels:
         yield "<p>There is no score yet that tells the labels apart.</p>"
         return
-    rows = [(one.label, f"{one.texts:,}", _share(one.precision), _share(one.recall)) for one in facts.labels]
+    rows = [(one.label, f"{one.texts:,}", share(one.precision), share(one.recall)) for one in facts.labels]
     yield table(("label", "texts", "precision", "recall"), rows)
     yield (
         "<p class=soft><em>Precision</em>: of the texts that get the label, the share that has it. <em>Recall</em>: of "
@@ -167,7 +176,7 @@ def _days(facts: Facts) -> Iterator[str]:
         return
     if len(facts.labelled_by_day) == 1:
         ((day, n),) = facts.labelled_by_day.items()
-        yield f"<p>{n:,} texts with a new or changed label, all of them on {day:%Y-%m-%d}.</p>"
+        yield f"<p>{n:,} texts with a new or changed label, all of them in trainings of {day:%Y-%m-%d}.</p>"
         return
     title = "texts with a new or changed label, by the day of the training"
     yield f"<figure>{bars([*facts.labelled_by_day], [*facts.labelled_by_day.values()], y_label=title)}</figure>"
@@ -179,7 +188,7 @@ def _annotators(agreement: Agreement) -> Iterator[str]:
         return
     by = f" ({agreement.estimated_by})" if agreement.estimated_by else ""
     rows = [
-        (one.name or "(anonymous)", f"{one.votes:,}", f"{one.shared:,}", _share(one.agreement), _share(one.accuracy))
+        (one.name or "(anonymous)", f"{one.votes:,}", f"{one.shared:,}", share(one.agreement), share(one.accuracy))
         for one in agreement.annotators
     ]
     yield table(("annotator", "votes", "on shared texts", "agreement", f"estimated accuracy{by}"), rows)
@@ -193,16 +202,16 @@ def _disputed(agreement: Agreement) -> Iterator[str]:
         (str(one.text_id), ", ".join(f"{label} {n}" for label, n in one.votes.items()), one.label, one.excerpt)
         for one in agreement.disputed
     ]
+    if agreement.n_disputed:
+        yield f"<p class=soft>{escape(TIES)}</p>"
+    if agreement.n_disputed > len(rows):
+        yield f"<p>The {len(rows):,} most disputed; <code>al-learner annotators --texts N</code> shows more.</p>"
     if rows:
         yield table(("text_id", "votes", "label", "text"), rows, n_names=4, kind="texts")
 
 
 def _example(number: int, text: str) -> str:
     return f"{number}: {excerpt(text, EXAMPLE_LENGTH)}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
 
 
 def _sentence(words: str) -> str:

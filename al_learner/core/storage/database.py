@@ -101,7 +101,7 @@ class Database:
             self.engine = sqlite.engine(parsed.set(database=str(self.path)))
             sa.event.listen(self.engine, "do_connect", self._check_file)
         else:
-            raise SettingsError([f"database {masked(url)!r}: only postgresql://… and sqlite:///FILE are supported"])
+            raise SettingsError([f"database {masked(url)!r}: write postgresql://… or sqlite:///FILE (three slashes)"])
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from al_learner.core.errors import DataError
+from al_learner.core.errors import DataError, did_you_mean
 from al_learner.core.interfaces import Transformer
 from al_learner.core.representation import html_table
 from al_learner.core.training.fitting import transform
@@ -39,6 +39,7 @@ class Explanation:
 
     Attributes
     ----------
+    text : str
     label : str
     probability : float
         Of this label.
@@ -51,6 +52,7 @@ class Explanation:
         What each word of the text adds, the largest first, whether it is positive or negative.
     """
 
+    text: str
     label: str
     probability: float
     score: float
@@ -134,7 +136,8 @@ class LinearModel:
         groups, of_groups = names[~is_word], effects[~is_word]
         found += [Effect(str(group), float(of_groups[groups == group].sum())) for group in dict.fromkeys(groups)]
         in_order = sorted((effect for effect in found if effect.value), key=lambda effect: -abs(effect.value))
-        return Explanation(self.classes[row], float(probabilities[row]), score, float(self._starts[row]), (*in_order,))
+        start, probability = float(self._starts[row]), float(probabilities[row])
+        return Explanation(text, self.classes[row], probability, score, start, tuple(in_order))
 
     def top_features(self, n: int = N_SHOWN) -> dict[str, list[Effect]]:
         """Return the `n` words with the largest weight for each label: what a feature of 1 adds to its score."""
@@ -147,7 +150,9 @@ class LinearModel:
 
     def _row(self, label: str) -> int:
         if label not in self.classes:
-            raise DataError(f"the classifier does not know the label {label!r}; it knows {', '.join(self.classes)}")
+            hint = did_you_mean(label, self.classes)
+            known = ", ".join(self.classes)
+            raise DataError(f"the classifier does not know the label {label!r}{hint}; it knows {known}")
         return self.classes.index(label)
 
 

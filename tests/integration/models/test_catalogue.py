@@ -109,18 +109,22 @@ def test_labels_that_are_not_trained_on_are_not_compared(trained, database, open
 
 @ON_BOTH
 def test_status_tells_the_score_and_what_the_last_batches_gained(trained, database):
-    assert trained.status().stopping_advice.words == "not enough data: 6 trainings with a score are needed; there are 3"
-    for _ in range(3):
+    assert (
+        trained.status().stopping_advice.words == "not enough data: 6 scored batches of votes are needed; there are 3"
+    )
+    for number in range(3):
+        trained.update(force=True)  # on the same votes, which is no batch
+        database.add_text(f"another text {number} {WORDS[number % 2]}", labels=["ab"[number % 2]])
         trained.update(force=True)
 
     status = trained.status()
 
     assert status.newest.metrics["accuracy"] == 1
     assert (status.stopping_advice.gain, status.stopping_advice.kappa) == (0, 1)
-    assert (status.stopping_advice.size, status.stopping_advice.sample_size) == (len(SLICE), N_TEXTS)
+    assert (status.stopping_advice.size, status.stopping_advice.sample_size) == (len(SLICE), N_TEXTS + 3)
     database.query("DELETE FROM text_data")
     assert trained.status().stopping_advice.words.startswith(
-        "not enough data: classifiers 1 and 6 have no hold-out text"
+        "not enough data: classifiers 1 and 9 have no hold-out text"
     )
 
 

@@ -34,16 +34,13 @@ def test_the_probabilities_of_all_classes_agree_with_the_prediction(database, op
 
 def test_a_text_is_explained_by_itself_by_its_text_id_or_by_its_external_id(sqlite, open_project):
     project = open_project(sqlite)
-    rows = [(f"{'sun' if n % 2 else 'rain'} {n}", f"W-{n}") for n in range(8)]
+    rows = [(f"{'sun' if n % 2 else 'rain'} {n}", f"W-{n}") for n in range(8)] + [("sun and more sun", "2024")]
     project.load_texts([{"text": text, "external_id": name} for text, name in rows])
     project.load_votes([(n + 1, ("b", "a")[n % 2], "ada") for n in range(8)])
-    project.update()
+    project.update(force=True)
 
-    assert project.explain("sun 3") == project.explain(4) == project.explain(external_id="W-3")
-    with pytest.raises(DataError, match="no text with the external id 'W-9'"):
-        project.explain(external_id="W-9")
-    with pytest.raises(DataError, match="no text with text_id 99"):
+    assert project.explain("sun 3") == project.explain(4) == project.explain("W-3")
+    assert project.explain(2024).text == "sun and more sun"
+    assert project.explain("W-9").text == "W-9"
+    with pytest.raises(DataError, match="no text with text_id 99, and none with this external id"):
         project.explain(99)
-    for given in ({}, {"text": "sun", "external_id": "W-3"}):
-        with pytest.raises(DataError, match="a text, its text_id, or its external_id: one of them"):
-            project.explain(**given)

@@ -529,7 +529,7 @@ def test_without_a_named_database_pghost_is_asked_for(monkeypatch, name):
     monkeypatch.setenv(name, "5432")
     monkeypatch.setenv("PGHOST", "")
 
-    with pytest.raises(SettingsError, match="no database is named: set PGHOST"):
+    with pytest.raises(SettingsError, match="no database is named: give --database"):
         _ = Settings().database
 
 

@@ -22,7 +22,7 @@ def scored(clf_id, n_right, n_changed=0, sample=100):
 def test_a_few_batches_are_too_little_for_advice(n):
     advice = advise([scored(number, 50) for number in range(n)], TRUTH)
 
-    assert advice.words == f"not enough data: 6 trainings with a score are needed; there are {n}"
+    assert advice.words == f"not enough data: 6 scored batches of votes are needed; there are {n}"
     assert (advice.gain, advice.kappa) == (None, None)
 
 
@@ -31,7 +31,7 @@ def test_nothing_gained_and_nothing_changed_advises_that_more_changes_little():
 
     assert (advice.gain, advice.kappa, advice.size, advice.sample_size) == (0, 1, 100, 100)
     assert (
-        "the last 5 trainings changed accuracy by +0.0 points (95%: -1.9 to +1.9), measured on the 100 texts with votes"
+        "the last 5 batches changed accuracy by +0.0 points (95%: -1.9 to +1.9), measured on the 100 texts with votes"
         in advice.words
     )
     assert "on 100 fixed texts agree with kappa 1.000. " in advice.words

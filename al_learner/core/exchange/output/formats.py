@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from al_learner.core.errors import SettingsError
+from al_learner.core.errors import SettingsError, did_you_mean
 from al_learner.core.exchange.output import tables
 from al_learner.core.exchange.output.contents import Contents
 from al_learner.core.exchange.tools import (
@@ -77,7 +77,8 @@ class WriteOptions:
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise SettingsError([f"format {self.format!r}: allowed are {', '.join(FORMATS)}"])
+            hint = did_you_mean(self.format, FORMATS)
+            raise SettingsError([f"format {self.format!r}{hint}: allowed are {', '.join(FORMATS)}"])
         allowed = TOOLS[self.format].names if self.format in TOOLS else {}
         if wrong := [name for name in self.names if name not in allowed]:
             raise SettingsError(
