@@ -272,12 +272,16 @@ for _panel, _commands in WORK.items():
             app.command(_name, rich_help_panel=_panel)(_command)
 
 
+program = typer.main.get_command(app)
+"""The command that is called; `app()` would make it anew each time."""
+
+
 def main() -> None:
     """Run the command line."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not is_unicode(sys.stdout):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: an ASCII terminal gets escapes
     try:
-        app()
+        program()
     except SettingsError as exc:
         _fail(exc.problems)
     except AlLearnerError as exc:

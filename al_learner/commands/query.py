@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from al_learner.core.models.querying import QueriedText
 
 
+SHOWN = 300
+"""Characters of a text that are shown: enough to label it."""
+
 COLUMNS = ("text", "predicted label", "probability", "uncertainty")
 
 
@@ -78,4 +81,4 @@ def _row(text: QueriedText, *, has_id: bool) -> tuple[str, ...]:
 
     shares = f"{text.probability:.4f}", f"{text.uncertainty:.4f}"
     ids = (str(text.text_id), *((text.external_id or "",) if has_id else ()))
-    return *ids, excerpt(text.text), text.predicted_label, *shares
+    return *ids, excerpt(text.text, SHOWN), text.predicted_label, *shares

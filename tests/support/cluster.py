@@ -91,7 +91,7 @@ class Cluster:
         with (self._folder / f"{module}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", f"distributed.cli.{module}", *arguments, *self._options],
-                env={**os.environ, "PYTHONPATH": str(ROOT), **self._environment},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._folder), **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

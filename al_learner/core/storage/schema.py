@@ -168,4 +168,5 @@ al_runs = sa.Table(
     sa.Column("choice", Json),  # which candidate the next run trains, and why; NULL: no choice was made
     sa.Column("defaults", Json),  # kind -> {name, params}: what is used where no setting says otherwise
     sa.Column("prior", Json),  # prior_id, weight and number of its texts that were trained on; NULL: there was none
+    sa.Index("al_runs_clf_id", "clf_id"),
 )

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
@@ -14,8 +15,9 @@ from al_learner.core.storage.database import Database
 from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.runs import Runs
+from al_learner.core.storage.schema import ours
 from tests.support.runs import BEGIN
-from tests.support.tables import WORKER_ROLE, SqliteTables
+from tests.support.tables import ON_BOTH, WORKER_ROLE, SqliteTables
 from tests.support.waiting import DEADLINE_S
 
 
@@ -29,8 +31,10 @@ def test_the_second_upgrade_finds_nothing_to_do(connect, database):
 
 def test_several_databases_are_upgraded_by_threads_of_one_process(connect, tmp_path):
     """Alembic keeps what it migrates in global variables."""
-    several = [SqliteTables(tmp_path / f"{number}.db") for number in range(12)]
+    several = [SqliteTables(tmp_path / f"{number}.db") for number in range(6)]
     databases = [connect(tables) for tables in several]
+    for older in databases:
+        older.write(lambda connection: _migrate_to(connection, "0001"))
     ready = threading.Barrier(len(databases))
 
     def upgrade(database):
@@ -40,7 +44,7 @@ def test_several_databases_are_upgraded_by_threads_of_one_process(connect, tmp_p
     with ThreadPoolExecutor(len(databases)) as pool:
         assert all(pool.map(upgrade, databases))
 
-    assert [tables.value("SELECT version_num FROM al_learner_version") for tables in several] == ["0006"] * 12
+    assert [tables.value("SELECT version_num FROM al_learner_version") for tables in several] == ["0006"] * 6
     for tables in several:
         tables.close()
 
@@ -69,6 +73,39 @@ def test_an_al_runs_of_the_first_version_is_upgraded_and_keeps_its_rows(connect,
     assert run is not None
     assert (run.run_id, run.new_samples, run.choice) == (1, 3, None)
     assert upgrade_runs(runs._database) is False
+
+
+@ON_BOTH
+def test_new_tables_are_those_that_all_migrations_make(connect, database):
+    new = connect(database)
+    upgrade_runs(new)
+    made, project = _described(new), database.query("SELECT length(project_id), signed_v1 FROM al_project")
+    for name in made:
+        database.query(f"DROP TABLE {name}")
+
+    older = connect(database)
+    older.write(lambda connection: _migrate_to(connection, "head"))
+
+    assert {*made} == {*ours.tables, "al_learner_version"}
+    assert _described(older) == made
+    assert database.query("SELECT length(project_id), signed_v1 FROM al_project") == project
+
+
+def _described(database):
+    """Return what a database tells of al_learner's own tables."""
+    inspector = sa.inspect(database.engine)
+    names = [name for name in inspector.get_table_names() if name.startswith("al_")]
+    of_columns = {name: [str(sorted(column.items())) for column in inspector.get_columns(name)] for name in names}
+    return {
+        name: (
+            of_columns[name],
+            inspector.get_pk_constraint(name),
+            inspector.get_indexes(name),
+            inspector.get_unique_constraints(name),
+            inspector.get_foreign_keys(name),
+        )
+        for name in names
+    }
 
 
 def _migrate_to(connection, version):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from al_learner.core.errors import DatabaseError, MigrationError
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.run_lock import LOCK_KEY
+from al_learner.core.storage.schema import al_project, ours
 
 VERSION = "0006"
 """The newest migration."""
@@ -24,6 +26,14 @@ REPEATED_FROM = {
 INSUFFICIENT_PRIVILEGE = "42501"
 
 UPGRADE_KEY = LOCK_KEY + 1
+
+al_learner_version = sa.Table(
+    "al_learner_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="al_learner_version_pkc"),
+)
+"""As Alembic makes it."""
 
 _ALEMBIC = threading.Lock()
 """Alembic keeps the connection in global variables: another thread's migrations would get it."""
@@ -80,11 +90,13 @@ def _repeated_from(found: str | None, missing: Sequence[str]) -> str | None:
 
 
 def _migrate(database: Database, connection: sa.Connection, repeated_from: str | None) -> None:
-    from alembic import command  # heavy, and needed once in a project's life
-    from alembic.config import Config
-
     if database.is_postgresql:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(UPGRADE_KEY)))
+    if database.columns(connection).keys().isdisjoint({*ours.tables, al_learner_version.name}):
+        return _create(connection)
+    from alembic import command  # heavy, and needed once in the life of a version
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "al_learner.core.storage:migrations")
     config.attributes["connection"] = connection
@@ -92,3 +104,12 @@ def _migrate(database: Database, connection: sa.Connection, repeated_from: str |
         if repeated_from is not None:
             command.stamp(config, repeated_from)
         command.upgrade(config, "head")
+    return None
+
+
+def _create(connection: sa.Connection) -> None:
+    """Make what all migrations together make, which takes longer."""
+    ours.create_all(connection, checkfirst=False)
+    connection.execute(al_project.insert(), {"project_id": str(uuid.uuid4()), "signed_v1": []})
+    al_learner_version.create(connection)
+    connection.execute(al_learner_version.insert(), {"version_num": VERSION})
