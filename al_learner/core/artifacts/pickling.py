@@ -97,7 +97,12 @@ def sha256(blob: bytes) -> str:
 
 def versions(packages: Collection[str]) -> dict[str, str]:
     """Return the installed versions of distributions, and of Python."""
-    return {"python": ".".join(map(str, sys.version_info[:3]))} | {name: version(name) for name in sorted(packages)}
+    return {"python": ".".join(map(str, sys.version_info[:3]))} | {name: _version(name) for name in sorted(packages)}
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)  # which reads a file each time
 
 
 class _LimitedFile(io.BytesIO):
