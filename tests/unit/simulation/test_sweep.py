@@ -88,7 +88,7 @@ def test_another_seed_strategy_corpus_or_version_is_another_project(store, finis
     ):
         assert store.find(grid[0]) is None
     assert _Store(tmp_path, ([*TEXTS[:-1], "other"], LABELS)).find(finished.trial) is None
-    monkeypatch.setattr("al_learner.core.artifacts.pickling.version", lambda _: "99.0")
+    monkeypatch.setattr("al_learner.core.artifacts.pickling._version", lambda _: "99.0")
     assert store.find(finished.trial) is None
 
 
