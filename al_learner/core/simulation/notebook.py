@@ -14,8 +14,8 @@ from al_learner.core.simulation.running.sweep import sweep
 
 try:
     import pandas as pd
-except ImportError as exc:
-    raise ImportError("simulate returns a pandas.DataFrame: pip install 'al-learner[notebook]'") from exc
+except ImportError:  # from None, or a notebook would show two tracebacks that say the same
+    raise ImportError("simulate returns a pandas.DataFrame: pip install 'al-learner[notebook]'") from None
 
 
 def simulate(

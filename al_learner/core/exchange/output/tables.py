@@ -72,11 +72,11 @@ def frame(contents: Contents) -> Any:
     """Return a pandas.DataFrame; columns that may be missing are objects, NaN where they are numbers."""
     try:
         import pandas as pd  # heavy, and an extra
-    except ImportError as exc:
+    except ImportError:
         raise ImportError(
             "an export as a pandas.DataFrame needs pandas: pip install 'al-learner[notebook]'; "
             "Project.export_rows needs nothing"
-        ) from exc
+        ) from None  # a notebook would show two tracebacks that say the same
     values: dict[str, list[Any]] = {name: [] for name in flat_columns(contents)}
     for row in flat_rows(contents):
         for name, column in values.items():
