@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from al_learner.commands.shared import ClfId, Database, Json, open_project, print_json, print_table, say
+from al_learner.commands.shared import (
+    ClfId,
+    Database,
+    Json,
+    completed_texts,
+    open_project,
+    print_json,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from al_learner.core.training.explanation import Effect
@@ -20,7 +29,9 @@ def explain(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="TEXT", help="One of the project's texts, by text_id or by external id; or any other text."
+            metavar="TEXT",
+            autocompletion=completed_texts,
+            help="One of the project's texts, by text_id or by external id; or any other text.",
         ),
     ],
     label: Annotated[str | None, typer.Option(help="The label. Default: the one that is predicted.")] = None,

@@ -112,6 +112,23 @@ def completed_classifiers(beginning: str) -> list[tuple[str, str]]:
     return [pair for pair in found if pair[0].startswith(beginning)]
 
 
+def completed_texts(beginning: str) -> list[tuple[str, str]]:
+    """Complete a text_id to one of at most two digits more; nothing if the project cannot be read."""
+    from al_learner.core.errors import AlLearnerError
+    from al_learner.core.labels.annotators import excerpt
+    from al_learner.core.project import Project
+
+    if not beginning.isdecimal():
+        return []
+    first = int(beginning)
+    text_ids = (text_id for n in (1, 10, 100) for text_id in range(first * n, (first + 1) * n))
+    try:
+        with closing(Project()) as project:
+            return [(str(text_id), excerpt(text)) for text_id, text in sorted(project.texts(text_ids).items())]
+    except AlLearnerError:
+        return []
+
+
 def _strategy(kind: Kind, what: str) -> Any:
     return typer.Option(
         f"--{kind.replace('_', '-')}",

@@ -166,6 +166,7 @@ def test_strategies_are_options_over_the_environment_and_config_shows_them(progr
         ("al-learner query 3 --strategy ma", ["margin"]),
         ("al-learner expl", ["explain"]),
         ("al-learner models show ", ["1", "2"]),
+        ("al-learner explain 2", ["2", "20"]),
     ],
 )
 def test_names_and_ids_are_completed(url, words, completed):

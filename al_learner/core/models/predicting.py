@@ -48,6 +48,10 @@ class PredictingMethods:
         """
         yield from self._catalogue.predict_proba(texts, *self.load_model(clf_id))
 
+    def texts(self, text_ids: Iterable[int]) -> dict[int, str]:
+        """Return texts of the project by text_id; an id that no text has is left out."""
+        return self._storage.tables.texts("text_data", [*text_ids])
+
     def explain(self, text: str | int, *, label: str | None = None, clf_id: int | None = None) -> Explanation:
         """Return which words speak for a label of a text, and which against it.
 
@@ -80,12 +84,11 @@ class PredictingMethods:
         return self._linear_model(clf_id).top_features(n)
 
     def _text_of(self, given: str | int) -> str:
-        tables, by_external_id = self._storage.tables, known(self._storage.database, [str(given)])
-        if isinstance(given, int) and (found := tables.texts("text_data", [given])):
+        if isinstance(given, int) and (found := self.texts([given])):
             return found[given]
-        if by_external_id:
-            (text_id,) = by_external_id.values()
-            return tables.texts("text_data", [text_id])[text_id]
+        if by_external_id := known(self._storage.database, [str(given)]):
+            (text,) = self.texts(by_external_id.values()).values()
+            return text
         if isinstance(given, int):
             raise DataError(f"there is no text with text_id {given}, and none with this external id")
         return given

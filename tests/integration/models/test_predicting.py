@@ -41,6 +41,7 @@ def test_a_text_is_explained_by_itself_by_its_text_id_or_by_its_external_id(sqli
 
     assert project.explain("sun 3") == project.explain(4) == project.explain("W-3")
     assert project.explain(2024).text == "sun and more sun"
+    assert project.texts([1, 9, 99]) == {1: "rain 0", 9: "sun and more sun"}
     assert project.explain("W-9").text == "W-9"
     with pytest.raises(DataError, match="no text with text_id 99, and none with this external id"):
         project.explain(99)
