@@ -41,10 +41,12 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show which words of a text speak for its predicted label, and which against it."""
+    from al_learner.core.exchange.fields import MAX_DIGITS
     from al_learner.core.labels.annotators import excerpt  # heavy: numpy
 
+    is_number = text.isdecimal() and len(text) <= MAX_DIGITS
     with open_project(database) as project:
-        found = project.explain(int(text) if text.isdecimal() else text, label=label, clf_id=clf_id)
+        found = project.explain(int(text) if is_number else text, label=label, clf_id=clf_id)
     if as_json:
         return print_json(asdict(found) | {"effects": [effect._asdict() for effect in found.effects]})
     say(f'{found.label}: {found.probability:.1%} for "{excerpt(found.text, SHOWN)}"')

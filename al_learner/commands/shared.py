@@ -56,7 +56,7 @@ class _Plain:
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         try:
-            return super().make_context(*args, **options)  # type: ignore[misc]  # as above
+            return super().make_context(*args, **options)  # type: ignore[misc]  # of the command that this is mixed into
         except typer.BadParameter as exc:
             exc.message = exc.message.removeprefix("Value error, ")  # pydantic's, which says nothing
             raise
@@ -118,7 +118,7 @@ def completed_texts(beginning: str) -> list[tuple[str, str]]:
     from al_learner.core.labels.annotators import excerpt
     from al_learner.core.project import Project
 
-    if not beginning.isdecimal():
+    if not beginning.isdecimal() or len(beginning) > 10:
         return []
     first = int(beginning)
     text_ids = (text_id for n in (1, 10, 100) for text_id in range(first * n, (first + 1) * n))

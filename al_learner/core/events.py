@@ -72,14 +72,14 @@ def printable(text: str, *, multiline: bool = False) -> str:
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        given = record.__dict__
-        fields = {"time": _time(record), "level": record.levelname.lower(), "event": given["event"]}
-        return printable(json.dumps(fields | given["fields"], default=str))
+        name = getattr(record, "event", None) or record.getMessage()  # a plug-in may log without `event`
+        fields = {"time": _time(record), "level": record.levelname.lower(), "event": name}
+        return printable(json.dumps(fields | getattr(record, "fields", {}), default=str))
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return f"{_time(record)} {record.levelname.lower():7} {record.getMessage()}"
+        return f"{_time(record)} {record.levelname.lower():7} {printable(record.getMessage())}"
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -61,6 +61,11 @@ def test_votes_are_exported_and_loaded_into_another_project(command: Cli, cli: C
         ("labels --annotator ada=x", EXIT_ERROR, "error: --annotator: only for label-studio"),
         ("labels --ids votes.csv --clf-id 1", EXIT_ERROR, "error: clf_id: labels have no predictions"),
         ("nothing", EXIT_USAGE, "'nothing' is not one of 'labels', 'votes', 'texts'"),
+        (
+            "labels --format labelstudio",
+            EXIT_ERROR,
+            "format 'labelstudio' (did you mean 'label-studio'?): ",
+        ),
         ("labels --ids none.csv", EXIT_ERROR, "error: none.csv: No such file or directory"),
     ],
 )
@@ -73,8 +78,26 @@ def test_what_cannot_be_exported_is_an_error_that_says_why(
 
     assert failed.returncode == code
     assert says in failed.stderr
+    assert "Value error" not in failed.stderr
     assert failed.stdout == ""
     assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_an_export_for_a_tool_says_which_names_it_uses(cli: Cli, trained: str) -> None:
+    done = cli("export", "texts", "out.json", "--format", "label-studio", "--name", "text=body", "--database", trained)
+
+    assert done.stdout == "30 texts written to out.json\n"
+    assert done.stderr == (
+        "names in the other tool's project: text=body, from_name=label, to_name=text; --name changes them\n"
+    )
+
+
+def test_a_text_in_the_place_of_a_file_is_told_how_to_be_predicted(cli: Cli, trained: str) -> None:
+    failed = cli("predict", "an owl", "--database", trained)
+
+    assert failed.returncode == EXIT_USAGE
+    assert "'an owl' does not exist" in failed.stderr
+    assert "al-learner predict -" in failed.stderr
 
 
 def test_options_of_an_export_say_who_is_who_and_which_texts(cli: Cli, trained: str, tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_an_event_is_a_log_record_with_fields(caplog):
     assert (failed.levelno, failed.fields) == (logging.ERROR, {"error": "no memory"})
 
 
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.usefixtures("_a_logger_of_our_own")
+def test_what_a_plug_in_logs_under_our_name_is_written_too(capsys, form):
+    configure(form)
+    logging.getLogger("al_learner.mine").warning("a model of %s", "old")
+
+    assert "a model of old" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("_a_logger_of_our_own")
 def test_a_json_log_holds_one_object_a_line(capsys):
     configure("json")

@@ -89,7 +89,7 @@ class ExportFormat:
     read : callable
         Yields the texts of all records. Raises DataError for what is no single-label text classification.
     has_questions : bool
-        Whether a project of the tool can have several questions.
+        Whether a project of the tool can have several questions, with names.
     """
 
     name: str

@@ -197,9 +197,11 @@ def open_source(source: Any, what: str, options: Options, *, needs_votes: bool) 
 def _of_records(parts: list[Records], reading: Reading, *, is_file: bool = False) -> Source:
     export = recognised(parts)
     if reading.question is not None and not (export and export.has_questions):
-        what = f"{export.name}: one question" if export else f"a table ({parts[0].kind}) has no questions"
+        what = export.name if export else f"a table ({parts[0].kind})"
         instead = "leave --question out" if export else "say which column has the labels with --column label=NAME"
-        raise DataError(f"{parts[0].source}: {what}, so there is none named {reading.question!r}; {instead}")
+        raise DataError(
+            f"{parts[0].source}: in {what} no question has a name, so none is {reading.question!r}; {instead}"
+        )
     kind = parts[0].kind if len(parts) == 1 else f"zip of {len(parts):,} files, {parts[0].kind}"
     if export is not None:
         kind = export.name if export.name.endswith(")") else f"{export.name} ({kind})"

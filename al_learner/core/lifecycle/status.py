@@ -24,7 +24,7 @@ N_RECENT = 20
 """So many runs are searched for a score, or for failures."""
 
 
-PRIOR = "of texts without votes that labels' names have chosen"
+PRIOR = "of texts without votes that the init sampler has labelled"
 """What a prior is, in a few words."""
 
 N_CANDIDATES = 3

@@ -9,6 +9,7 @@ from al_learner.core.errors import DataError
 from al_learner.core.interfaces import Estimator, Transformer, Vectorizer
 from al_learner.core.models.catalogue import Catalogue, Prediction
 from al_learner.core.registry import Spec
+from al_learner.core.storage.exchange.annotated_texts import MAX_ID_LENGTH
 from al_learner.core.storage.exchange.external_ids import known
 from al_learner.core.storage.storage import Storage
 
@@ -50,7 +51,7 @@ class PredictingMethods:
 
     def texts(self, text_ids: Iterable[int]) -> dict[int, str]:
         """Return texts of the project by text_id; an id that no text has is left out."""
-        return self._storage.tables.texts("text_data", [*text_ids])
+        return self._storage.tables.texts("text_data", [text_id for text_id in text_ids if abs(text_id) < 2**31])
 
     def explain(self, text: str | int, *, label: str | None = None, clf_id: int | None = None) -> Explanation:
         """Return which words speak for a label of a text, and which against it.
@@ -71,7 +72,8 @@ class PredictingMethods:
         UntrustedError
             The classifier was not stored by al_learner, or was changed later. It is not loaded.
         """
-        return self._linear_model(clf_id).explain(self._text_of(text), label)
+        found = self._text_of(text)
+        return self._linear_model(clf_id).explain(found, label)
 
     def top_features(self, n: int = 10, *, clf_id: int | None = None) -> dict[str, list[Effect]]:
         """Return the `n` words that speak most for each label; errors as of `explain`.
@@ -84,11 +86,13 @@ class PredictingMethods:
         return self._linear_model(clf_id).top_features(n)
 
     def _text_of(self, given: str | int) -> str:
-        if isinstance(given, int) and (found := self.texts([given])):
-            return found[given]
-        if by_external_id := known(self._storage.database, [str(given)]):
-            (text,) = self.texts(by_external_id.values()).values()
-            return text
+        text_ids = [given] if isinstance(given, int) else []
+        name = str(given)
+        if len(name) <= MAX_ID_LENGTH and name.isprintable():  # a text may have characters that no database takes
+            text_ids += known(self._storage.database, [name]).values()
+        texts = self.texts(text_ids)
+        if found := [texts[text_id] for text_id in text_ids if text_id in texts]:
+            return found[0]
         if isinstance(given, int):
             raise DataError(f"there is no text with text_id {given}, and none with this external id")
         return given

@@ -83,12 +83,11 @@ def table(
 
 def _summary(facts: Facts) -> str:
     status, metrics = facts.status, (facts.status.newest.metrics or {}) if facts.status.newest else {}
-    accuracy = metrics.get("accuracy")
     tiles = [
         ("texts", f"{status.texts:,}"),
         ("votes", f"{status.votes:,}"),
         ("labelled texts", f"{status.countable_texts:,}"),
-        ("accuracy" + _interval(metrics), "not known" if accuracy is None else share(accuracy)),
+        _accuracy_tile(metrics),
         ("classifier", f"{status.classifier}" if status.clf_id else "none yet"),
         *([] if status.prior_share is None else [("weight of the prior", f"{status.prior_share:.1%}")]),
     ]
@@ -96,11 +95,11 @@ def _summary(facts: Facts) -> str:
     return f'<div class="tiles">{shown}</div>'
 
 
-def _interval(metrics: Mapping[str, Any]) -> str:
+def _accuracy_tile(metrics: Mapping[str, Any]) -> tuple[str, str]:
     if metrics.get("accuracy") is None:
-        return ""
+        return "accuracy", "not known"
     low, high = metrics["accuracy_interval"]
-    return f" (95%: {low:.0%} to {high:.0%})"
+    return f"accuracy (95%: {low:.0%} to {high:.0%})", share(metrics["accuracy"])
 
 
 def _section(heading: str, parts: Iterable[str]) -> str:

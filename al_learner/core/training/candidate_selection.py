@@ -67,7 +67,7 @@ class Choice:
         compared = ", ".join(f"{name} {loss:.3f}" for name, loss in losses[:limit])
         more = f", and {len(losses) - limit:,} more" if limit and len(losses) > limit else ""
         failed = f"; failed: {', '.join(self.failed)}" if self.failed else ""
-        is_lowest = not losses or losses[0][0] == self.name
+        is_lowest = not losses or self.losses.get(self.name) == losses[0][1]
         why = "" if is_lowest else ", the first within one standard error of the lowest loss"
         return f"{self.name}, at {self.labels:,} labels{why}; mean loss: {compared or 'none'}{more}{failed}"
 

@@ -226,4 +226,4 @@ def test_auto_shows_what_it_selected(database, vote, open_project):
     status = project.status()
     assert status.classifier == f"auto ({status.choice.name})"
     assert {*status.choice.losses} == {"complement-nb", "logreg"}
-    assert str(status.choice).startswith(f"{status.choice.name}, at 40 labels")
+    assert str(status.choice).startswith(f"{status.choice.name}, at 40 labels; mean loss: ")

@@ -69,6 +69,7 @@ def test_the_page_says_what_is_stored_and_nothing_overlaps(project, report, fold
         f"{status.texts:,}",
         f"{status.votes:,}",
         f"{metrics['accuracy']:.1%}",
+        "accuracy (95%: {:.0%} to {:.0%})".format(*metrics["accuracy_interval"]),
         status.stopping_advice.words[1:],
     ):
         assert figure in found.text

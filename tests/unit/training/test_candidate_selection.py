@@ -130,3 +130,26 @@ def test_what_only_a_newer_version_records_of_a_choice_is_ignored():
     recorded = last()
 
     assert Choice.of({**asdict(recorded), "seconds": 1.0}) == recorded
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ({"a": 0.1, "b": 0.2}, "a, at 100 labels; mean loss: a 0.100, b 0.200"),
+        ({"b": 0.1, "a": 0.1}, "a, at 100 labels; mean loss: b 0.100, a 0.100"),
+        (
+            {"a": 0.2, "b": 0.1},
+            "a, at 100 labels, the first within one standard error of the lowest loss; mean",
+        ),
+        ({}, "a, at 100 labels; mean loss: none"),
+    ],
+)
+def test_a_choice_says_why_it_is_not_that_of_the_lowest_loss(losses, said):
+    assert str(Choice("a", 100, losses, {}, {})).startswith(said)
+
+
+def test_only_the_lowest_losses_are_told_if_that_is_asked_for():
+    choice = Choice("a", 100, {"c": 0.3, "a": 0.1, "d": 0.4, "b": 0.2}, {"e": "no memory"}, {})
+
+    assert choice.described(2) == "a, at 100 labels; mean loss: a 0.100, b 0.200, and 2 more; failed: e"
+    assert choice.described(4) == str(choice)

@@ -88,8 +88,8 @@ def test_what_cannot_be_explained_says_why(classifier, vectorizer, reason):
 
 
 def test_a_label_that_the_classifier_does_not_know_is_refused():
-    with pytest.raises(DataError, match=r"'fish'; it knows bird, fruit, tool"):
-        fitted("logreg").explain("the hammer", label="fish")
+    with pytest.raises(DataError, match=r"'fruits' \(did you mean 'fruit'\?\); it knows bird, fruit, tool"):
+        fitted("logreg").explain("the hammer", label="fruits")
 
 
 def test_a_model_that_computes_its_scores_otherwise_is_refused():

@@ -78,9 +78,9 @@ def _version(database: Database) -> tuple[str | None, list[str]]:
     with database.reading() as connection:
         tables = database.columns(connection)
         missing = [name for name in REPEATED_FROM if name not in tables]
-        if "al_learner_version" not in tables:
+        if al_learner_version.name not in tables:
             return None, missing
-        return connection.exec_driver_sql("SELECT version_num FROM al_learner_version").scalar(), missing
+        return connection.scalar(sa.select(al_learner_version.c.version_num)), missing
 
 
 def _repeated_from(found: str | None, missing: Sequence[str]) -> str | None:

@@ -151,6 +151,6 @@ def test_a_frame_of_flat_records_is_read():
 
 def test_a_table_has_no_questions():
     with pytest.raises(
-        DataError, match=r"a table \(list of dicts\) has no questions.* none named 'topic'; .*--column label=NAME"
+        DataError, match=r"a table \(list of dicts\) no question has a name, so none is 'topic'; .*--column label=NAME"
     ):
         read([{"text": "a", "topic": "b"}], question="topic")

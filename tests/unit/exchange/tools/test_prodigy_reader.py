@@ -40,7 +40,7 @@ def written(*tasks):
 
 
 def test_the_texts_of_prodigy_have_one_question():
-    with pytest.raises(DataError, match=r"Prodigy annotations: one question.*'topic'; leave --question out"):
+    with pytest.raises(DataError, match=r"in Prodigy annotations .* none is 'topic'; leave --question out"):
         read(BINARY, question="topic")
 
 
