@@ -5,7 +5,9 @@ It minimises ``sum_i weight_i * (logsumexp(z_i) - z_i[code_i]) + penalty / 2 * |
 
 Algorithm
     1. Words that occur in one text alone are merged, one column a text (`_merge`): exact, and half of all columns.
-       Columns with a value in most texts, such as those of a text's meaning, become one dense block.
+       Columns with a value in most texts, such as those of a text's meaning, become one dense block, and their mean is
+       subtracted. That is exact too, because the intercepts have no penalty. Otherwise each step that changes such a
+       column's coefficients would have to be followed by others that change the intercepts.
     2. Every step solves the Newton equation roughly, by conjugate gradients that are preconditioned with the Hessian's
        diagonal: how often a word occurs spans orders of magnitude, and so does the curvature along its coefficients.
     3. A step is shortened until the loss falls. The fit has converged when the loss is close to its minimum: when the
@@ -52,13 +54,13 @@ Floats = NDArray[np.float32]
 MAX_INNER = 200
 """Largest number of conjugate-gradient steps in one Newton step."""
 
-EXACTNESS = 0.7
+EXACTNESS = 0.5
 """Conjugate gradients end when this share of the error is left. Smaller and larger values took longer in total."""
 
-STRONG_PENALTY = np.float32(1)
+STRONG_PENALTY = 0.3
 """A fit with a weaker penalty that begins at zero is first done roughly with this one: that takes fewer products."""
 
-ROUGH_TOL = 0.01
+ROUGH_TOL = 0.2
 """The smallest tolerance of that rough fit."""
 
 DAMPING = 0.01
@@ -212,6 +214,7 @@ class _Rows:
 
     def __init__(self, sparse: csr_matrix, dense: Floats, pool: Executor, n_parts: int, n_classes: int) -> None:
         self.sparse, self.dense, self.n_sparse = _Parts(sparse, pool, n_parts, n_classes), dense, sparse.shape[1]
+        self.n_columns = self.n_sparse + dense.shape[1]
 
     def __matmul__(self, W: Floats) -> Floats:
         product = np.empty((len(self.dense), W.shape[1]), np.float32)
@@ -236,8 +239,9 @@ class _Softmax:
     """The penalised loss, and the descent to its minimum.
 
     The intercepts are one more row of the coefficients, without penalty. X has a column of ones for them, at the end of
-    its dense block. The arrays are large and the products are cheap. So the loop reuses its memory, and passes over it
-    as seldom as possible.
+    its dense block. The mean of the block's other columns is subtracted, which changes the intercepts, not the minimum.
+    The arrays are large and the products are cheap. So the loop reuses its memory, and passes over it as seldom as
+    possible.
     """
 
     def __init__(
@@ -247,9 +251,10 @@ class _Softmax:
         from scipy.sparse import csr_matrix  # heavy
 
         dense = np.hstack([dense, np.ones((len(dense), 1), np.float32)])
+        self.mean: Floats = weights @ dense[:, :-1] / weights.sum()
+        dense[:, :-1] -= self.mean
         self.codes, self.weights, self.n_classes = codes, weights[:, None], n_classes
-        self.penalty = np.full((sparse.shape[1] + dense.shape[1], 1), penalty, np.float32)
-        self.penalty[-1] = 0
+        self.penalty = penalty
         self.rows = np.arange(len(dense))
         transposed = sparse.T.tocsr()
         squared = csr_matrix((transposed.data**2, transposed.indices, transposed.indptr), transposed.shape)
@@ -259,14 +264,22 @@ class _Softmax:
 
     def solve(self, start: Floats | None, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Return coefficients of shape (n_features + 1, n_classes), the number of steps, and if they converged."""
-        if start is not None and self._loss(self.X @ start, start)[0] <= self._loss_at_zero():
-            return self._descend(start, tol=tol, max_iter=max_iter)
-        W = np.zeros((len(self.penalty), self.n_classes), np.float32)
-        if self.penalty[0, 0] < STRONG_PENALTY:
-            weak, self.penalty = self.penalty, self.penalty * (STRONG_PENALTY / self.penalty[0, 0])
-            W, _, _ = self._descend(W, tol=max(tol, ROUGH_TOL), max_iter=max_iter)
-            self.penalty = weak
-        return self._descend(W, tol=tol, max_iter=max_iter)
+        if start is not None:
+            W = start.copy()
+            W[-1] += self._of_mean(W)
+        if start is None or self._loss(self.X @ W, W)[0] > self._loss_at_zero():
+            W = np.zeros((self.X.n_columns, self.n_classes), np.float32)
+            if self.penalty < STRONG_PENALTY:
+                weak, self.penalty = self.penalty, STRONG_PENALTY
+                W, _, _ = self._descend(W, tol=max(tol, ROUGH_TOL), max_iter=max_iter)
+                self.penalty = weak
+        W, n_steps, has_converged = self._descend(W, tol=tol, max_iter=max_iter)
+        W[-1] -= self._of_mean(W)
+        return W, n_steps, has_converged
+
+    def _of_mean(self, W: Floats) -> Floats:
+        """Return what the means that were subtracted add to a text's logits."""
+        return self.mean @ W[self.X.n_sparse : -1]
 
     def _descend(self, W: Floats, *, tol: float, max_iter: int) -> tuple[Floats, int, bool]:
         """Go from `W` to the minimum."""
@@ -278,10 +291,11 @@ class _Softmax:
             R[self.rows, self.codes] = 0
             R[self.rows, self.codes] = -R.sum(axis=1)  # weight * (P - 1) would round to 0 where P is nearly 1
             self.transposed.multiply(R, gradient)
-            gradient += self.penalty * W
+            _add(gradient[:-1], self.penalty, W[:-1])
             weighted = self.weights * P
             damping = DAMPING * float(np.abs(gradient[-1]).max())
-            np.add(self.squared.multiply(weighted * (1 - P), inverse), self.penalty, out=inverse)
+            self.squared.multiply(weighted * (1 - P), inverse)
+            inverse[:-1] += self.penalty
             inverse[-1] += damping
             np.reciprocal(inverse, out=inverse)
             if float(np.vdot(gradient, np.multiply(gradient, inverse, out=work[0]))) <= tol * loss:
@@ -290,11 +304,11 @@ class _Softmax:
                 break
             D, U = self._newton_step(P, weighted, gradient, inverse, damping, work)
             slope = float(np.vdot(D, gradient))
-            length = np.float32(1)
+            length = 1.0
             while True:
-                tried = W + length * D, Z + length * U
+                tried = _sum(W, length, D), _sum(Z, length, U)
                 new_loss, new_P = self._loss(tried[1], tried[0])
-                if new_loss <= loss + 1e-4 * float(length) * slope + NOISE * abs(loss):
+                if new_loss <= loss + 1e-4 * length * slope + NOISE * abs(loss):
                     break
                 length /= 2
                 if length < NOISE:  # nothing is gained in this direction in single precision
@@ -316,7 +330,7 @@ class _Softmax:
         P[self.rows, self.codes] = own
         P /= (own + others)[:, None]
         each = self.weights[:, 0] * (np.log1p(others + (own - 1)) - given)
-        return float(each.sum(dtype=np.float64)) + 0.5 * float(np.vdot(self.penalty * W, W)), P
+        return float(each.sum(dtype=np.float64)) + 0.5 * float(self.penalty * np.vdot(W[:-1], W[:-1])), P
 
     def _newton_step(
         self, P: Floats, weighted: Floats, gradient: Floats, inverse: Floats, damping: float, work: list[Floats]
@@ -333,7 +347,7 @@ class _Softmax:
             S = A - np.einsum("ij,ij->i", P, A)[:, None]
             S *= weighted
             self.transposed.multiply(S, curved)
-            _add(curved[:-1], self.penalty[0, 0], q[:-1])
+            _add(curved[:-1], self.penalty, q[:-1])
             curved[-1] += damping * q[-1]
             length = rz / float(np.vdot(q, curved))
             _add(D, length, q)
@@ -346,6 +360,13 @@ class _Softmax:
             _add(z, rz / last, q)
             q, z = z, q
         return D, U
+
+
+def _sum(one: Floats, factor: float, other: Floats) -> Floats:
+    """Return one array and a multiple of another."""
+    total = one.copy()
+    _add(total, factor, other)
+    return total
 
 
 def _add(to: Floats, factor: float, what: Floats) -> None:
