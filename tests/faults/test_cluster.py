@@ -16,7 +16,7 @@ from tests.support import faults_plugins
 from tests.support.cluster import ROOT, Cluster, kill
 from tests.support.corpora import add_weather
 from tests.support.faults_plugins import Director
-from tests.support.forks import WORKER, Nursery
+from tests.support.forks import DASK, Nursery
 from tests.support.tables import PostgresqlTables
 from tests.support.waiting import wait_until
 from tests.support.workers import WorkerProcess
@@ -28,8 +28,8 @@ BATCH = 10
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    """Where workers are forked that can use a cluster."""
-    with Nursery(WORKER) as nursery:
+    """Where workers are forked that can use a cluster, and the processes of the cluster."""
+    with Nursery(DASK) as nursery:
         yield nursery
 
 
@@ -47,8 +47,8 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, path: str) -> Iterator[Cluster]:
-    with Cluster(tmp_path, {"PGUSER": "postgres", "PYTHONPATH": path}) as cluster:
+def cluster(tmp_path: Path, path: str, nursery: Nursery) -> Iterator[Cluster]:
+    with Cluster(tmp_path, {"PGUSER": "postgres", "PYTHONPATH": path}, nursery=nursery) as cluster:
         yield cluster
 
 

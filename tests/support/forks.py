@@ -31,6 +31,9 @@ COMMAND = (
 )  # fmt: skip
 """What the command line does."""
 
+DASK = ("distributed.nanny", "distributed.scheduler", "distributed.worker", "msgspec", *WORKER)
+"""What a Dask scheduler and a Dask worker do."""
+
 SHIM = """#!{python} -IS
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as nursery:
@@ -81,14 +84,25 @@ class Nursery:
 
     def start(self, module: str, environment: Mapping[str, str]) -> Forked:
         """Fork a process that runs a module as ``python -m`` does, in this process's folder."""
-        order = {"arguments": [module], "environment": dict(environment), "folder": str(Path.cwd())}
+        stderr, theirs = os.pipe()
+        return Forked(self._order(theirs, [module], environment), os.fdopen(stderr, encoding="utf-8"))
+
+    def start_with_threads(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Forked:
+        """Do the same with a module that starts threads: its child processes are started, not forked."""
+        theirs = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return Forked(self._order(theirs, arguments, environment, forks_children=False), None)
+
+    def _order(
+        self, stderr: int, arguments: Sequence[str], environment: Mapping[str, str], **options: bool
+    ) -> socket.socket:
+        """Order a process, and return the socket on which the nursery tells about it. Closes the descriptor."""
+        order = {"arguments": [*arguments], "environment": dict(environment), "folder": str(Path.cwd()), **options}
         customer = socket.socket(socket.AF_UNIX)
         customer.settimeout(DEADLINE_S)
         customer.connect(self._address)
-        stderr, theirs = os.pipe()
-        socket.send_fds(customer, [json.dumps(order).encode()], [0, 1, theirs])
-        os.close(theirs)
-        return Forked(customer, os.fdopen(stderr, encoding="utf-8"))
+        socket.send_fds(customer, [json.dumps(order).encode()], [0, 1, stderr])
+        os.close(stderr)
+        return customer
 
     def install(self, script: Path, folder: Path) -> None:
         """Put a command into a folder that has the script's name, and runs the script in a process that is forked."""
@@ -100,7 +114,7 @@ class Nursery:
 class Forked:
     """A process that was forked elsewhere, with what `subprocess.Popen` has for its own."""
 
-    def __init__(self, customer: socket.socket, stderr: IO[str]) -> None:
+    def __init__(self, customer: socket.socket, stderr: IO[str] | None) -> None:
         self.stderr = stderr
         self.returncode: int | None = None
         self._answers = customer.makefile()

@@ -129,7 +129,8 @@ class Forked(subprocess.Popen[bytes]):
 
 def become(order: dict[str, Any], installed: list[str]) -> None:
     """Run the order's module as ``python -m`` does, or its script, with its environment and in its folder."""
-    subprocess.Popen = Forked  # type: ignore[misc]
+    if order.get("forks_children", True):
+        subprocess.Popen = Forked  # type: ignore[misc]
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])

@@ -47,11 +47,17 @@ class ProcessPool:
 
     def __init__(self, max_bytes: Callable[[], int | None], prepare: Callable[[], object] | None = None) -> None:
         self._max_bytes = max_bytes
-        self._server = ForkServer(prepare) if prepare is not None and ForkServer.is_possible else None
+        self._prepare = prepare if ForkServer.is_possible else None
+        self._server: ForkServer | None = None
         self._processes: OrderedDict[TaskProcess, Kind] = OrderedDict()  # the one that was used longest ago is first
         self._busy: set[TaskProcess] = set()
         self._held: dict[TaskProcess, int] = {}  # bytes after the last task
         self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Import what the processes need, without waiting for it. Otherwise the first task does it."""
+        with self._lock:
+            self._start_server()
 
     def ask(self, kind: Kind, tick: Callable[[TaskProcess], object], task: str, *arguments: object) -> Any:
         """Do a task; parameters, result and errors as of `TaskProcess.ask`. `tick` gets the process that does it."""
@@ -86,6 +92,7 @@ class ProcessPool:
             free = (one for one, its in reversed(self._processes.items()) if its == kind and one not in self._busy)
             process = next(free, None)
             if process is None:
+                server = self._start_server()
                 process = TaskProcess(
                     kind.make_tasks,
                     *kind.arguments,
@@ -93,12 +100,17 @@ class ProcessPool:
                     timeout_s=kind.timeout_s,
                     memory_mib=kind.memory_mib,
                     niceness=kind.niceness,
-                    start=ChildProcess if self._server is None else self._server.child,
+                    start=ChildProcess if server is None else server.child,
                 )
                 self._processes[process] = kind
             self._processes.move_to_end(process)
             self._busy.add(process)
             return process
+
+    def _start_server(self) -> ForkServer | None:
+        if self._server is None and self._prepare is not None:
+            self._server = ForkServer(self._prepare)
+        return self._server
 
     def _shrink(self) -> None:
         max_bytes = self._max_bytes()

@@ -44,6 +44,7 @@ class SharedTrainers:
         self.turns = Slots(RUNS * n, slice_s)
         self._trainings, self._scores = Slots(n, slice_s), Slots(1, slice_s)
         self._pool = ProcessPool(lambda: max_bytes, prepare_training)
+        self._pool.start()
 
     def compute_of(self, settings: Settings, *, tick: Callable[[], object], on_done: Callable[[], object]) -> Compute:
         """Return what does a project's heavy work with these trainers; parameters as of `Compute.with_trainers`."""

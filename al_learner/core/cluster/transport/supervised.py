@@ -15,6 +15,7 @@ from al_learner.core.configuration.settings import Settings
 from al_learner.core.errors import AlLearnerError, ClusterError, ClusterUnavailable, DatabaseUnavailable
 from al_learner.core.processes.process_pool import Kind, ProcessPool
 from al_learner.core.processes.slots import Slots, ask_in_turn
+from al_learner.core.training.subprocess_trainer import prepare_training
 
 
 def require(versions: Mapping[str, str]) -> None:
@@ -65,7 +66,7 @@ def _slots() -> dict[str, Slots]:
     return {} if n is None else {work: Slots(n, settings.slice_s) for work in ("training", "scoring")}
 
 
-_pool = ProcessPool(lambda: get_worker().memory_manager.memory_limit)
+_pool = ProcessPool(lambda: get_worker().memory_manager.memory_limit, prepare_training)
 
 
 class _Cancelled(BaseException):
