@@ -261,6 +261,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--faults", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--defaults", action="store_true", help="the strategies of a new project, not a classifier that lingers in fits"
+    )
     wanted = parser.parse_args()
     chance = random.Random(wanted.seed)
     n_texts = max(TEXTS_A_MINUTE, int(wanted.minutes * TEXTS_A_MINUTE))
@@ -272,8 +275,13 @@ def main() -> int:
         make_template(postgres)
         stage = stack.enter_context(Stage(postgres, redis, predictors, folder / "stage", n_texts=n_texts)).fill()
         stage.python = python
-        stage.settings |= {**stage.staged(), "AL_LEARNER_TRAIN_TIMEOUT_S": str(TRAIN_TIMEOUT_S)}
-        stage.director.order("linger")  # or a kill would hardly ever meet a run
+        stage.settings["AL_LEARNER_TRAIN_TIMEOUT_S"] = str(TRAIN_TIMEOUT_S)
+        if wanted.defaults:
+            for kind in ("CLASSIFIER", "VECTORIZER", "INIT_SAMPLER"):
+                del stage.settings[f"AL_LEARNER_{kind}"]
+        else:
+            stage.settings |= stage.staged()
+            stage.director.order("linger")  # or a kill would hardly ever meet a run
         soak = Soak(stage, chance)
         stack.callback(soak.stop)
         soak.run(wanted.minutes, wanted.faults)
