@@ -58,8 +58,11 @@ class JobBuilder:
             job = replace(job, last=None)
         if job.cold_start is None and not state.facts.can_start_from_init_data:
             start = self._cold_start(state, len(job.labels))
-            prior = self._runs.prior(made_for=start.made_for, weight=start.weight)
-            job = replace(job, new_prior=start) if prior is None else replace(job, prior=_without_votes(prior, state))
+            prior = self._runs.prior(made_for=start.made_for)
+            if prior is None:
+                return replace(job, new_prior=start)
+            prior = replace(prior, weight=prior_weight(prior.labels.tolist(), start.n_labelled))
+            return replace(job, prior=_without_votes(prior, state))
         return job
 
     def of(self, run: Run, state: ProjectState) -> Job:
@@ -114,7 +117,7 @@ class JobBuilder:
             labels=labels,
             size=max(2, self._settings.batch_size),
             made_for=hashlib.sha256(json.dumps([sorted(labels.items()), strategies]).encode()).hexdigest(),
-            weight=prior_weight(n_labelled),
+            n_labelled=n_labelled,
         )
 
 

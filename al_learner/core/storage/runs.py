@@ -116,7 +116,7 @@ class Runs:
             choice: Mapping[str, Any] | None = connection.scalar(query.limit(1))
         return choice
 
-    def prior(self, *, made_for: str | None = None, prior_id: int | None = None, weight: float) -> Prior | None:
+    def prior(self, *, made_for: str | None = None, prior_id: int | None = None, weight: float = 1) -> Prior | None:
         """Return a stored prior, the newest one made for something or that with an id, with this weight; or None."""
         which = al_priors.c.made_for == made_for if prior_id is None else al_priors.c.prior_id == prior_id
         query = sa.select(al_priors).where(which).order_by(al_priors.c.prior_id.desc()).limit(1)

@@ -16,19 +16,24 @@ from al_learner.core.training.job import ColdStart
 
 T = TypeVar("T")
 
-PRIOR_WEIGHT = 0.03
-"""Weight of a text of the prior beside a voted text, while there are few votes.
+PRIOR_WEIGHT = (0.03, 0.1)
+"""Smallest and largest weight of a text of the prior beside a voted text, while there are few votes.
 
-From 0.03 to 0.1 was good on five corpora; above, wrong labels by meaning outweigh the first votes.
+All between them were good on five corpora; above, wrong labels by meaning outweigh the first votes.
 """
+
+LABEL_WEIGHT = 0.85
+"""Weight of a label's texts together, as far as those two weights allow it: where a label has few, each weighs more."""
 
 PRIOR_HALVED_AT = 1_000
 """With so many labelled texts the weight is half of that."""
 
 
-def prior_weight(n_labelled: int) -> float:
-    """Return the weight of each text of a prior beside `n_labelled` labelled texts."""
-    return PRIOR_WEIGHT * PRIOR_HALVED_AT / (PRIOR_HALVED_AT + n_labelled)
+def prior_weight(labels: Sequence[str], n_labelled: int) -> float:
+    """Return the weight of each text of a prior, whose texts have these labels, beside `n_labelled` labelled texts."""
+    least, most = PRIOR_WEIGHT
+    alone = min(most, max(least, LABEL_WEIGHT * len({*labels}) / max(1, len(labels))))
+    return alone * PRIOR_HALVED_AT / (PRIOR_HALVED_AT + n_labelled)
 
 
 def make_prior(tables: LabelForwardTables, cold_start: ColdStart, parts: Iterable[PartSize] | None = None) -> Prior:
@@ -60,7 +65,7 @@ def make_prior(tables: LabelForwardTables, cold_start: ColdStart, parts: Iterabl
         text_ids=ids,
         digests=np.array([found.get(i, 0) for i in ids.tolist()], np.int64),
         labels=np.array(names, object),
-        weight=cold_start.weight,
+        weight=prior_weight(names, cold_start.n_labelled),
     )
 
 

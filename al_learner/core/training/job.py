@@ -28,15 +28,15 @@ class ColdStart:
         How many texts to pick, if no prior can be made.
     made_for : str
         Digest of what a prior depends on.
-    weight : float
-        Of each text of a prior.
+    n_labelled : int
+        How many texts have labels.
     """
 
     init_sampler: Spec
     labels: Mapping[str, str]
     size: int
     made_for: str
-    weight: float
+    n_labelled: int
 
 
 @dataclass(frozen=True)

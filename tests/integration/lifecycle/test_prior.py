@@ -10,6 +10,9 @@ from tests.support.strategies import BrokenPrior, BrokenSampler, ByName, Gated, 
 N_TEXTS = 20
 """About the weather, with odd text_ids about rain and even ones about the sun. Two more are about snow."""
 
+LABELS = ["rain", "sun"] * (N_TEXTS // 2)
+"""Those of the prior."""
+
 
 @pytest.fixture(params=["postgresql", "sqlite"])
 def weather(request):
@@ -54,8 +57,8 @@ def test_the_first_classifier_is_trained_on_the_prior_and_text_data_stays_as_it_
     run = project.init().run
 
     assert (run.texts, run.classes) == (N_TEXTS, 2)
-    assert run.prior == {"prior_id": 1, "weight": prior_weight(0), "texts": N_TEXTS}
-    assert trainings == [(["rain", "sun"] * (N_TEXTS // 2), pytest.approx([prior_weight(0)] * N_TEXTS))]
+    assert run.prior == {"prior_id": 1, "weight": prior_weight(LABELS, 0), "texts": N_TEXTS}
+    assert trainings == [(["rain", "sun"] * (N_TEXTS // 2), pytest.approx([prior_weight(LABELS, 0)] * N_TEXTS))]
     assert weather.query("SELECT * FROM text_data") == before
     assert project.read_state().aggregated.n_new == 0
     assert project.status().prior_share == 1
@@ -70,9 +73,9 @@ def test_texts_without_votes_stay_with_a_small_weight(weather, project, training
     assert (run.texts, run.new_samples) == (2, 2)
     labels, weights = trainings[1]
     assert labels == ["rain", "sun"] * (N_TEXTS // 2)
-    assert weights == pytest.approx([1, 1, *[prior_weight(2)] * (N_TEXTS - 2)])
-    assert run.prior == {"prior_id": 1, "weight": prior_weight(2), "texts": N_TEXTS - 2}
-    share = prior_weight(2) * (N_TEXTS - 2)
+    assert weights == pytest.approx([1, 1, *[prior_weight(LABELS, 2)] * (N_TEXTS - 2)])
+    assert run.prior == {"prior_id": 1, "weight": prior_weight(LABELS, 2), "texts": N_TEXTS - 2}
+    share = prior_weight(LABELS, 2) * (N_TEXTS - 2)
     assert project.status().prior_share == pytest.approx(share / (share + 2))
     assert f"{project.status().prior_share:.1%} of it is the prior" in str(project.status())
     assert ByName.n_made == 1
@@ -80,10 +83,19 @@ def test_texts_without_votes_stay_with_a_small_weight(weather, project, training
 
 
 def test_the_weight_shrinks_as_votes_come():
-    weights = [prior_weight(n) for n in (0, 50, 1_000, 5_000)]
+    weights = [prior_weight(LABELS, n) for n in (0, 50, 1_000, 5_000)]
 
     assert weights == sorted(weights, reverse=True)
     assert weights[2] == weights[0] / 2
+
+
+def test_the_texts_of_a_label_weigh_about_the_same_together_and_none_has_a_weight_that_was_not_tried():
+    def weight(n_texts):
+        return prior_weight(["sun", "rain"] * n_texts, 0)
+
+    assert weight(20) * 20 == pytest.approx(weight(25) * 25)
+    assert (weight(60), weight(1_000)) == (0.03, 0.03)
+    assert (weight(1), weight(2)) == (0.1, 0.1)
 
 
 def test_a_text_leaves_the_prior_when_it_is_voted_on_also_with_too_few_votes(weather, open_weighed):
@@ -132,7 +144,7 @@ def test_nothing_is_measured_on_the_prior_and_the_hold_out_model_has_it_too(weat
     assert run.metrics["prior_id"] == 1
     labels, weights = trainings[-1]
     assert len(labels) == 14 - n_measured + N_TEXTS - 14
-    assert weights.count(pytest.approx(prior_weight(14))) == N_TEXTS - 14
+    assert weights.count(pytest.approx(prior_weight(LABELS, 14))) == N_TEXTS - 14
 
 
 def test_candidates_are_compared_on_labelled_texts_alone(weather, open_weighed):
