@@ -99,6 +99,11 @@ class VoteCache:
         self._digests: dict[int, int] = {}
         self._parts: dict[int, _Part] = {}
 
+    @property
+    def n_texts(self) -> int:
+        """How many voted texts there were at the last reading."""
+        return sum(len(part.text_ids) for part in self._parts.values())
+
     def refresh(
         self, digests: Mapping[int, int] | None, read: Callable[[Sequence[int] | None], Iterable[VotedText]]
     ) -> None:
@@ -112,10 +117,11 @@ class VoteCache:
             Returns the voted texts of some ranges, by id; all of them for None.
         """
         if digests is None:
-            self._parts = {0: self._part(read(None))}
+            self._parts, self._digests = {0: self._part(read(None))}, {}
             return
         for number in {*self._parts} - {*digests}:
-            del self._parts[number], self._digests[number]
+            del self._parts[number]
+            self._digests.pop(number, None)
         changed = sorted(number for number, digest in digests.items() if self._digests.get(number) != digest)
         for start in range(0, len(changed), RANGES_PER_READ):
             wanted = changed[start : start + RANGES_PER_READ]

@@ -34,6 +34,9 @@ from al_learner.core.training.evaluation import Basis
 N_RECENT = 50
 """Runs that are searched for repeated failures."""
 
+FEW = 1_000
+"""So many voted texts are read in less time than PostgreSQL needs to compute which of them have changed."""
+
 
 def deciding_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that decide what is trained and served. Workers of one database must have the same.
@@ -133,10 +136,14 @@ class StateReader:
 
         `is_evaluating`: the background trainer scores or compares, so neither of the two is due again.
         """
+        with self._database.on_one_connection():
+            return self._read(init_received=init_received, may_announce=may_announce, is_evaluating=is_evaluating)
+
+    def _read(self, *, init_received: bool, may_announce: bool, is_evaluating: bool) -> ProjectState:
         newest = self._runs.last(status=RunStatus.SUCCEEDED)
         self._read_defaults(newest)
         settings, excluded = self.settings, {*self.settings.exclude_labels}
-        self._votes.refresh(self._tables.vote_digests(), self._tables.voted_texts)
+        self._read_votes()
         counted = self._votes.count(min_label_count=settings.min_label_count)
         aggregated = aggregate(counted, self._compute.winners_of)
         self._warn_of_long_labels(aggregated)
@@ -193,6 +200,13 @@ class StateReader:
             choice=choice,
             excluded=settings.exclude_labels,
         )
+
+    def _read_votes(self) -> None:
+        """Read the votes that have changed, or all of them as long as they are few."""
+        if self._votes.n_texts <= FEW and (few := self._tables.few_voted_texts(FEW)) is not None:
+            self._votes.refresh(None, lambda _: few)
+        else:
+            self._votes.refresh(self._tables.vote_digests(), self._tables.voted_texts)
 
     def read_settings(self) -> Settings:
         """Return the settings with the project's strategies where they name none; the tables may be of any version."""

@@ -237,7 +237,8 @@ class Lifecycle:
         run_id = lock.begin(kind, forced=forced, samples=samples, **given)
         event("run.started", run_id=run_id, kind=kind, new_samples=len(samples))
         try:
-            job = self._jobs.new(kind, state, refit=refit)
+            with self._database.on_one_connection():
+                job = self._jobs.new(kind, state, refit=refit)
             try:
                 trained = self._compute.trainer.train(job)
             except UntrustedError as exc:

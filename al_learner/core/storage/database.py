@@ -1,4 +1,4 @@
-"""Connections and transactions. SQLAlchemy's errors are translated into ours."""
+"""Connections and transactions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +20,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from al_learner.core.configuration.secrets import masked
-from al_learner.core.errors import DatabaseError, DatabaseUnavailable, SchemaError, SettingsError
+from al_learner.core.errors import DatabaseUnavailable, SettingsError
 from al_learner.core.events import event
 from al_learner.core.storage.engines import postgresql, sqlite
+from al_learner.core.storage.engines.errors import RowsLocked, translated
 from al_learner.core.storage.records import RowLocks, described
 from al_learner.core.storage.schema import Timestamp, labelforward, ours
 
@@ -49,10 +51,6 @@ T = TypeVar("T")
 def owner() -> str:
     """Return what names this process: its host and its id."""
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-class RowsLocked(DatabaseError):
-    """Another session writes the same rows. The transaction was rolled back and can be tried again."""
 
 
 class Database:
@@ -93,6 +91,7 @@ class Database:
         self.may_create = False
         self.waiting_since: float | None = None
         self._n_lost = 0
+        self._own = threading.local()
         if self.is_postgresql:
             self.engine = postgresql.engine(parsed, owner=owner(), tick=tick)
             sa.event.listen(self.engine, "invalidate", self._lost)
@@ -108,20 +107,46 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def reading(self, *, chunk: int | None = None) -> Iterator[sa.Connection]:
-        """Open a read-only transaction; with `chunk`, so many rows at a time come through a server-side cursor.
+    def on_one_connection(self) -> Iterator[None]:
+        """Let every `reading` in this thread, but those in transactions, use the same connection.
+
+        So a statement costs one round trip to the server: the connection is tested once, and there is no transaction.
+        """
+        with translated(), self.engine.connect() as connection:
+            if self.is_postgresql:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            self._own.connection = connection
+            try:
+                yield
+            finally:
+                self._own.connection = None
+
+    @contextmanager
+    def reading(self, *, chunk: int | None = None, in_transaction: bool = False) -> Iterator[sa.Connection]:
+        """Return a connection for reading.
+
+        Parameters
+        ----------
+        chunk : int, optional
+            So many rows at a time come through a server-side cursor.
+        in_transaction : bool
+            Whether what is set with ``SET LOCAL`` stays for the next statement.
 
         Raises
         ------
         DatabaseUnavailable
             Also if another session keeps a table locked. The message names table and session.
         """
-        options: dict[str, Any] = {} if chunk is None else {"yield_per": chunk}
-        if self.is_postgresql:
-            options["postgresql_readonly"] = True
+        shared: sa.Connection | None = getattr(self._own, "connection", None)
         try:
+            if shared is not None and not (chunk or in_transaction or shared.in_transaction()):
+                with translated(), shared.begin():
+                    yield shared
+                return
             with translated(), self.engine.connect() as connection:
-                connection.execution_options(**options)
+                connection.execution_options(**{} if chunk is None else {"yield_per": chunk})
+                if self.is_postgresql:
+                    connection.execution_options(postgresql_readonly=True)
                 with connection.begin():
                     yield connection
         except RowsLocked as exc:
@@ -310,41 +335,3 @@ def chunked(rows: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(rows)
     while chunk := list(islice(rest, size)):
         yield chunk
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise SQLAlchemy's errors as ours, without statement and parameters: those may contain texts."""
-    try:
-        yield
-    except DBAPIError as exc:
-        error = _translation(exc)
-        if isinstance(error, DatabaseError):
-            error.sqlstate = _sqlstate(exc)
-        raise error from exc
-    except SQLAlchemyError as exc:
-        raise DatabaseError(f"{type(exc).__name__}: {exc}") from exc
-
-
-def _translation(exc: DBAPIError) -> DatabaseError | SchemaError:
-    state = _sqlstate(exc)
-    said = str(exc.orig).strip().splitlines()[0] if str(exc.orig).strip() else type(exc.orig).__name__
-    said = masked(said)  # libpq repeats a host or a database that is a URL by mistake
-    if state in {"55P03", "40P01", "40001"} or "database is locked" in said:
-        return RowsLocked(said)
-    if state in {"42P01", "42703"} or "no such table" in said or "no such column" in said:
-        if any(name in said for name in ours.tables):
-            return SchemaError(f"{said}; the worker or `al-learner db upgrade` creates al_learner's own tables")
-        return SchemaError(f"{said}; db_helper or `al-learner load` creates LabelForward's tables")
-    lost = exc.connection_invalidated or state[:2] == "08" or state[:4] == "57P0" or state == "53300"
-    if lost or (not state and isinstance(exc, sa.exc.OperationalError) and _is_psycopg(exc)):
-        return DatabaseUnavailable(said)
-    return DatabaseError(f"{said}{f' (SQLSTATE {state})' if state else ''}")
-
-
-def _sqlstate(exc: DBAPIError) -> str:
-    return getattr(exc.orig, "sqlstate", None) or ""
-
-
-def _is_psycopg(exc: DBAPIError) -> bool:
-    return type(exc.orig).__module__.startswith("psycopg")

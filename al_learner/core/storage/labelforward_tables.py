@@ -93,26 +93,32 @@ class LabelForwardTables:
             .where(is_voted(self._database))
             .group_by(number)
         )
-        with self._database.reading() as connection:
+        with self._database.reading(in_transaction=True) as connection:
             connection.exec_driver_sql("SET LOCAL enable_sort = off")  # it would sort all rows to group them
             return {row[0]: int(row[1]) for row in connection.execute(query)}
 
     def voted_texts(self, ranges: Sequence[int] | None = None) -> Iterator[VotedText]:
         """Yield every text that has an entry in `labels` or a major label, by id; with `ranges`, only those in them."""
+        query = self._voted().order_by(text_data.c.text_id)
+        if ranges is not None:
+            query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in intervals(ranges))))
+        with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
+            yield from map(_voted_text, connection.execute(query))
+
+    def few_voted_texts(self, limit: int) -> list[VotedText] | None:
+        """Return every text that has an entry in `labels` or a major label, by id; None if they are more."""
+        query = self._voted().limit(limit + 1)  # in order PostgreSQL would read them by the index, which is slow
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return sorted(map(_voted_text, rows)) if len(rows) <= limit else None
+
+    def _voted(self) -> sa.Select[Any]:
         votes: sa.ColumnElement[Any] = text_data.c.labels
         users: sa.ColumnElement[Any] = text_data.c.users
         if self._database.is_postgresql:  # the driver returns lists
             votes, users = (sa.type_coerce(column, sa.types.NULLTYPE) for column in (votes, users))
-        query = (
-            sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
-            .where(is_voted(self._database))
-            .order_by(text_data.c.text_id)
-        )
-        if ranges is not None:
-            query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in intervals(ranges))))
-        with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
-            for text_id, names, voters, *rest in connection.execute(query):
-                yield VotedText(text_id, flat(names), flat(voters), *rest)
+        query = sa.select(text_data.c.text_id, votes, users, text_data.c.major_label, text_data.c.taught)
+        return query.where(is_voted(self._database))
 
     def label_names(self) -> list[str]:
         """Return the names in table labels, each once, sorted."""
@@ -306,6 +312,11 @@ def is_voted(database: Database) -> sa.ColumnElement[bool]:
     else:
         voted = sa.type_coerce(text_data.c.labels, sa.Text) != "[]"
     return sa.or_(voted, text_data.c.major_label.is_not(None))
+
+
+def _voted_text(row: Sequence[Any]) -> VotedText:
+    text_id, labels, users, *rest = row
+    return VotedText(text_id, flat(labels), flat(users), *rest)
 
 
 def _digest(text: str) -> int:

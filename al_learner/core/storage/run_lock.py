@@ -1,4 +1,4 @@
-"""The run lock: one run at a time on a database. A connection that serves nothing else holds it."""
+"""The run lock: one run at a time on a database. A connection holds it that serves nothing else meanwhile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from al_learner.core.errors import BusyError, DatabaseError, DatabaseUnavailable
-from al_learner.core.storage.database import Database, translated
+from al_learner.core.storage.database import Database
+from al_learner.core.storage.engines.errors import translated
 from al_learner.core.storage.records import RunStatus
 from al_learner.core.storage.run_transactions import TRANSACTION_POOLING, RunTransactions
 from al_learner.core.storage.runs import Runs
@@ -25,11 +26,14 @@ HOLDER_SETTING = "al_learner.run_lock"
 """A setting of the session that holds the lock: a random token of the process that took it last in this session."""
 
 SESSION_SETTINGS = {"idle_session_timeout": "0", "default_toast_compression": "lz4"}
-"""Settings of a session outside of the pool, where the server has them: both are new in PostgreSQL 14.
+"""Settings of a session that holds a lock, where the server has them: both are new in PostgreSQL 14.
 
 The server never ends it as idle. It stores a model faster than with its own compression, by which a model gets hardly
 smaller.
 """
+
+PREPARED = "can hold a lock"
+"""What is known of a connection as long as it is in the pool."""
 
 POLL_S = 0.1
 """Pause between two attempts to take a lock that another process holds."""
@@ -61,7 +65,10 @@ def hold_run_lock(database: Database, *, wait_s: float = 0) -> Iterator[RunTrans
 def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[RunTransactions]:
     token = secrets.token_hex()
     locked, marked = sa.func.pg_try_advisory_lock(LOCK_KEY), sa.func.set_config(HOLDER_SETTING, token, False)
-    with translated(), detached(database) as connection:
+    with translated(), database.engine.connect() as connection:
+        if not connection.info.get(PREPARED):
+            _prepare(connection, database)
+            connection.info[PREPARED] = True
 
         def take() -> str | None:
             with connection.begin():
@@ -73,10 +80,23 @@ def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[RunTransa
         is_locked = advisory_lock(LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, pid=sa.func.pg_backend_pid())
         try:
             yield RunTransactions(database, connection, is_held=sa.select(sa.and_(is_marked, is_locked)))
-        finally:  # closing frees the lock too, but later
+        finally:
             if not connection.invalidated:
-                with suppress(DBAPIError), connection.begin():  # a lost connection has lost the lock
-                    connection.execute(sa.select(sa.func.pg_advisory_unlock(LOCK_KEY)))
+                _unlock(connection)
+
+
+def _unlock(connection: sa.Connection) -> None:
+    """Free the run lock. If that fails, close the connection, which frees it too, but later."""
+    try:
+        with connection.begin():
+            is_free = connection.scalar(sa.select(sa.func.pg_advisory_unlock(LOCK_KEY)))
+    except DBAPIError:  # a lost connection has lost the lock
+        is_free = False
+    except BaseException:
+        connection.invalidate()
+        raise
+    if not is_free:
+        connection.invalidate()
 
 
 @contextmanager
@@ -87,7 +107,7 @@ def _hold_on_sqlite(database: Database, wait_s: float) -> Iterator[RunTransactio
 
 
 def detached(database: Database) -> sa.Connection:
-    """Return a connection outside of the pool, in which it would keep its lock.
+    """Return a connection outside of the pool, which is to hold a lock as long as it is open.
 
     Raises
     ------
@@ -97,14 +117,19 @@ def detached(database: Database) -> sa.Connection:
     connection = database.engine.connect()
     connection.detach()
     try:
-        if _is_shared(connection, database):
-            raise DatabaseUnavailable(f"this session cannot hold a lock: {TRANSACTION_POOLING}")
-        with connection.begin():
-            connection.execute(sa.select(*(_set_if_possible(*setting) for setting in SESSION_SETTINGS.items())))
+        _prepare(connection, database)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _prepare(connection: sa.Connection, database: Database) -> None:
+    """Make a session hold locks until it is told to free them. Raises as `detached`."""
+    if _is_shared(connection, database):
+        raise DatabaseUnavailable(f"this session cannot hold a lock: {TRANSACTION_POOLING}")
+    with connection.begin():
+        connection.execute(sa.select(*(_set_if_possible(*setting) for setting in SESSION_SETTINGS.items())))
 
 
 def advisory_lock(

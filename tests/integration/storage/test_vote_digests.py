@@ -82,7 +82,15 @@ def test_only_the_wanted_ranges_are_read(tables):
     assert len([*tables.voted_texts()]) == N_TEXTS
 
 
+def test_few_voted_texts_are_read_all_at_once_and_more_are_not(tables):
+    rows = [*tables.voted_texts()]
+
+    assert tables.few_voted_texts(N_TEXTS) == rows
+    assert tables.few_voted_texts(N_TEXTS - 1) is None
+
+
 def test_a_project_reads_only_what_has_changed(voted, open_project, monkeypatch):
+    monkeypatch.setattr("al_learner.core.lifecycle.project_state.FEW", 10)
     project = open_project(voted)
     project.read_state()
     read = []

@@ -71,6 +71,20 @@ def test_what_was_read_in_pieces_is_what_is_read_at_once(batches, min_label_coun
         assert found(cache, min_label_count) == found(fresh, min_label_count)
 
 
+def test_what_was_read_at_once_can_be_read_in_pieces_later_and_the_other_way_round():
+    table, cache = Table(), VoteCache(max_label_length=LONGEST)
+    for number, at_once in enumerate([True, False, True, False]):
+        table.rows[2 * RANGE + number] = VotedText(2 * RANGE + number, ["a"], ["ann"], None, taught=False)
+
+        cache.refresh(*((None, lambda _: [*table.rows.values()]) if at_once else (table.digests(), table.voted_texts)))
+
+        assert cache.n_texts == number + 1
+        assert cache.count(min_label_count=1).text_ids.tolist() == sorted(table.rows)
+    table.rows = {RANGE: table.rows[2 * RANGE]._replace(text_id=RANGE)}
+    cache.refresh(table.digests(), table.voted_texts)
+    assert cache.count(min_label_count=1).text_ids.tolist() == [RANGE]
+
+
 def test_an_aggregator_sees_no_label_and_no_annotator_that_is_gone():
     table, cache = Table(), VoteCache(max_label_length=LONGEST)
     table.rows = {

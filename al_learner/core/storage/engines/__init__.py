@@ -1,1 +1,1 @@
-"""How connections are made, and how long they wait. No queries."""
+"""How connections are made, how long they wait, and what their errors mean. No queries."""
