@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -31,6 +31,7 @@ from al_learner.core.training.cold_start import make_prior, notes_on, pick
 from al_learner.core.training.corpus.counts import CorpusCounts
 from al_learner.core.training.corpus.counts import fit as fit_counted
 from al_learner.core.training.corpus.feature_cache import Features
+from al_learner.core.training.corpus.rows import Rows, labelled, of_prior, with_prior
 from al_learner.core.training.evaluation import Basis, coded, fixed_sample, in_hold_out_set, measure, unknown_tokens
 from al_learner.core.training.job import ColdStart, Job, Losses, Score
 
@@ -89,7 +90,8 @@ class InProcessTrainer:
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         prior, notes_on_prior = self._prior_of(job, classifier, parts)
         if job.cold_start is None:
-            rows = self._with_prior(*self._rows(job)[:2], prior, classifier)
+            usable = _usable(prior, classifier)
+            rows = with_prior(self._features, *self._rows(job, usable)[:2], usable)
         else:
             rows = self._cold(job.cold_start, prior, parts)
         last, notes = self._last(job)
@@ -126,7 +128,9 @@ class InProcessTrainer:
 
         if job.cold_start is not None:
             return Score(None, {"reason": "nobody has labelled a text yet"})
-        X, y, kept = self._rows(job)
+        classifier = cast(Classifier, job.classifier.make("classifier"))
+        prior = _usable(job.prior, classifier)
+        X, y, kept = self._rows(job, prior)
         is_vote = (np.arange(len(kept)) < len(job.text_ids))[kept]
         held_out = [in_hold_out_set(job.text_ids, "votes"), in_hold_out_set(job.init_ids, "init-data")]
         is_held_out = np.concatenate(held_out)[kept]
@@ -142,8 +146,7 @@ class InProcessTrainer:
         # A hold-out model may start from the one before it, never from a model that was trained on the hold-out set.
         kind = f"{job.classifier} {self._digest}"
         last = self._hold_out_model[1] if self._hold_out_model and self._hold_out_model[0] == kind else None
-        classifier = cast(Classifier, job.classifier.make("classifier"))
-        rows = self._with_prior(X[training], y[training], job.prior, classifier)
+        rows = with_prior(self._features, X[training], y[training], prior)
         X = X[measured]  # the others are in `rows`, and need not be in memory twice
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         model = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
@@ -153,8 +156,8 @@ class InProcessTrainer:
         sample, features = self._sampled()
         predictions = coded(sample, model.predict(features), np.array(metrics["labels"])) if len(sample) else None
         query = {"query": job.query} if job.query and basis == "votes" else {}
-        prior = {"prior_id": job.prior.prior_id} if rows.n_prior and job.prior else {}
-        return Score(metrics["precision"], {"basis": basis, **query, **prior, **metrics, "sample": predictions})
+        prior_id = {"prior_id": prior.prior_id} if rows.n_prior and prior else {}
+        return Score(metrics["precision"], {"basis": basis, **query, **prior_id, **metrics, "sample": predictions})
 
     def losses(self, job: Job) -> Losses:
         """Return the classifier's loss on each row, by the job's model selector. Raises AlLearnerError."""
@@ -162,13 +165,14 @@ class InProcessTrainer:
 
         self._verify(job)
         self._vectorize_with(job)
-        X, y, _ = self._rows(job)
-        selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
         candidate = cast(Classifier, job.classifier.make("classifier"))
+        prior = _usable(job.prior, candidate)
+        X, y, _ = self._rows(job, prior)
+        selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
 
         def fit(X: csr_matrix, y: Labels) -> Pipeline:
-            rows = self._with_prior(X, y, job.prior, candidate)
+            rows = with_prior(self._features, X, y, prior)
             return fit_classifier(candidate, rows.X, rows.y, **self._columns(rows, vectorizer))
 
         return candidate_losses(selector, fit, X, y)
@@ -201,6 +205,7 @@ class InProcessTrainer:
         newest = self._tables.newest_text_id()
         if self._sample is None or self._sample[0] != newest:
             self._sample = newest, fixed_sample(self._tables.text_ids())
+        self._features["text_data"].read(self._sample[1])
         X, kept = self._features["text_data"].of(self._sample[1])
         return self._sample[1][kept], X[kept]
 
@@ -256,16 +261,8 @@ class InProcessTrainer:
             "init_data": Features(self._tables, "init_data", transformer),
         }
 
-    def _rows(self, job: Job) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
-        """Return features and labels of the texts that exist and are not blank, and a mask of these texts."""
-        from scipy.sparse import vstack  # heavy
-
-        parts = [self._features["text_data"].of(job.text_ids)]
-        if len(job.init_ids):
-            parts.append(self._features["init_data"].of(job.init_ids))
-        kept = np.concatenate([part[1] for part in parts])
-        X = vstack([part[0] for part in parts], format="csr")
-        return X[kept], job.labels[kept].astype(str), kept
+    def _rows(self, job: Job, prior: Prior | None) -> tuple[csr_matrix, Labels, NDArray[np.bool_]]:
+        return labelled(self._features, job.text_ids, job.init_ids, job.labels, prior)
 
     def _prior_of(
         self, job: Job, classifier: Classifier, parts: Iterable[PartSize] | None
@@ -285,54 +282,25 @@ class InProcessTrainer:
             return None, (f"this run has no prior: {exc}",)
         return prior, notes_on(prior, start)
 
-    def _cold(self, cold_start: ColdStart, prior: Prior | None, parts: Iterable[PartSize] | None) -> _Rows:
+    def _cold(self, cold_start: ColdStart, prior: Prior | None, parts: Iterable[PartSize] | None) -> Rows:
         """Return the rows of a first classifier: those of the prior, or else what the init sampler picks."""
-        if prior is not None and len(prior.text_ids):
-            X, kept = self._features["text_data"].of(prior.text_ids)
-            weights = np.full(int(kept.sum()), prior.weight, np.float32)
-            return _Rows(X[kept], prior.labels[kept].astype(str), weights, len(weights))
-        ids, labels = pick(self._tables, cold_start, parts)
-        X, kept = self._features["text_data"].of(ids)
-        return _Rows(X[kept], labels[kept])
-
-    def _with_prior(self, X: csr_matrix, y: Labels, prior: Prior | None, classifier: Classifier) -> _Rows:
-        """Return labelled rows, and those of the prior whose texts are unchanged, if the classifier can weigh rows."""
-        from scipy.sparse import vstack  # heavy
-
-        if prior is None or not len(prior.text_ids) or not classifier.weighs_rows():
-            return _Rows(X, y)
         features = self._features["text_data"]
-        X_prior, kept = features.of(prior.text_ids)
-        kept &= features.digests(prior.text_ids) == prior.digests
-        n_prior = int(kept.sum())
-        weights = np.repeat(np.array([1, prior.weight], np.float32), [X.shape[0], n_prior])
-        labels = np.concatenate([y, prior.labels[kept].astype(str)])
-        return _Rows(vstack([X, X_prior[kept]], format="csr"), labels, weights, n_prior)
+        if prior is not None and len(prior.text_ids):
+            return of_prior(features, prior)
+        ids, labels = pick(self._tables, cold_start, parts)
+        features.read(ids)
+        X, kept = features.of(ids)
+        return Rows(X[kept], labels[kept])
 
-    def _columns(self, rows: _Rows, vectorizer: Vectorizer) -> dict[str, Any]:
+    def _columns(self, rows: Rows, vectorizer: Vectorizer) -> dict[str, Any]:
         from al_learner.core.training.fitting import groups_of  # heavy: scikit-learn
 
         return {"groups": groups_of(vectorizer, rows.X.shape[1]), "sample_weight": rows.weights}
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Rows to train on.
-
-    Attributes
-    ----------
-    X : csr_matrix of shape (n_rows, n_features), float32
-    y : ndarray of shape (n_rows,), str
-    weights : ndarray of shape (n_rows,), float32, or None
-        None: each has 1.
-    n_prior : int
-        How many rows, the last ones, are those of a prior.
-    """
-
-    X: csr_matrix
-    y: Labels
-    weights: NDArray[np.float32] | None = None
-    n_prior: int = 0
+def _usable(prior: Prior | None, classifier: Classifier) -> Prior | None:
+    """Return a prior that has texts, if the classifier can weigh rows."""
+    return prior if prior is not None and len(prior.text_ids) and classifier.weighs_rows() else None
 
 
 def _sources(vectorizer: Vectorizer, countvec: bytes | None) -> dict[str, str]:

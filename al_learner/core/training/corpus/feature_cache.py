@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ class Features:
         self._blank: list[bool] = []
         self._X: csr_matrix | None = None
 
-    def of(self, ids: Ids) -> tuple[csr_matrix, NDArray[np.bool_]]:
-        """Return the features of `ids`, and which of them have a text that is not blank."""
+    def read(self, ids: Ids) -> None:
+        """Compute the features of texts that are new or have changed."""
         from scipy.sparse import vstack  # heavy
 
         from al_learner.core.training.fitting import transform
@@ -49,9 +49,12 @@ class Features:
             self._digest_of.update((i, digests.get(i)) for i in new)
             self._blank += [not texts.get(i, "").strip() for i in new]
             self._X = fresh if self._X is None else vstack([self._X, fresh], format="csr")
-        rows = np.array([self._row_of[i] for i in wanted], np.intp)
-        return self._X[rows], ~np.array(self._blank, bool)[rows]
+
+    def of(self, ids: Ids) -> tuple[csr_matrix, NDArray[np.bool_]]:
+        """Return the features of texts that were read, and which of them have a text that is not blank."""
+        rows = np.array([self._row_of[i] for i in ids.tolist()], np.intp)
+        return cast("csr_matrix", self._X)[rows], ~np.array(self._blank, bool)[rows]
 
     def digests(self, ids: Ids) -> NDArray[np.object_]:
-        """Return the digests of texts whose features were asked for; None for one that does not exist."""
+        """Return the digests of texts that were read; None for one that does not exist."""
         return np.array([self._digest_of[i] for i in ids.tolist()], object)
