@@ -62,6 +62,7 @@ class TaskProcess:
         self._served, self._start = (make_tasks, arguments, memory_mib, niceness), start
         self._work, self._timeout_s, self.tick = work, timeout_s, tick
         self._process: ChildProcess | None = None
+        self._told: Future[Any] | None = None
         self._suspended_s = 0.0
 
     @property
@@ -86,13 +87,14 @@ class TaskProcess:
         AlLearnerError
             The task raised it.
         """
+        if self._told is not None:
+            self._wait(self._told)
+            if self._told.exception() is not None or isinstance(self._told.result(), _Failure):
+                self.close()
+            self._told = None
         process = self.start()
         answer = process.ask((task, arguments))
-        try:
-            self._wait(answer)
-        except BaseException:
-            self.close()
-            raise
+        self._wait(answer)
         if (lost := answer.exception()) is not None:
             has_ended = isinstance(lost, (EOFError, OSError))
             how = how_it_ended(process.join(END_S)) if has_ended else ""
@@ -105,11 +107,19 @@ class TaskProcess:
             raise found.error()
         return found
 
+    def tell(self, task: str, *arguments: object) -> None:
+        """Let it do a task before the next one that it is asked for. Nobody waits for it or hears how it ended.
+
+        If it fails, the next task gets a new process.
+        """
+        if self._told is None:
+            self._told = self.start().ask((task, arguments))
+
     def close(self) -> None:
         """Kill the process."""
         if self._process is not None:
             self._process.kill()
-        self._process = None
+        self._process = self._told = None
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -126,11 +136,16 @@ class TaskProcess:
             self._suspended_s += time.monotonic() - since
 
     def _wait(self, answer: Future[Any]) -> None:
+        """Wait for an answer. Kill the process if that takes too long, or if `tick` raises."""
         since, self._suspended_s = time.monotonic(), 0.0
-        while not wait([answer], TICK_S).done:
-            self.tick()
-            if time.monotonic() - since - self._suspended_s > self._timeout_s:
-                raise TrainerError(f"{self._work} took longer than {self._timeout_s:g} s and was killed")
+        try:
+            while not wait([answer], TICK_S).done:
+                self.tick()
+                if time.monotonic() - since - self._suspended_s > self._timeout_s:
+                    raise TrainerError(f"{self._work} took longer than {self._timeout_s:g} s and was killed")
+        except BaseException:
+            self.close()
+            raise
 
 
 class _Failure:

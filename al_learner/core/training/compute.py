@@ -14,6 +14,7 @@ from al_learner.core.labels.subprocess_aggregator import AsksProcess, Subprocess
 from al_learner.core.processes.task_process import TaskProcess
 from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
+from al_learner.core.storage.records import Ids
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Trainer
 from al_learner.core.training.subprocess_trainer import (
@@ -51,6 +52,8 @@ class Compute:
         Ends the processes.
     check : callable
         Raises ClusterUnavailable if nobody can train now.
+    read_ahead : callable
+        Called with the text_ids of the next job before there is one, so that their features can be computed meanwhile.
     """
 
     trainer: Trainer
@@ -59,6 +62,7 @@ class Compute:
     trainer_pid: int | None = None
     close: Callable[[], object] = lambda: None
     check: Callable[[], object] = lambda: None
+    read_ahead: Callable[[Ids], object] = lambda _: None
 
     @classmethod
     def in_process(cls, settings: Settings, tables: LabelForwardTables) -> Self:
@@ -80,7 +84,8 @@ class Compute:
             return SubprocessTrainer(settings.database, tick=tick, **_limits(settings), **how)
 
         made = cls.with_trainers(settings, make_trainer, tick=tick, on_done=on_done)
-        return replace(made, trainer_pid=cast(SubprocessTrainer, made.trainer).start())
+        trainer = cast(SubprocessTrainer, made.trainer)
+        return replace(made, trainer_pid=trainer.start(), read_ahead=trainer.read_ahead)
 
     @classmethod
     def with_trainers(

@@ -68,6 +68,11 @@ class InProcessTrainer:
         self._sample: tuple[int, Ids] | None = None
         self._searched: tuple[int, str | None, float | None] | None = None
 
+    def read_ahead(self, text_ids: Ids) -> None:
+        """Compute the features of texts that the next job has, if there is a vectorizer."""
+        if self._features:
+            self._features["text_data"].read(text_ids)
+
     def train(self, job: Job, counted: CorpusCounts | None = None) -> Trained:
         """Do a job. Raises AlLearnerError; nothing is written. What the classifier warns of becomes notes.
 

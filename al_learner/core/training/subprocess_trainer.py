@@ -15,7 +15,7 @@ from al_learner.core.interfaces import release_word_vectors
 from al_learner.core.processes.task_process import TaskProcess, Tasks
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
-from al_learner.core.storage.records import Trained
+from al_learner.core.storage.records import Ids, Trained
 from al_learner.core.training.corpus.counts import CorpusCounts
 from al_learner.core.training.in_process_trainer import InProcessTrainer
 from al_learner.core.training.job import Job, Losses, Score, Trainer
@@ -97,6 +97,10 @@ class SubprocessTrainer(AskingTrainer):
     def start(self) -> int:
         """Start the process without waiting for it; it imports scikit-learn at once. Return its id."""
         return self._process.start().pid
+
+    def read_ahead(self, text_ids: Ids) -> None:
+        """Let the process compute the features of texts that the next job has."""
+        self._process.tell("read_ahead", text_ids)
 
     def close(self) -> None:
         """Kill the process. The next job gets a new one."""
@@ -194,7 +198,7 @@ def training_tasks(database_url: str, rests: bool = False) -> Tasks:  # noqa: FB
 
     tasks: Tasks = {
         "train": train, "score": trainer.score, "losses": trainer.losses,
-        "has_predicted": trainer.has_predicted,
+        "has_predicted": trainer.has_predicted, "read_ahead": trainer.read_ahead,
     }  # fmt: skip
     return {name: partial(_then, task, database.close) for name, task in tasks.items()} if rests else tasks
 

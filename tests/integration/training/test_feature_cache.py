@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import SimpleNamespace
+
 import pytest
 
+from al_learner import Project
+from al_learner.core.configuration.settings import Settings
+from al_learner.core.labels.aggregation import winners
+from al_learner.core.storage.run_transactions import RunTransactions
+from al_learner.core.training import fitting
+from al_learner.core.training.compute import Compute
+from al_learner.core.training.subprocess_trainer import training_tasks
 from tests.support.corpora import add_weather
 from tests.support.tables import ON_BOTH
 
@@ -74,3 +84,26 @@ def test_a_text_that_is_there_again_is_trained_on(trained, database):
         database.query("UPDATE text_data SET text_data = ? WHERE text_id = ?", text, text_id)
 
     assert trained.update(force=True).run.texts == N_TEXTS
+
+
+def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(sqlite, monkeypatch):
+    add_weather(sqlite, N_TEXTS)
+    settings = Settings(database_url=sqlite.url, classifier="complement-nb", vectorizer="count")
+    trainer = SimpleNamespace(**training_tasks(sqlite.url))
+    winners_of = partial(winners, settings.strategies.label_aggregator)
+    project = Project.of(settings, compute=Compute(trainer, winners_of, read_ahead=trainer.read_ahead))
+    project.update()
+    (new,) = sqlite.add_texts("rain and sun")
+    sqlite.vote(new, "a")
+    done = []
+    transform, begin = fitting.transform, RunTransactions.begin
+    monkeypatch.setattr(fitting, "transform", lambda by, texts: done.append(texts) or transform(by, texts))
+    monkeypatch.setattr(
+        RunTransactions, "begin", lambda self, *args, **given: done.append("begin") or begin(self, *args, **given)
+    )
+
+    assert project.update(force=True).run.texts == N_TEXTS + 1
+
+    assert done[:2] == [["rain and sun"], "begin"]
+    assert done.count(["rain and sun"]) == 1
+    project.close()

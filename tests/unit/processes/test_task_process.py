@@ -71,6 +71,8 @@ def some_tasks():
         "pid": os.getpid,
         "niceness": partial(os.nice, 0),
         "length": len,
+        "touch": Path.touch,
+        "exists": Path.exists,
         "refuse": refuse,
         "fail": partial(int, "one"),
         "fragment": fragment,
@@ -127,6 +129,32 @@ def test_what_a_task_raises_is_raised(make):
         process.ask("refuse", "this")
     with pytest.raises(TrainerError, match="ValueError: invalid literal"):
         process.ask("fail")
+
+
+def test_what_it_is_told_comes_first_and_says_nothing(make, tmp_path):
+    process = make()
+    process.tell("touch", tmp_path / "first")
+
+    assert process.ask("exists", tmp_path / "first")
+    assert process.ask("length", "abc") == 3
+
+
+@pytest.mark.parametrize("task", ["exit", "fail"])
+def test_what_it_is_told_may_fail(make, task):
+    process = make()
+    pid = process.ask("pid")
+    process.tell(task)
+
+    assert process.ask("length", "abc") == 3
+    assert process.pid != pid
+
+
+def test_what_it_is_told_may_not_take_for_ever(make):
+    process = make(timeout_s=TIMEOUT_S)
+    process.tell("stop")
+    with pytest.raises(TrainerError, match="testing took longer than"):
+        process.ask("pid")
+    assert process.pid is None
 
 
 def test_a_crash_costs_one_task(make):
