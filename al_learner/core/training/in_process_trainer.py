@@ -71,7 +71,7 @@ class InProcessTrainer:
     def read_ahead(self, text_ids: Ids) -> None:
         """Compute the features of texts that the next job has, if there is a vectorizer."""
         if self._features:
-            self._features["text_data"].read(text_ids)
+            self._features["text_data"].read_ahead(text_ids)
 
     def train(self, job: Job, counted: CorpusCounts | None = None) -> Trained:
         """Do a job. Raises AlLearnerError; nothing is written. What the classifier warns of becomes notes.

@@ -10,6 +10,7 @@ import pytest
 from al_learner import Project
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.labels.aggregation import winners
+from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.training import fitting
 from al_learner.core.training.compute import Compute
@@ -96,14 +97,17 @@ def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(sqlite
     (new,) = sqlite.add_texts("rain and sun")
     sqlite.vote(new, "a")
     done = []
-    transform, begin = fitting.transform, RunTransactions.begin
-    monkeypatch.setattr(fitting, "transform", lambda by, texts: done.append(texts) or transform(by, texts))
-    monkeypatch.setattr(
-        RunTransactions, "begin", lambda self, *args, **given: done.append("begin") or begin(self, *args, **given)
-    )
+
+    def log(owner, name, what):
+        original = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, **given: done.append(what(*args)) or original(*args, **given))
+
+    log(fitting, "transform", lambda _, texts: texts)
+    log(LabelForwardTables, "digests", lambda *given: [*given[-1]])
+    log(RunTransactions, "begin", lambda *_: "begin")
+    log(RunTransactions, "finish", lambda *_: "finish")
 
     assert project.update(force=True).run.texts == N_TEXTS + 1
 
-    assert done[:2] == [["rain and sun"], "begin"]
-    assert done.count(["rain and sun"]) == 1
+    assert done[:5] == [[*range(1, new + 1)], ["rain and sun"], "begin", "finish", [*range(1, new + 1)]]
     project.close()

@@ -28,8 +28,14 @@ class Features:
     def _forget(self) -> None:
         self._row_of: dict[int, int] = {}
         self._digest_of: dict[int, int | None] = {}
+        self._unchanged: set[int] = set()
         self._blank: list[bool] = []
         self._X: csr_matrix | None = None
+
+    def read_ahead(self, ids: Ids) -> None:
+        """Read these texts and look for changes in all others, so that the next `read` need not look again."""
+        self.read(np.union1d(ids, [*self._row_of]).astype(np.int64))
+        self._unchanged = {*self._row_of}
 
     def read(self, ids: Ids) -> None:
         """Compute the features of texts that are new or have changed."""
@@ -38,9 +44,13 @@ class Features:
         from al_learner.core.training.fitting import transform
 
         wanted = ids.tolist()
-        digests = self._tables.digests(self._table, wanted)
-        if any(self._digest_of.get(i, digests.get(i)) != digests.get(i) for i in wanted):
+        unchanged, self._unchanged = self._unchanged, set()
+        unsure = [i for i in wanted if i not in unchanged]
+        digests = self._tables.digests(self._table, unsure) if unsure else {}
+        if any(self._digest_of.get(i, digests.get(i)) != digests.get(i) for i in unsure):
             self._forget()
+            self.read(ids)
+            return
         new = sorted({i for i in wanted if i not in self._row_of})
         if new or self._X is None:
             texts = self._tables.texts(self._table, new)
