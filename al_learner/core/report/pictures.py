@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -67,7 +67,8 @@ class Line:
     low, high : sequence of float
         The edges of the band; empty without one.
     colour : str
-    is_dashed : bool
+    style : str
+        ``-``: a thick line; ``--`` and ``:``: a thin one of dashes or dots.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Line:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     colour: str = COLOURS[0]
-    is_dashed: bool = False
+    style: Literal["-", "--", ":"] = "-"
 
 
 class Picture:
@@ -137,7 +138,7 @@ def lines(found: Sequence[Line], *, x_label: str, y_label: str, height: float = 
     with _axes(x_label, height) as (figure, axes):
         for rank, line in enumerate(found):  # the first is on top
             style: dict[str, Any] = {"color": line.colour, "zorder": 3 - rank / len(found), "gid": f"curve-{rank}"}
-            style |= {"linewidth": 1.3, "linestyle": "--"} if line.is_dashed else {"linewidth": 1.8}
+            style |= {"linewidth": 1.8 if line.style == "-" else 1.3, "linestyle": line.style}
             mark = "o" if len(line.x) == 1 else None
             axes.plot(list(line.x), list(line.y), label=line.name, marker=mark, **style)
             if len(line.low):

@@ -70,8 +70,10 @@ def picture(found: Sequence[Curve]) -> Picture:
     drawn = [_line(rank, curve, _legend(rank, curve, shown)) for rank, curve in enumerate(shown)]
     if shown:
         ends = [0, int(shown[0].labels[-1])]
-        references = (("trained on all labels", shown[0].ceiling), ("most frequent label", shown[0].majority))
-        drawn += [Line(name, ends, [at.mean] * 2, colour=GREY, is_dashed=True) for name, at in references if at]
+        if all_labels := shown[0].ceiling:
+            drawn.append(Line("trained on all labels", ends, [all_labels.mean] * 2, colour=GREY, style="--"))
+        if most_frequent := shown[0].majority:
+            drawn.append(Line("most frequent label", ends, [most_frequent.mean] * 2, colour=GREY, style=":"))
     return lines(drawn, x_label="labelled texts", y_label="accuracy on held-out texts", height=4.6)
 
 
