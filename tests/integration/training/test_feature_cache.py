@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from al_learner import Project
@@ -87,13 +88,36 @@ def test_a_text_that_is_there_again_is_trained_on(trained, database):
     assert trained.update(force=True).run.texts == N_TEXTS
 
 
-def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(sqlite, monkeypatch):
+@pytest.fixture
+def worker(sqlite):
+    """A project that has learned as a worker does, and its trainer."""
     add_weather(sqlite, N_TEXTS)
     settings = Settings(database_url=sqlite.url, classifier="complement-nb", vectorizer="count")
     trainer = SimpleNamespace(**training_tasks(sqlite.url))
     winners_of = partial(winners, settings.strategies.label_aggregator)
     project = Project.of(settings, compute=Compute(trainer, winners_of, read_ahead=trainer.read_ahead))
     project.update()
+    yield project, trainer
+    project.close()
+
+
+@pytest.mark.parametrize("soon_s", [-1, 10])
+def test_what_was_read_ahead_long_ago_is_looked_at_again(worker, sqlite, monkeypatch, soon_s):
+    project, trainer = worker
+    trainer.read_ahead(np.arange(1, N_TEXTS + 1))
+    sqlite.query("UPDATE text_data SET text_data = replace(text_data, 'rain', 'snow')")
+    monkeypatch.setattr("al_learner.core.training.corpus.feature_cache.SOON_S", soon_s)
+    done = []
+    transform = fitting.transform
+    monkeypatch.setattr(fitting, "transform", lambda by, texts: done.append(len(texts)) or transform(by, texts))
+
+    trainer.train(project._lifecycle._jobs.new("update", project.read_state()))
+
+    assert done == ([N_TEXTS] if soon_s < 0 else [])
+
+
+def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(worker, sqlite, monkeypatch):
+    project, _ = worker
     (new,) = sqlite.add_texts("rain and sun")
     sqlite.vote(new, "a")
     done = []
@@ -110,4 +134,3 @@ def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(sqlite
     assert project.update(force=True).run.texts == N_TEXTS + 1
 
     assert done[:5] == [[*range(1, new + 1)], ["rain and sun"], "begin", "finish", [*range(1, new + 1)]]
-    project.close()

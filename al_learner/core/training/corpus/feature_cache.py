@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -13,6 +14,9 @@ from al_learner.core.storage.records import Ids
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+SOON_S = 10
+"""A text that changes so shortly before a training may be trained on as it was, as one that changes during it."""
 
 
 class Features:
@@ -29,13 +33,15 @@ class Features:
         self._row_of: dict[int, int] = {}
         self._digest_of: dict[int, int | None] = {}
         self._unchanged: set[int] = set()
+        self._looked_at = 0.0
         self._blank: list[bool] = []
         self._X: csr_matrix | None = None
 
     def read_ahead(self, ids: Ids) -> None:
-        """Read these texts and look for changes in all others, so that the next `read` need not look again."""
+        """Read these texts, and look for changes in all others. The next `read` does not look again if it comes soon."""
+        self._unchanged.clear()
         self.read(np.union1d(ids, [*self._row_of]).astype(np.int64))
-        self._unchanged = {*self._row_of}
+        self._unchanged, self._looked_at = {*self._row_of}, time.monotonic()
 
     def read(self, ids: Ids) -> None:
         """Compute the features of texts that are new or have changed."""
@@ -45,6 +51,8 @@ class Features:
 
         wanted = ids.tolist()
         unchanged, self._unchanged = self._unchanged, set()
+        if time.monotonic() - self._looked_at > SOON_S:
+            unchanged.clear()
         unsure = [i for i in wanted if i not in unchanged]
         digests = self._tables.digests(self._table, unsure) if unsure else {}
         if any(self._digest_of.get(i, digests.get(i)) != digests.get(i) for i in unsure):
