@@ -38,7 +38,7 @@ class Features:
         self._X: csr_matrix | None = None
 
     def read_ahead(self, ids: Ids) -> None:
-        """Read these texts, and look for changes in all others. The next `read` does not look again if it comes soon."""
+        """Read these texts, and look for changes in all others. The next `read`, if it comes soon, does not."""
         self._unchanged.clear()
         self.read(np.union1d(ids, [*self._row_of]).astype(np.int64))
         self._unchanged, self._looked_at = {*self._row_of}, time.monotonic()
