@@ -128,7 +128,7 @@ class PostgresqlTables(Tables):
 
     def query(self, statement: str, *values: Any) -> list[Row]:
         cursor = self._connection.execute(statement.replace("?", "%s"), values or None)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if cursor.description is not None else []  # [] for a query of no columns
 
     def array(self, entries: Array) -> Any:
         return None if entries is None else list(entries)

@@ -108,13 +108,11 @@ class Database:
 
     @contextmanager
     def on_one_connection(self) -> Iterator[None]:
-        """Let every `reading` in this thread, but those in transactions, use the same connection.
+        """Let every `reading` in this thread, but those in chunks, use the same connection.
 
         So a statement costs one round trip to the server: the connection is tested once, and there is no transaction.
         """
         with translated(), self.engine.connect() as connection:
-            if self.is_postgresql:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
             self._own.connection = connection
             try:
                 yield
@@ -139,7 +137,9 @@ class Database:
         """
         shared: sa.Connection | None = getattr(self._own, "connection", None)
         try:
-            if shared is not None and not (chunk or in_transaction or shared.in_transaction()):
+            if shared is not None and not (chunk or shared.in_transaction()):
+                if self.is_postgresql:
+                    shared.execution_options(isolation_level="READ COMMITTED" if in_transaction else "AUTOCOMMIT")
                 with translated(), shared.begin():
                     yield shared
                 return

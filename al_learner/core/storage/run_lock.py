@@ -74,29 +74,27 @@ def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[RunTransa
             with connection.begin():
                 return connection.scalar(sa.select(sa.case((locked, marked))))
 
-        _wait(take, database, wait_s)
         # Where a pooler shares the session, a second process can take the lock there again, and leaves its token.
         is_marked = sa.func.current_setting(HOLDER_SETTING, True) == token
         is_locked = advisory_lock(LOCK_KEY >> 32, LOCK_KEY & 0xFFFFFFFF, pid=sa.func.pg_backend_pid())
         try:
+            _wait(take, database, wait_s)
             yield RunTransactions(database, connection, is_held=sa.select(sa.and_(is_marked, is_locked)))
-        finally:
+        finally:  # whatever happened: a connection that goes back to the pool with the lock would keep it
             if not connection.invalidated:
                 _unlock(connection)
 
 
 def _unlock(connection: sa.Connection) -> None:
-    """Free the run lock. If that fails, close the connection, which frees it too, but later."""
+    """Free every lock of a session. If that fails, close the connection, which frees them too, but later."""
     try:
         with connection.begin():
-            is_free = connection.scalar(sa.select(sa.func.pg_advisory_unlock(LOCK_KEY)))
+            connection.execute(sa.select(sa.func.pg_advisory_unlock_all()))
     except DBAPIError:  # a lost connection has lost the lock
-        is_free = False
+        connection.invalidate()
     except BaseException:
         connection.invalidate()
         raise
-    if not is_free:
-        connection.invalidate()
 
 
 @contextmanager

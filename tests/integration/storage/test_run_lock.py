@@ -75,15 +75,43 @@ def test_the_lock_is_freed_by_an_error(runs, others):
         pass
 
 
-def test_the_connection_that_held_the_lock_is_not_used_again(connect, postgresql):
-    """A connection that went back to its pool would keep the lock."""
+def test_the_connection_that_held_the_lock_goes_back_to_the_pool_without_it(connect, postgresql):
     runs = Runs(connect(postgresql))
     upgrade_runs(runs._database)
 
     with hold_run_lock(runs._database):
         (pid,) = locks(postgresql)
 
-    wait_until(lambda: not postgresql.query("SELECT FROM pg_stat_activity WHERE pid = ?", pid), "the session to end")
+    assert locks(postgresql) == []
+    assert postgresql.query("SELECT state FROM pg_stat_activity WHERE pid = ?", pid) == [("idle",)]
+
+
+def test_the_lock_is_freed_if_this_process_is_told_to_stop_while_it_takes_it(connect, postgresql, monkeypatch):
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+
+    def take_and_stop(take, *_):
+        take()
+        assert len(locks(postgresql)) == 1
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("al_learner.core.storage.run_lock._wait", take_and_stop)
+    with pytest.raises(KeyboardInterrupt), hold_run_lock(runs._database):
+        pass
+
+    assert locks(postgresql) == []
+
+
+def test_a_session_that_cannot_free_the_lock_ends(connect, postgresql, monkeypatch):
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+
+    with hold_run_lock(runs._database):
+        (pid,) = locks(postgresql)
+        monkeypatch.setattr(sa.func, "pg_advisory_unlock_all", lambda: sa.text("1 / 0"), raising=False)
+
+    ended = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = ?)"
+    wait_until(lambda: postgresql.query(ended, pid) == [(True,)], "the session to end")
 
 
 def test_votes_go_on_while_a_run_holds_the_lock(runs, database):
