@@ -19,7 +19,7 @@ from al_learner.core.registry import Kind, Spec
 from al_learner.core.storage.records import Prior, Run, RunKind
 from al_learner.core.storage.storage import Storage
 from al_learner.core.training.candidate_selection import trained
-from al_learner.core.training.cold_start import prior_weight
+from al_learner.core.training.cold_start import prior_weight, surest
 from al_learner.core.training.evaluation import Basis
 from al_learner.core.training.job import ColdStart, Job
 
@@ -122,7 +122,8 @@ class JobBuilder:
 
 
 def _without_votes(prior: Prior, state: ProjectState) -> Prior:
-    """Return a prior without the texts that have been voted on, and without excluded labels."""
+    """Return the surest texts of a prior, without those that have been voted on, and without excluded labels."""
+    prior = surest(prior)
     voted = np.isin(prior.text_ids, state.aggregated.voted_ids)
     return prior.among(~voted & ~np.isin(prior.labels, list(state.excluded)))
 

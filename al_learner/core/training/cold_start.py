@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
 from al_learner.core.interfaces import IGNORED, Codes, InitSampler, Labels
@@ -25,14 +27,33 @@ All between them were good on five corpora; above, wrong labels by meaning outwe
 LABEL_WEIGHT = 0.85
 """Weight of a label's texts together, as far as those two weights allow it: where a label has few, each weighs more."""
 
+MAX_TEXTS = 1_000
+"""So many texts of a prior are trained on beside labelled ones. Before the first vote, when nobody waits, it is all."""
+
 PRIOR_HALVED_AT = 1_000
 """With so many labelled texts the weight is half of that."""
+
+
+def surest(prior: Prior) -> Prior:
+    """Return what of a prior is trained on beside labelled texts: the first texts of each label."""
+    return prior.among(_are_surest(prior.labels.tolist()))
+
+
+def _are_surest(labels: Sequence[str]) -> NDArray[np.bool_]:
+    n_each = max(1, MAX_TEXTS // max(1, len({*labels})))
+    n_before: Counter[str] = Counter()
+    found = np.zeros(len(labels), bool)
+    for number, label in enumerate(labels):
+        found[number] = n_before[label] < n_each
+        n_before[label] += 1
+    return found
 
 
 def prior_weight(labels: Sequence[str], n_labelled: int) -> float:
     """Return the weight of each text of a prior, whose texts have these labels, beside `n_labelled` labelled texts."""
     least, most = PRIOR_WEIGHT
-    alone = min(most, max(least, LABEL_WEIGHT * len({*labels}) / max(1, len(labels))))
+    n_texts = np.count_nonzero(_are_surest(labels)) if n_labelled else len(labels)
+    alone = min(most, max(least, LABEL_WEIGHT * len({*labels}) / max(1, n_texts)))
     return alone * PRIOR_HALVED_AT / (PRIOR_HALVED_AT + n_labelled)
 
 

@@ -27,7 +27,7 @@ from al_learner.core.registry import Spec
 from al_learner.core.storage.labelforward_tables import LabelForwardTables, PartSize, TextTable
 from al_learner.core.storage.records import Ids, Prior, Trained
 from al_learner.core.training.candidate_selection import candidate_losses
-from al_learner.core.training.cold_start import make_prior, notes_on, pick
+from al_learner.core.training.cold_start import make_prior, notes_on, pick, surest
 from al_learner.core.training.corpus.counts import CorpusCounts
 from al_learner.core.training.corpus.counts import fit as fit_counted
 from al_learner.core.training.corpus.feature_cache import Features
@@ -95,7 +95,7 @@ class InProcessTrainer:
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
         prior, notes_on_prior = self._prior_of(job, classifier, parts)
         if job.cold_start is None:
-            usable = _usable(prior, classifier)
+            usable = _usable(job, prior, classifier)
             rows = with_prior(self._features, *self._rows(job, usable)[:2], usable)
         else:
             rows = self._cold(job.cold_start, prior, parts)
@@ -134,7 +134,7 @@ class InProcessTrainer:
         if job.cold_start is not None:
             return Score(None, {"reason": "nobody has labelled a text yet"})
         classifier = cast(Classifier, job.classifier.make("classifier"))
-        prior = _usable(job.prior, classifier)
+        prior = _usable(job, job.prior, classifier)
         X, y, kept = self._rows(job, prior)
         is_vote = (np.arange(len(kept)) < len(job.text_ids))[kept]
         held_out = [in_hold_out_set(job.text_ids, "votes"), in_hold_out_set(job.init_ids, "init-data")]
@@ -171,7 +171,7 @@ class InProcessTrainer:
         self._verify(job)
         self._vectorize_with(job)
         candidate = cast(Classifier, job.classifier.make("classifier"))
-        prior = _usable(job.prior, candidate)
+        prior = _usable(job, job.prior, candidate)
         X, y, _ = self._rows(job, prior)
         selector = cast(ModelSelector, cast(Spec, job.model_selector).make("classifier"))
         vectorizer = cast(Vectorizer, job.vectorizer.make("vectorizer"))
@@ -303,9 +303,13 @@ class InProcessTrainer:
         return {"groups": groups_of(vectorizer, rows.X.shape[1]), "sample_weight": rows.weights}
 
 
-def _usable(prior: Prior | None, classifier: Classifier) -> Prior | None:
-    """Return a prior that has texts, if the classifier can weigh rows."""
-    return prior if prior is not None and len(prior.text_ids) and classifier.weighs_rows() else None
+def _usable(job: Job, prior: Prior | None, classifier: Classifier) -> Prior | None:
+    """Return the surest texts of a prior but for those of the job, if there are any and the classifier weighs rows."""
+    if prior is None or not classifier.weighs_rows():
+        return None
+    prior = surest(prior)
+    prior = prior.among(~np.isin(prior.text_ids, job.text_ids))  # a new prior may have some of them
+    return prior if len(prior.text_ids) else None
 
 
 def _sources(vectorizer: Vectorizer, countvec: bytes | None) -> dict[str, str]:

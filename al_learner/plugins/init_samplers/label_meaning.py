@@ -59,7 +59,7 @@ class LabelMeaning(UsesWordVectors, InitSampler):
     )
     texts_per_label: int = Field(default=60, ge=1, description="Largest number of texts that a label gets.")
     chosen_texts: int = Field(
-        default=1_000,
+        default=1_500,
         ge=1,
         description=f"Largest number of texts that all labels get together; with more labels than fit, {LEAST} each.",
     )

@@ -82,6 +82,30 @@ def test_texts_without_votes_stay_with_a_small_weight(weather, project, training
     assert len(priors(weather)) == 1
 
 
+def test_beside_votes_only_the_surest_texts_of_a_large_prior_stay(weather, project, trainings, monkeypatch):
+    monkeypatch.setattr("al_learner.core.training.cold_start.MAX_TEXTS", 8)
+    project.init()
+    vote(weather, 1, 2)
+
+    run = project.update().run
+
+    assert run.prior == {"prior_id": 1, "weight": prior_weight(LABELS, 2), "texts": 8 - 2}
+    assert prior_weight(LABELS, 2) == pytest.approx(prior_weight(LABELS[:8], 2))
+    assert [len(labels) for labels, _ in trainings[:2]] == [N_TEXTS, 8]
+
+
+def test_a_new_prior_is_stored_whole_and_its_surest_texts_are_trained_on(weather, project, trainings, monkeypatch):
+    monkeypatch.setattr("al_learner.core.training.cold_start.MAX_TEXTS", 8)
+    vote(weather, 1, 2)
+
+    run = project.update().run
+
+    assert run.prior["texts"] == 8 - 2
+    assert run.prior["weight"] == prior_weight(LABELS, 2)
+    project.init(force=True, discard_votes=True)
+    assert len(trainings[-1][0]) == N_TEXTS
+
+
 def test_the_weight_shrinks_as_votes_come():
     weights = [prior_weight(LABELS, n) for n in (0, 50, 1_000, 5_000)]
 
