@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from al_learner.core.interfaces import Estimator, Labels, WeighsColumns
 from al_learner.core.registry import Spec
 from al_learner.core.training.candidate_selection import trained
+from al_learner.core.training.cold_start import are_surest
 from al_learner.core.training.fitting import fit_classifier
 from benchmarks.app import App
 from benchmarks.campaign import BATCH_SIZE, Event, Kind
@@ -178,7 +179,11 @@ def _texts(
     voted: NDArray[np.int64], truth: NDArray[np.str_], prior: dict[str, Any] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float32]]:
     """Return positions, labels and weights of the voted texts, and of those of the prior that have no vote."""
-    chosen = {text_id - 1: label for text_id, _, label in prior["texts"]} if prior else {}
+    texts = prior["texts"] if prior else []
+    if len(voted):
+        stays = are_surest([label for _, _, label in texts])
+        texts = [text for text, is_in in zip(texts, stays, strict=True) if is_in]
+    chosen = {text_id - 1: label for text_id, _, label in texts}
     left = [position for position in chosen if position not in {*voted.tolist()}]
     positions = np.array([*voted, *left], np.int64)
     labels = np.array([*truth[voted], *(chosen[position] for position in left)])

@@ -36,10 +36,11 @@ PRIOR_HALVED_AT = 1_000
 
 def surest(prior: Prior) -> Prior:
     """Return what of a prior is trained on beside labelled texts: the first texts of each label."""
-    return prior.among(_are_surest(prior.labels.tolist()))
+    return prior.among(are_surest(prior.labels.tolist()))
 
 
-def _are_surest(labels: Sequence[str]) -> NDArray[np.bool_]:
+def are_surest(labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Return whether each text of a prior, whose texts have these labels, stays beside labelled texts."""
     n_each = max(1, MAX_TEXTS // max(1, len({*labels})))
     n_before: Counter[str] = Counter()
     found = np.zeros(len(labels), bool)
@@ -52,7 +53,7 @@ def _are_surest(labels: Sequence[str]) -> NDArray[np.bool_]:
 def prior_weight(labels: Sequence[str], n_labelled: int) -> float:
     """Return the weight of each text of a prior, whose texts have these labels, beside `n_labelled` labelled texts."""
     least, most = PRIOR_WEIGHT
-    n_texts = np.count_nonzero(_are_surest(labels)) if n_labelled else len(labels)
+    n_texts = np.count_nonzero(are_surest(labels)) if n_labelled else len(labels)
     alone = min(most, max(least, LABEL_WEIGHT * len({*labels}) / max(1, n_texts)))
     return alone * PRIOR_HALVED_AT / (PRIOR_HALVED_AT + n_labelled)
 
