@@ -110,7 +110,7 @@ class TaskProcess:
     def tell(self, task: str, *arguments: object) -> None:
         """Let it do a task before the next one that it is asked for. Nobody waits for it or hears how it ended.
 
-        If it fails, the next task gets a new process.
+        If it fails, the next task gets a new process. Until that one comes, nothing else can be told, and is dropped.
         """
         if self._told is None:
             self._told = self.start().ask((task, arguments))

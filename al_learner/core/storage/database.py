@@ -110,7 +110,8 @@ class Database:
     def on_one_connection(self) -> Iterator[None]:
         """Let every `reading` in this thread, but those in chunks, use the same connection.
 
-        So a statement costs one round trip to the server: the connection is tested once, and there is no transaction.
+        So a statement costs one round trip to the server: the connection is tested once, and there is no transaction
+        unless it is asked for.
         """
         with translated(), self.engine.connect() as connection:
             self._own.connection = connection

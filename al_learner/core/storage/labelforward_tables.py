@@ -103,14 +103,14 @@ class LabelForwardTables:
         if ranges is not None:
             query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in intervals(ranges))))
         with self._database.reading() as connection:  # without a cursor PostgreSQL scans in parallel
-            yield from map(_voted_text, connection.execute(query))
+            yield from map(voted_text, connection.execute(query))
 
     def few_voted_texts(self, limit: int) -> list[VotedText] | None:
         """Return every text that has an entry in `labels` or a major label, by id; None if they are more."""
         query = self._voted().limit(limit + 1)  # in order PostgreSQL would read them by the index, which is slow
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        return sorted(map(_voted_text, rows)) if len(rows) <= limit else None
+        return sorted(map(voted_text, rows)) if len(rows) <= limit else None
 
     def _voted(self) -> sa.Select[Any]:
         votes: sa.ColumnElement[Any] = text_data.c.labels
@@ -314,7 +314,8 @@ def is_voted(database: Database) -> sa.ColumnElement[bool]:
     return sa.or_(voted, text_data.c.major_label.is_not(None))
 
 
-def _voted_text(row: Sequence[Any]) -> VotedText:
+def voted_text(row: Sequence[Any]) -> VotedText:
+    """Return a row of text_id, labels, users, major_label and taught as the votes on a text."""
     text_id, labels, users, *rest = row
     return VotedText(text_id, flat(labels), flat(users), *rest)
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from al_learner.core.labels.votes import RANGE, VotedText, flat, intervals
 from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.exchange import external_ids
-from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID, is_voted
+from al_learner.core.storage.labelforward_tables import CHUNK, MAX_TEXT_ID, is_voted, voted_text
 from al_learner.core.storage.schema import al_external_ids, labels, text_data
 
 
@@ -55,8 +55,7 @@ class Snapshot:
         query = query.where(is_voted(self._database)).order_by(text_data.c.text_id)
         if ranges is not None:
             query = query.where(sa.or_(*(text_data.c.text_id.between(*pair) for pair in intervals(ranges))))
-        for text_id, names, voters, *rest in self._streamed(query):
-            yield VotedText(text_id, flat(names), flat(voters), *rest)
+        yield from map(voted_text, self._streamed(query))
 
     def existing(self, ids: Sequence[int]) -> list[int]:
         """Return those text_ids that there are."""
