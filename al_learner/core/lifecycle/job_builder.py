@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.configuration.settings import Settings
 from al_learner.core.events import event
+from al_learner.core.interfaces import UsesWordVectors
 from al_learner.core.lifecycle.project_state import ProjectState
 from al_learner.core.models.catalogue import ranges
 from al_learner.core.registry import Kind, Spec
@@ -75,6 +76,12 @@ class JobBuilder:
         job = self._job(run.origin, state, ~state.aggregated.is_new, classifier, vectorizer, countvec, None)
         prior = self._runs.prior(prior_id=run.prior["prior_id"], weight=run.prior["weight"]) if run.prior else None
         return job if prior is None else replace(job, prior=_without_votes(prior, state))
+
+    def sources(self, state: ProjectState) -> list[str]:
+        """Return the sources of word vectors that the job of a first run needs."""
+        kinds: tuple[Kind, ...] = ("init_sampler", "vectorizer")
+        strategies = [Spec(**state.specs[kind]).make(kind) for kind in kinds]
+        return sorted({strategy.source for strategy in strategies if isinstance(strategy, UsesWordVectors)})
 
     def _job(
         self,

@@ -92,6 +92,8 @@ class Lifecycle:
                     self._follow_up(run, state, lock, job, until="announce")
                 case "announce" | "score" | "choose" as step:
                     self._do(step, state.newest, state, lock)
+                case None if not state.facts.has_classifier and (sources := self._jobs.sources(state)):
+                    self._compute.load_word_vectors(sources)
             return state
 
     def update(self, *, force: bool, refit: bool, wait_s: float) -> Result:

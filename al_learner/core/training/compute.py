@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, Self, cast
@@ -54,6 +54,8 @@ class Compute:
         Raises ClusterUnavailable if nobody can train now.
     read_ahead : callable
         Called with the text_ids of the next job before there is one, so that their features can be computed meanwhile.
+    load_word_vectors : callable
+        Called with the sources of word vectors that the first job needs, while there is nothing to do.
     """
 
     trainer: Trainer
@@ -63,6 +65,7 @@ class Compute:
     close: Callable[[], object] = lambda: None
     check: Callable[[], object] = lambda: None
     read_ahead: Callable[[Ids], object] = lambda _: None
+    load_word_vectors: Callable[[Sequence[str]], object] = lambda _: None
 
     @classmethod
     def in_process(cls, settings: Settings, tables: LabelForwardTables) -> Self:
@@ -85,7 +88,12 @@ class Compute:
 
         made = cls.with_trainers(settings, make_trainer, tick=tick, on_done=on_done)
         trainer = cast(SubprocessTrainer, made.trainer)
-        return replace(made, trainer_pid=trainer.start(), read_ahead=trainer.read_ahead)
+        return replace(
+            made,
+            trainer_pid=trainer.start(),
+            read_ahead=trainer.read_ahead,
+            load_word_vectors=trainer.load_word_vectors,
+        )
 
     @classmethod
     def with_trainers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from al_learner.core.interfaces import release_word_vectors
 from al_learner.core.processes.task_process import TaskProcess, Tasks
+from al_learner.core.registry import word_vectors
 from al_learner.core.storage.database import Database
 from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.records import Ids, Trained
@@ -101,6 +102,10 @@ class SubprocessTrainer(AskingTrainer):
     def read_ahead(self, text_ids: Ids) -> None:
         """Let the process compute the features of texts that the next job has."""
         self._process.tell("read_ahead", text_ids)
+
+    def load_word_vectors(self, sources: Sequence[str]) -> None:
+        """Let the process load sources of word vectors. They stay in memory until the next training ends."""
+        self._process.tell("load_word_vectors", sources)
 
     def close(self) -> None:
         """Kill the process. The next job gets a new one."""
@@ -198,9 +203,14 @@ def training_tasks(database_url: str, rests: bool = False) -> Tasks:  # noqa: FB
 
     tasks: Tasks = {
         "train": train, "score": trainer.score, "losses": trainer.losses,
-        "has_predicted": trainer.has_predicted, "read_ahead": trainer.read_ahead,
+        "has_predicted": trainer.has_predicted, "read_ahead": trainer.read_ahead, "load_word_vectors": _load,
     }  # fmt: skip
     return {name: partial(_then, task, database.close) for name, task in tasks.items()} if rests else tasks
+
+
+def _load(sources: Sequence[str]) -> None:
+    for source in sources:
+        word_vectors(source).lookup([])
 
 
 def _then(task: Callable[..., object], rest: Callable[[], object], *arguments: object) -> object:

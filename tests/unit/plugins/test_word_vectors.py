@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from al_learner.core.errors import SettingsError
 from al_learner.core.interfaces import release_word_vectors
 from al_learner.core.registry import word_vectors
+from al_learner.plugins.word_vectors import use
 from tests.support.word_vectors import cache_model, save_model
 
 INSTALLED = Path(sysconfig.get_path("purelib"))
@@ -60,6 +61,7 @@ def test_the_vectors_of_several_blocks_are_in_order(source, block):
 
     found = word_vectors(source).lookup(words)
 
+    release_word_vectors()
     for row in (0, block - 1, block, block + 9):
         assert np.allclose(found[row], word_vectors(source).lookup([words[row]])[0], atol=1e-5)
 
@@ -88,8 +90,24 @@ def test_a_released_source_keeps_no_model_and_returns_the_same_vectors_again(sou
     release_word_vectors()
 
     assert not module._model.cache_info().currsize
-    assert not getattr(module, "_last", None)
+    assert not getattr(module, "_kept", None)
     assert named.lookup(["good", "weather"]) == pytest.approx(before, abs=1e-6)
+
+
+def test_words_that_were_looked_up_before_others_are_not_encoded_again(monkeypatch):
+    encoded = []
+    original = use._encoded
+    monkeypatch.setattr(use, "_encoded", lambda words: encoded.append(words) or original(words))
+    monkeypatch.setattr(use, "KEPT", 4)
+    release_word_vectors()
+
+    first = word_vectors("use").lookup(["good", "weather"])
+    word_vectors("use").lookup(["linux"])
+    assert np.array_equal(word_vectors("use").lookup(["weather", "good"]), first[::-1])
+    assert [words for words in encoded if words] == [["good", "weather"], ["linux"]]
+
+    word_vectors("use").lookup(["a", "b", "c", "d", "e"])
+    assert len(use._kept) == 4, "the memory is bounded"
 
 
 QUIET = """
