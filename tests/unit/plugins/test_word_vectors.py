@@ -99,7 +99,7 @@ def test_words_that_were_looked_up_before_others_are_not_encoded_again(monkeypat
     original = use._encoded
     monkeypatch.setattr(use, "_encoded", lambda words: encoded.append(words) or original(words))
     monkeypatch.setattr(use, "KEPT", 4)
-    release_word_vectors()
+    monkeypatch.setattr(use, "_kept", {})
 
     first = word_vectors("use").lookup(["good", "weather"])
     word_vectors("use").lookup(["linux"])
