@@ -24,7 +24,7 @@ PRIOR_WEIGHT = (0.03, 0.1)
 All between them were good on five corpora; above, wrong labels by meaning outweigh the first votes.
 """
 
-LABEL_WEIGHT = 0.85
+LABEL_WEIGHT = 1.1
 """Weight of a label's texts together, as far as those two weights allow it: where a label has few, each weighs more."""
 
 MAX_TEXTS = 1_000
