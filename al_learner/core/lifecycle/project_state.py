@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,7 @@ class StateReader:
             is_loaded=bool(names) or init_received,
             can_start_from_init_data=can_start_from_init_data,
             can_start_at_random=len({*names} - excluded) > 1 and newest_text > 0,
-            lacks_votes=self._lacks_votes(aggregated, newest_clf),
+            lacks_votes=self._lacks_votes(aggregated, newest, newest_clf),
             announcement_pending=may_announce
             and self._announcements.is_due(newest, requested=init_received and newest_clf > 0),
             is_unscored=newest is not None and newest.metrics is None and (self._gate.holds or not is_evaluating),
@@ -238,17 +239,18 @@ class StateReader:
             others = [kind for kind in INTERFACES if kind != "classifier"]  # that one is recorded by the selector
             self._specs = {kind: asdict(Spec.of(kind, getattr(strategies, kind))) for kind in others}
 
-    def _lacks_votes(self, aggregated: AggregatedLabels, newest_clf: int) -> bool:
+    def _lacks_votes(self, aggregated: AggregatedLabels, newest: Run | None, newest_clf: int) -> bool:
         """Whether votes were trained on, but the newest classifier comes neither from that training nor from a person.
 
         With a signing key, one without a valid signature comes from neither.
         A former classifier that was promoted or restored after that training counts, and so does a first classifier
         that a person asked for by hand: both stay until there are enough new samples.
         """
-        update = self._runs.last(kind="update", status=RunStatus.SUCCEEDED)
+        succeeded = partial(self._runs.last, status=RunStatus.SUCCEEDED)
+        update = newest if newest and newest.kind == "update" else succeeded(kind="update")
         if update is None and not aggregated.any_taught:
             return False
-        run = self._runs.last(clf_id=newest_clf, status=RunStatus.SUCCEEDED)
+        run = newest if newest and newest.clf_id == newest_clf else succeeded(clf_id=newest_clf)
         if run is None or not self._models.is_signed(run) or (run.kind == "init" and not run.forced):
             return True
         return update is not None and run.run_id < update.run_id
