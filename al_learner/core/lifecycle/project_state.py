@@ -36,7 +36,7 @@ N_RECENT = 50
 """Runs that are searched for repeated failures."""
 
 FEW = 1_000
-"""So many voted texts are read in less time than PostgreSQL needs to compute which of them have changed."""
+"""Up to this number, voted texts are read faster than PostgreSQL can compute which of them have changed."""
 
 
 def deciding_settings(settings: Settings) -> dict[str, Any]:
@@ -138,16 +138,32 @@ class StateReader:
         `is_evaluating`: the background trainer scores or compares, so neither of the two is due again.
         """
         with self._database.on_one_connection():
-            return self._read(init_received=init_received, may_announce=may_announce, is_evaluating=is_evaluating)
-
-    def _read(self, *, init_received: bool, may_announce: bool, is_evaluating: bool) -> ProjectState:
-        newest = self._runs.last(status=RunStatus.SUCCEEDED)
-        self._read_defaults(newest)
-        settings, excluded = self.settings, {*self.settings.exclude_labels}
-        self._read_votes()
-        counted = self._votes.count(min_label_count=settings.min_label_count)
+            newest = self._runs.last(status=RunStatus.SUCCEEDED)
+            self._read_defaults(newest)
+            self._read_votes()
+        # An aggregator may take long. A connection that is idle for so long may be ended.
+        counted = self._votes.count(min_label_count=self.settings.min_label_count)
         aggregated = aggregate(counted, self._compute.winners_of)
         self._warn_of_long_labels(aggregated)
+        with self._database.on_one_connection():
+            return self._decided(
+                newest,
+                aggregated,
+                init_received=init_received,
+                may_announce=may_announce,
+                is_evaluating=is_evaluating,
+            )
+
+    def _decided(
+        self,
+        newest: Run | None,
+        aggregated: AggregatedLabels,
+        *,
+        init_received: bool,
+        may_announce: bool,
+        is_evaluating: bool,
+    ) -> ProjectState:
+        settings, excluded = self.settings, {*self.settings.exclude_labels}
         init_ids, init_labels = self._tables.init_labels()
         names = tuple(self._tables.label_names())
         newest_text, newest_clf = self._tables.newest_text_id(), self._tables.newest_clf_id()

@@ -111,7 +111,7 @@ class Database:
         """Let every `reading` in this thread, but those in chunks, use the same connection.
 
         So a statement costs one round trip to the server: the connection is tested once, and there is no transaction
-        unless it is asked for.
+        unless it is asked for. Every statement sees what is committed when it begins. None may write.
         """
         with translated(), self.engine.connect() as connection:
             self._own.connection = connection

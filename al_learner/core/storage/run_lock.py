@@ -1,4 +1,4 @@
-"""The run lock: one run at a time on a database. A connection holds it that serves nothing else meanwhile."""
+"""The run lock: one run at a time on a database. One connection holds it, and does nothing else during the run."""
 
 from __future__ import annotations
 
@@ -80,6 +80,9 @@ def _hold_on_postgresql(database: Database, wait_s: float) -> Iterator[RunTransa
         try:
             _wait(take, database, wait_s)
             yield RunTransactions(database, connection, is_held=sa.select(sa.and_(is_marked, is_locked)))
+        except DatabaseUnavailable:  # perhaps the session was not ours: look again next time
+            connection.info.pop(PREPARED, None)
+            raise
         finally:  # whatever happened: a connection that goes back to the pool with the lock would keep it
             if not connection.invalidated:
                 _unlock(connection)

@@ -102,6 +102,27 @@ def test_the_lock_is_freed_if_this_process_is_told_to_stop_while_it_takes_it(con
     assert locks(postgresql) == []
 
 
+def test_a_session_that_lost_the_lock_is_looked_at_again_before_the_next_run(connect, postgresql, monkeypatch):
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+    looked = []
+    original = run_lock._is_shared
+    monkeypatch.setattr(run_lock, "_is_shared", lambda *where: looked.append(where) or original(*where))
+
+    def hold_each_of_the_pool():
+        for _ in range(4):
+            with hold_run_lock(runs._database):
+                pass
+        return len(looked)
+
+    before = hold_each_of_the_pool()
+    assert hold_each_of_the_pool() == before
+    with pytest.raises(DatabaseUnavailable, match="lost"), hold_run_lock(runs._database):
+        raise DatabaseUnavailable("the run lock was lost")
+
+    assert hold_each_of_the_pool() == before + 1
+
+
 def test_a_session_that_cannot_free_the_lock_ends(connect, postgresql, monkeypatch):
     runs = Runs(connect(postgresql))
     upgrade_runs(runs._database)

@@ -56,7 +56,9 @@ def engine(url: sa.URL, *, owner: str, tick: Callable[[], object]) -> sa.Engine:
             "tcp_user_timeout": 30_000,
             "options": f"-c lock_timeout={READ_LOCK_TIMEOUT_S}s -c statement_timeout={STATEMENT_TIMEOUT_S}s "
             + os.environ.get("PGOPTIONS", "")
-            + " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+            + " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+            # Of statements outside of transactions. A serializable one can make the transactions of others fail.
+            + r" -c default_transaction_isolation=read\ committed",
         },
     )
 
