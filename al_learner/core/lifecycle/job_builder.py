@@ -63,7 +63,7 @@ class JobBuilder:
             if prior is None:
                 return replace(job, new_prior=start)
             prior = replace(prior, weight=prior_weight(prior.labels.tolist(), start.n_labelled))
-            return replace(job, prior=_without_votes(prior, state))
+            return replace(job, prior=without_votes(prior, state))
         return job
 
     def of(self, run: Run, state: ProjectState) -> Job:
@@ -75,7 +75,7 @@ class JobBuilder:
         countvec = self._models.recorded_countvec(run)
         job = self._job(run.origin, state, ~state.aggregated.is_new, classifier, vectorizer, countvec, None)
         prior = self._runs.prior(prior_id=run.prior["prior_id"], weight=run.prior["weight"]) if run.prior else None
-        return job if prior is None else replace(job, prior=_without_votes(prior, state))
+        return job if prior is None else replace(job, prior=without_votes(prior, state))
 
     def sources(self, state: ProjectState) -> list[str]:
         """Return the sources of word vectors that the job of a first run needs."""
@@ -125,10 +125,11 @@ class JobBuilder:
             size=max(2, self._settings.batch_size),
             made_for=hashlib.sha256(json.dumps([sorted(labels.items()), strategies]).encode()).hexdigest(),
             n_labelled=n_labelled,
+            voted_ids=state.aggregated.voted_ids,
         )
 
 
-def _without_votes(prior: Prior, state: ProjectState) -> Prior:
+def without_votes(prior: Prior, state: ProjectState) -> Prior:
     """Return the surest texts of a prior, without those that have been voted on, and without excluded labels."""
     prior = surest(prior)
     voted = np.isin(prior.text_ids, state.aggregated.voted_ids)

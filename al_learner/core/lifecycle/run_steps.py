@@ -20,7 +20,7 @@ from al_learner.core.errors import AlLearnerError, ClusterUnavailable, DatabaseU
 from al_learner.core.events import event
 from al_learner.core.lifecycle.announcements import Announcements
 from al_learner.core.lifecycle.decide import Step, may_init, may_update, steps_after_training
-from al_learner.core.lifecycle.job_builder import JobBuilder, truth
+from al_learner.core.lifecycle.job_builder import JobBuilder, truth, without_votes
 from al_learner.core.lifecycle.project_state import ProjectState, StateReader
 from al_learner.core.lifecycle.quality_gate import Gate
 from al_learner.core.lifecycle.result import Result
@@ -272,7 +272,9 @@ class Lifecycle:
             "run.finished", run_id=run_id, kind=kind, clf_id=run.clf_id, texts=trained.texts, classes=trained.classes,
             seconds=seconds,
         )  # fmt: skip
-        prior = replace(trained.prior, prior_id=run.prior["prior_id"]) if trained.prior and run.prior else None
+        prior = None
+        if trained.prior and run.prior:
+            prior = without_votes(replace(trained.prior, prior_id=run.prior["prior_id"]), state)
         return run, replace(job, countvec=(run.countvec_id or 0, trained.countvec_sha256), prior=prior, new_prior=None)
 
     def _measure(self, job_of_run: Callable[[], Job], trainer: Trainer) -> tuple[Score, dict[int, str]]:

@@ -290,8 +290,9 @@ class InProcessTrainer:
     def _cold(self, cold_start: ColdStart, prior: Prior | None, parts: Iterable[PartSize] | None) -> Rows:
         """Return the rows of a first classifier: those of the prior, or else what the init sampler picks."""
         features = self._features["text_data"]
-        if prior is not None and len(prior.text_ids):
-            return of_prior(features, prior)
+        usable = prior and prior.among(~np.isin(prior.text_ids, cold_start.voted_ids))
+        if usable and len({*usable.labels}) > 1:
+            return of_prior(features, usable)
         ids, labels = pick(self._tables, cold_start, parts)
         features.read(ids)
         X, kept = features.of(ids)
@@ -304,11 +305,12 @@ class InProcessTrainer:
 
 
 def _usable(job: Job, prior: Prior | None, classifier: Classifier) -> Prior | None:
-    """Return the surest texts of a prior but for those of the job, if there are any and the classifier weighs rows."""
+    """Return the surest texts of a prior that nobody voted on, if there are any and the classifier weighs rows."""
     if prior is None or not classifier.weighs_rows():
         return None
     prior = surest(prior)
-    prior = prior.among(~np.isin(prior.text_ids, job.text_ids))  # a new prior may have some of them
+    if job.new_prior is not None:  # from a stored one they were taken already
+        prior = prior.among(~np.isin(prior.text_ids, job.new_prior.voted_ids))
     return prior if len(prior.text_ids) else None
 
 

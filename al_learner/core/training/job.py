@@ -30,6 +30,8 @@ class ColdStart:
         Digest of what a prior depends on.
     n_labelled : int
         How many texts have labels.
+    voted_ids : ndarray of int64
+        Texts that somebody has voted on.
     """
 
     init_sampler: Spec
@@ -37,6 +39,7 @@ class ColdStart:
     size: int
     made_for: str
     n_labelled: int
+    voted_ids: Ids
 
 
 @dataclass(frozen=True)

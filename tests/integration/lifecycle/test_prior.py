@@ -90,7 +90,6 @@ def test_beside_votes_only_the_surest_texts_of_a_large_prior_stay(weather, proje
     run = project.update().run
 
     assert run.prior == {"prior_id": 1, "weight": prior_weight(LABELS, 2), "texts": 8 - 2}
-    assert prior_weight(LABELS, 2) == pytest.approx(prior_weight(LABELS[:8], 2))
     assert [len(labels) for labels, _ in trainings[:2]] == [N_TEXTS, 8]
 
 
@@ -103,7 +102,33 @@ def test_a_new_prior_is_stored_whole_and_its_surest_texts_are_trained_on(weather
     assert run.prior["texts"] == 8 - 2
     assert run.prior["weight"] == prior_weight(LABELS, 2)
     project.init(force=True, discard_votes=True)
-    assert len(trainings[-1][0]) == N_TEXTS
+    assert len(trainings[-1][0]) == N_TEXTS - 2, "nobody voted on the others"
+
+
+def test_a_text_with_a_vote_is_in_no_prior_that_is_made_then(weather, open_weighed, trainings):
+    project = open_weighed(min_label_count=2, exclude_labels=["ignored"], batch_size=3)
+    weather.add_labels("ignored")
+    weather.vote(1, "sun")  # it is about rain; two votes are needed
+    weather.vote(3, "ignored")
+    weather.vote(3, "ignored")
+
+    assert project.init(discard_votes=True).run.prior["texts"] == N_TEXTS - 2
+    assert trainings[-1][0] == LABELS[1:2] + LABELS[3:]
+
+    weather.add_labels("snow")
+    vote(weather, 2, 2, 4, 4, 5, 5)
+    run = project.update(force=True).run
+    assert run.prior["prior_id"] == 2
+    assert run.prior["texts"] == N_TEXTS + 2 - 5
+    assert max(len(labels) for labels, _ in trainings[1:]) == N_TEXTS + 2 - 2, "also where it is measured"
+
+
+def test_the_first_classifier_is_random_if_people_voted_on_all_texts_of_a_label(weather, project, trainings):
+    for text_id in range(1, N_TEXTS, 2):
+        weather.vote(text_id, "rain")
+
+    assert project.init(force=True, discard_votes=True).run.prior is None
+    assert len(trainings[-1][0]) == 2
 
 
 def test_the_weight_shrinks_as_votes_come():
@@ -120,6 +145,15 @@ def test_the_texts_of_a_label_weigh_about_the_same_together_and_none_has_a_weigh
     assert weight(20) * 20 == pytest.approx(weight(25) * 25)
     assert (weight(60), weight(1_000)) == (0.03, 0.03)
     assert (weight(1), weight(2)) == (0.1, 0.1)
+
+
+def test_each_text_weighs_more_where_fewer_stay_beside_votes(monkeypatch):
+    monkeypatch.setattr("al_learner.core.training.cold_start.MAX_TEXTS", 50)
+    labels = ["sun", "rain"] * 50
+
+    assert prior_weight(labels, 0) == 0.03
+    assert prior_weight(labels, 1) == pytest.approx(prior_weight(labels[:50], 0), rel=2e-3)
+    assert prior_weight(labels, 1) > 0.04
 
 
 def test_a_text_leaves_the_prior_when_it_is_voted_on_also_with_too_few_votes(weather, open_weighed):

@@ -123,7 +123,7 @@ def test_all_answers_are_those_of_a_training_process(client, voted, here):
 
 
 def test_a_first_classifier_is_made_there(client, voted):
-    start = ColdStart(Spec("balanced", {}), {"a": "", "b": ""}, 10, "made for", 0)
+    start = ColdStart(Spec("balanced", {}), {"a": "", "b": ""}, 10, "made for", 0, np.zeros(0, int))
     empty = np.zeros(0, np.int64)
     given = job(voted, cold_start=start, text_ids=empty, labels=np.zeros(0, object))
 
@@ -133,7 +133,7 @@ def test_a_first_classifier_is_made_there(client, voted):
 def test_a_corpus_that_is_counted_in_parts_gives_the_same_artifacts(client, voted, here, monkeypatch):
     monkeypatch.setattr(cluster_trainer, "WHOLE", 0)  # also of so few texts
     voted.add_init_data(("snow", "c"), ("more snow", "c"))
-    start = ColdStart(Spec("balanced", {"random_state": 0}), {"a": "", "b": ""}, 10, "made for", 0)
+    start = ColdStart(Spec("balanced", {"random_state": 0}), {"a": "", "b": ""}, 10, "made for", 0, np.zeros(0, int))
     empty = np.zeros(0, np.int64)
     cold = {"cold_start": start, "text_ids": empty, "labels": np.zeros(0, object)}
     for vectorizer, options in (("tfidf", {}), ("lsa", cold)):

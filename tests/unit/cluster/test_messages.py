@@ -25,7 +25,7 @@ JOB = Job(
     countvec=(3, "0" * 64),
     packages=("numpy",),
     max_artifact_mib=10,
-    cold_start=ColdStart(Spec("balanced", {}), {"a": "what a means"}, 10, "made for", 3),
+    cold_start=ColdStart(Spec("balanced", {}), {"a": "what a means"}, 10, "made for", 3, np.array([4])),
     prior=PRIOR,
 )
 
