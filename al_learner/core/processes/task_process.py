@@ -62,7 +62,7 @@ class TaskProcess:
         self._served, self._start = (make_tasks, arguments, memory_mib, niceness), start
         self._work, self._timeout_s, self.tick = work, timeout_s, tick
         self._process: ChildProcess | None = None
-        self._told: Future[Any] | None = None
+        self._told: tuple[Future[Any], float] | None = None
         self._suspended_s = 0.0
 
     @property
@@ -87,14 +87,10 @@ class TaskProcess:
         AlLearnerError
             The task raised it.
         """
-        if self._told is not None:
-            self._wait(self._told)
-            if self._told.exception() is not None or isinstance(self._told.result(), _Failure):
-                self.close()
-            self._told = None
+        self._end_told()
         process = self.start()
         answer = process.ask((task, arguments))
-        self._wait(answer)
+        self._wait(answer, time.monotonic())
         if (lost := answer.exception()) is not None:
             has_ended = isinstance(lost, (EOFError, OSError))
             how = how_it_ended(process.join(END_S)) if has_ended else ""
@@ -108,12 +104,13 @@ class TaskProcess:
         return found
 
     def tell(self, task: str, *arguments: object) -> None:
-        """Let it do a task before the next one that it is asked for. Nobody waits for it or hears how it ended.
+        """Let it do a task before the next one that it is asked for. Nobody hears how it ended.
 
-        If it fails, the next task gets a new process. Until that one comes, nothing else can be told, and is dropped.
+        The next `ask` waits for it. If it takes longer than the timeout, or its process ends, the next task gets a new
+        process. Only one task can be told before the next `ask`; others are ignored.
         """
         if self._told is None:
-            self._told = self.start().ask((task, arguments))
+            self._told = self.start().ask((task, arguments)), time.monotonic()
 
     def close(self) -> None:
         """Kill the process."""
@@ -135,9 +132,24 @@ class TaskProcess:
                 process.send_signal(signal.SIGCONT)
             self._suspended_s += time.monotonic() - since
 
-    def _wait(self, answer: Future[Any]) -> None:
-        """Wait for an answer. Kill the process if that takes too long, or if `tick` raises."""
-        since, self._suspended_s = time.monotonic(), 0.0
+    def _end_told(self) -> None:
+        """Wait for what it was told. Kill the process if it cannot do another task."""
+        if self._told is None:
+            return
+        answer, since = self._told
+        try:
+            self._wait(answer, since)
+        except TrainerError:
+            return  # it took too long, and was killed
+        if answer.exception() is not None or (
+            isinstance(answer.result(), _Failure) and answer.result().is_out_of_memory
+        ):
+            self.close()
+        self._told = None
+
+    def _wait(self, answer: Future[Any], since: float) -> None:
+        """Wait for an answer to what was asked at `since`. Kill the process if it takes too long, or `tick` raises."""
+        self._suspended_s = 0.0
         try:
             while not wait([answer], TICK_S).done:
                 self.tick()

@@ -139,22 +139,28 @@ def test_what_it_is_told_comes_first_and_says_nothing(make, tmp_path):
     assert process.ask("length", "abc") == 3
 
 
-@pytest.mark.parametrize("task", ["exit", "fail"])
-def test_what_it_is_told_may_fail(make, task):
+@pytest.mark.parametrize(
+    ("task", "is_replaced"),
+    [(("fail",), False), (("exit",), True), (("repeat", 10**15), True)],
+    ids=["error", "end", "memory"],
+)
+def test_what_it_is_told_may_fail(make, task, is_replaced):
     process = make()
     pid = process.ask("pid")
-    process.tell(task)
+    process.tell(*task)
 
     assert process.ask("length", "abc") == 3
-    assert process.pid != pid
+    assert (process.pid != pid) == is_replaced
 
 
-def test_what_it_is_told_may_not_take_for_ever(make):
-    process = make(timeout_s=TIMEOUT_S)
+def test_a_process_is_replaced_that_takes_too_long_since_it_was_told(make):
+    process = make()
+    pid = process.ask("pid")
     process.tell("stop")
-    with pytest.raises(TrainerError, match="testing took longer than"):
-        process.ask("pid")
-    assert process.pid is None
+    answer, since = process._told
+    process._told = answer, since - DEADLINE_S
+
+    assert process.ask("pid") != pid
 
 
 def test_a_crash_costs_one_task(make):
