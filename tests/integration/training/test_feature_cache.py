@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from al_learner.core.storage.labelforward_tables import LabelForwardTables
 from al_learner.core.storage.run_transactions import RunTransactions
 from al_learner.core.training import fitting
 from al_learner.core.training.compute import Compute
+from al_learner.core.training.corpus.feature_cache import SOON_S
 from al_learner.core.training.subprocess_trainer import training_tasks
 from tests.support.corpora import add_weather
 from tests.support.tables import ON_BOTH
@@ -114,6 +116,43 @@ def test_what_was_read_ahead_long_ago_is_looked_at_again(worker, sqlite, monkeyp
     trainer.train(project._lifecycle._jobs.new("update", project.read_state()))
 
     assert done == ([N_TEXTS] if soon_s < 0 else [])
+
+
+def test_the_time_since_a_text_was_looked_at_counts_from_before_it(worker, monkeypatch):
+    project, trainer = worker
+    clock = [100.0]
+    monkeypatch.setattr(
+        "al_learner.core.training.corpus.feature_cache.time", SimpleNamespace(monotonic=lambda: clock[0])
+    )
+    digests, looked = LabelForwardTables.digests, []
+
+    def slow_digests(*asked):
+        looked.append(len(asked[-1]))
+        clock[0] += SOON_S + 1
+        return digests(*asked)
+
+    monkeypatch.setattr(LabelForwardTables, "digests", slow_digests)
+    trainer.read_ahead(np.arange(1, N_TEXTS + 1))
+    trainer.train(project._lifecycle._jobs.new("update", project.read_state()))
+
+    assert looked == [N_TEXTS, N_TEXTS]
+
+
+def test_a_text_that_no_job_has_any_more_does_not_make_the_others_be_vectorized_again(worker, sqlite, monkeypatch):
+    project, trainer = worker
+    job = project._lifecycle._jobs.new("update", project.read_state())
+    rest, labels = job.text_ids[1:], job.labels[1:]
+    for _ in range(2):  # the first time it is one of the last job
+        trainer.read_ahead(rest)
+        trainer.train(replace(job, text_ids=rest, labels=labels))
+    sqlite.query("DELETE FROM text_data WHERE text_id = 1")
+    done = []
+    transform = fitting.transform
+    monkeypatch.setattr(fitting, "transform", lambda by, texts: done.append(len(texts)) or transform(by, texts))
+
+    trainer.read_ahead(rest)
+
+    assert done == []
 
 
 def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(worker, sqlite, monkeypatch):

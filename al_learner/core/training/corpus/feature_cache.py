@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 SOON_S = 10
-"""A text that changes so shortly before a training may be trained on as it was, as one that changes during it."""
+"""If a text changes so few seconds before a training, or during it, its old features may be used."""
 
 
 class Features:
@@ -27,6 +27,7 @@ class Features:
 
     def __init__(self, tables: LabelForwardTables, table: TextTable, transformer: Transformer) -> None:
         self._tables, self._table, self._transformer = tables, table, transformer
+        self._used: set[int] = set()
         self._forget()
 
     def _forget(self) -> None:
@@ -38,10 +39,14 @@ class Features:
         self._X: csr_matrix | None = None
 
     def read_ahead(self, ids: Ids) -> None:
-        """Read these texts, and look for changes in all others. The next `read`, if it comes soon, does not."""
+        """Read these texts, and those of the last job. The next `read`, if it comes soon, looks for no changes in them.
+
+        The time counts from before they were read.
+        """
         self._unchanged.clear()
-        self.read(np.union1d(ids, [*self._row_of]).astype(np.int64))
-        self._unchanged, self._looked_at = {*self._row_of}, time.monotonic()
+        wanted, now = np.union1d(ids, [*self._used]).astype(np.int64), time.monotonic()
+        self.read(wanted)
+        self._unchanged, self._looked_at, self._used = {*wanted.tolist()}, now, set()
 
     def read(self, ids: Ids) -> None:
         """Compute the features of texts that are new or have changed."""
@@ -50,6 +55,7 @@ class Features:
         from al_learner.core.training.fitting import transform
 
         wanted = ids.tolist()
+        self._used.update(wanted)
         unchanged, self._unchanged = self._unchanged, set()
         if time.monotonic() - self._looked_at > SOON_S:
             unchanged.clear()
