@@ -24,7 +24,7 @@ N_DIMS = 512
 """Numbers of a vector."""
 
 KEPT = 20_000
-"""The vectors of so many words stay in memory: 40 MB."""
+"""Largest number of words whose vectors stay in memory: 40 MB."""
 
 _kept: dict[str, NDArray[np.float32]] = {}
 """Words of former calls. At a project's start the init sampler asks for most of the vectorizer's words again."""
@@ -54,7 +54,8 @@ class Use(WordVectors):
         known.update(zip(new, _encoded(new), strict=True))
         if len(_kept) + len(new) > KEPT:
             _kept.clear()
-        _kept.update(islice(known.items(), KEPT))
+        # Copies: one row would keep all that were encoded with it in memory.
+        _kept.update((word, known[word].copy()) for word in islice(known, KEPT))
         return np.array([known[word] for word in words], np.float32).reshape(len(words), N_DIMS)
 
     def digest(self) -> str:

@@ -108,6 +108,7 @@ def test_words_that_were_looked_up_before_others_are_not_encoded_again(monkeypat
 
     word_vectors("use").lookup(["a", "b", "c", "d", "e"])
     assert len(use._kept) == 4, "the memory is bounded"
+    assert all(vector.base is None for vector in use._kept.values()), "also by what the arrays are parts of"
 
 
 QUIET = """
