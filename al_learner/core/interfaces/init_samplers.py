@@ -92,8 +92,8 @@ class InitSampler(Strategy):
         Returns
         -------
         rows : ndarray of shape (n_picked,), intp
-            Different positions in `texts`. The surest ones of each label come first: of many texts, only the first ones
-            of each label stay beside votes.
+            Different positions in `texts`. The surest ones of each label come first: if there are many, only the first
+            ones of each label are used together with votes.
         labels : list of str, length n_picked
             A label for each; at least two different ones.
             None instead of both, the default, if nothing is known about the labels. Then ``sample`` picks the texts of

@@ -99,7 +99,7 @@ class WordVectors(Strategy):
         -------
         vectors : ndarray of shape (n_words, n_dims), float32
             Of any length; all zeros for a word that the source does not know. Of shape (0, n_dims) if there are no
-            words. The worker looks up no words to have a model loaded before it needs one.
+            words: the worker calls this with an empty list, so that a model is loaded before it is needed.
 
         Raises
         ------

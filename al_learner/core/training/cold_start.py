@@ -28,10 +28,13 @@ LABEL_WEIGHT = 1.1
 """Weight of a label's texts together, as far as those two weights allow it: where a label has few, each weighs more."""
 
 MAX_TEXTS = 1_000
-"""So many texts of a prior are trained on beside labelled ones. Before the first vote, when nobody waits, it is all."""
+"""Number of texts of a prior, at least one for each label, that are trained on together with labelled ones.
+
+Before the first vote, when nobody waits, it is all.
+"""
 
 PRIOR_HALVED_AT = 1_000
-"""With so many labelled texts the weight is half of that."""
+"""With this number of labelled texts the weight is half of that."""
 
 
 def surest(prior: Prior) -> Prior:
