@@ -144,6 +144,8 @@ class StateReader:
         # An aggregator may take long. A connection that is idle for so long may be ended.
         counted = self._votes.count(min_label_count=self.settings.min_label_count)
         aggregated = aggregate(counted, self._compute.winners_of)
+        if aggregated.n_new >= self.settings.batch_size:  # then an update is probably due
+            self._compute.read_ahead(aggregated.text_ids)
         self._warn_of_long_labels(aggregated)
         with self._database.on_one_connection():
             return self._decided(

@@ -234,8 +234,6 @@ class Lifecycle:
         self._compute.check()
         aggregated = state.aggregated
         new = aggregated.is_new if kind == "update" else np.zeros_like(aggregated.is_new)
-        if kind == "update":
-            self._compute.read_ahead(aggregated.text_ids)
         samples = list(zip(aggregated.text_ids[new].tolist(), aggregated.labels[new].tolist(), strict=True))
         given: Any = {"state": state.digest, "strategies": state.specs, "defaults": state.defaults}
         run_id = lock.begin(kind, forced=forced, samples=samples, **given)

@@ -94,7 +94,7 @@ def test_a_text_that_is_there_again_is_trained_on(trained, database):
 def worker(sqlite):
     """A project that has learned as a worker does, and its trainer."""
     add_weather(sqlite, N_TEXTS)
-    settings = Settings(database_url=sqlite.url, classifier="complement-nb", vectorizer="count")
+    settings = Settings(database_url=sqlite.url, classifier="complement-nb", vectorizer="count", batch_size=1)
     trainer = SimpleNamespace(**training_tasks(sqlite.url))
     winners_of = partial(winners, settings.strategies.label_aggregator)
     project = Project.of(settings, compute=Compute(trainer, winners_of, read_ahead=trainer.read_ahead))
