@@ -49,7 +49,6 @@ from al_learner.commands.shared import (
     print_table,
     say,
 )
-from al_learner.core.configuration.settings_file import CONFIG_VARIABLE
 from al_learner.core.errors import AlLearnerError, SettingsError
 from al_learner.core.events import configure, event
 
@@ -94,6 +93,8 @@ def al_learner(
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
     configure("text", level=level, hidden=("run.failed",))  # the command itself prints that error
     if settings_file is not None:
+        from al_learner.core.configuration.settings_file import CONFIG_VARIABLE  # heavy: pydantic
+
         os.environ[CONFIG_VARIABLE] = str(settings_file)
 
 

@@ -15,6 +15,12 @@ def test_nothing_heavy_is_imported_with(fresh_python, module):
     assert fresh_python(code).split() == []
 
 
+def test_the_commands_that_are_listed_import_no_settings_and_no_database(fresh_python):
+    code = "import al_learner.cli, sys; print(*({'numpy', 'pydantic', 'sqlalchemy'} & {*sys.modules}))"
+
+    assert fresh_python(code).split() == []
+
+
 def test_importing_the_package_imports_no_part_of_it(fresh_python):
     code = "import al_learner, sys; print(*(name for name in sys.modules if name.startswith('al_learner.')))"
 
