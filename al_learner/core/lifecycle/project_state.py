@@ -136,6 +136,7 @@ class StateReader:
         """Read what is stored and decide what is due; parameters as in `Project.reconcile`.
 
         `is_evaluating`: the background trainer scores or compares, so neither of the two is due again.
+        If there are enough new samples, the training process of a worker begins to read them.
         """
         with self._database.on_one_connection():
             newest = self._runs.last(status=RunStatus.SUCCEEDED)

@@ -55,7 +55,7 @@ class Use(WordVectors):
         if len(_kept) + len(new) > KEPT:
             _kept.clear()
         # Copies: one row would keep all that were encoded with it in memory.
-        _kept.update((word, known[word].copy()) for word in islice(known, KEPT))
+        _kept.update((word, known[word].copy()) for word in islice(known, KEPT) if word not in _kept)
         return np.array([known[word] for word in words], np.float32).reshape(len(words), N_DIMS)
 
     def digest(self) -> str:
