@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -172,6 +173,10 @@ class LabelForwardTables:
         """Return every text_id."""
         with self._database.reading() as connection:
             return np.fromiter(connection.scalars(sa.select(text_data.c.text_id)), np.int64)
+
+    def on_one_connection(self) -> AbstractContextManager[None]:
+        """Read everything with the same connection, as `Database.on_one_connection`."""
+        return self._database.on_one_connection()
 
     def texts(self, table: TextTable, ids: Sequence[int]) -> dict[int, str]:
         """Return texts by id, those that exist."""

@@ -25,11 +25,10 @@ LOCK_KEY = 0x616C5F6C6561726E  # "al_learn"
 HOLDER_SETTING = "al_learner.run_lock"
 """A setting of the session that holds the lock: a random token of the process that took it last in this session."""
 
-SESSION_SETTINGS = {"idle_session_timeout": "0", "default_toast_compression": "lz4"}
-"""Settings of a session that holds a lock, where the server has them: both are new in PostgreSQL 14.
+SESSION_SETTINGS = {"idle_session_timeout": "0"}
+"""Settings of a session that holds a lock, where the server has them. This one is new in PostgreSQL 14.
 
-The server never ends it as idle. It stores a model faster than with its own compression, by which a model gets hardly
-smaller.
+The server never ends it as idle.
 """
 
 PREPARED = "can hold a lock"

@@ -6,7 +6,7 @@ A classifier that weighs groups of columns is trained on weighted ones. What is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -106,6 +106,25 @@ def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
             f"{getattr(X, 'dtype', '')} {getattr(X, 'format', type(X).__name__)} of shape {shape}"
         )
     return csr_matrix(X)[: len(texts)]
+
+
+def in_single_precision(transformer: Transformer) -> Transformer:
+    """Convert what the parts of a pipeline store in half precision, in place, and return the pipeline.
+
+    Its features stay the same: products are in single precision. But each of them would convert all of it again.
+    """
+    for part in _parts(transformer):
+        for name, value in [*getattr(part, "__dict__", {}).items()]:
+            if getattr(value, "dtype", None) == np.float16:
+                setattr(part, name, value.astype(np.float32))
+    return transformer
+
+
+def _parts(estimator: Any) -> Iterator[Any]:
+    """Yield an estimator, and those that a Pipeline or a FeatureUnion consists of."""
+    yield estimator
+    for _, part in [*getattr(estimator, "steps", ()), *getattr(estimator, "transformer_list", ())]:
+        yield from _parts(part)
 
 
 def fit_classifier(

@@ -260,6 +260,9 @@ class InProcessTrainer:
         self._stored = stored
 
     def _use(self, transformer: Transformer, digest: str) -> None:
+        from al_learner.core.training.fitting import in_single_precision  # heavy: scikit-learn
+
+        transformer = in_single_precision(transformer)
         self._transformer, self._digest = transformer, digest
         self._features = {
             "text_data": Features(self._tables, "text_data", transformer),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from al_learner.core.artifacts.pickling import sha256
+from al_learner.core.artifacts.pickling import INCOMPRESSIBLE, sha256
 from al_learner.core.errors import DatabaseError
 from al_learner.core.storage.database import owner
+from al_learner.core.storage.migrations.upgrade import upgrade_runs
 from al_learner.core.storage.run_lock import hold_run_lock
+from al_learner.core.storage.runs import Runs
 from tests.support.runs import BEGIN, FINISH, trained
 
 
@@ -72,6 +74,17 @@ def test_the_second_commit_stores_the_model_and_teaches_exactly_the_texts_it_was
         sign(runs.project_id(), 1, sha256(b"classifier"), 1, sha256(b"vectorizer")), {"numpy": "2.4.6"}, None
     )  # fmt: skip
     assert run.finished is not None
+
+
+@pytest.mark.parametrize(("start", "is_compressed"), [(b"", True), (INCOMPRESSIBLE, False)])
+def test_postgresql_stores_a_model_as_it_is_if_its_start_is_incompressible(connect, postgresql, start, is_compressed):
+    runs = Runs(connect(postgresql))
+    upgrade_runs(runs._database)
+    with hold_run_lock(runs._database) as lock:
+        lock.finish(lock.begin("update", **BEGIN, samples=[]), trained(countvec=start + bytes(9999)), [], **FINISH)
+
+    compressed = "SELECT pg_column_size(countvec) < length(countvec) FROM countvecs"
+    assert postgresql.value(compressed) == is_compressed
 
 
 def test_the_second_commit_keeps_the_vectorizer_it_was_trained_with(runs, database):

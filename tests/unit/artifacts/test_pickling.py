@@ -115,6 +115,22 @@ def test_a_pickle_is_stored_up_to_its_limit_and_not_a_byte_beyond():
         pickling.dump(bytes(1001), (), max_mib=exact)
 
 
+def test_postgresql_compresses_a_large_pickle_only_if_that_makes_it_much_smaller():
+    coefficients = np.random.default_rng(0).normal(size=(50, 1000)).astype(np.float32)
+
+    def is_compressed(artifact, **limits):
+        blob = pickling.dump(artifact, READERS_HAVE, **limits)
+        np.testing.assert_equal(pickling.load(blob, pickling.sha256(blob)), artifact)
+        return not blob.startswith(pickling.INCOMPRESSIBLE)
+
+    assert not is_compressed(coefficients)
+    assert not is_compressed([np.zeros(2_000), coefficients])
+    assert is_compressed([f"word {number}" for number in range(50_000)])
+    assert is_compressed(coefficients[:1])  # it is small
+    exact = (len(pickling.dump(coefficients, READERS_HAVE)) - 1) / MIB
+    assert is_compressed(coefficients, max_mib=exact)  # there is no room for more
+
+
 def test_a_pickle_that_is_too_large_is_never_held_in_memory():
     artifact = [np.full(MIB, value, np.uint8) for value in range(64)]
     tracemalloc.start()

@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 from al_learner import Classifier, strategy
 from al_learner.core.errors import DataError, PluginError
 from al_learner.core.interfaces import WeighsColumns
-from al_learner.core.training.fitting import fit_classifier
+from al_learner.core.training.fitting import fit_classifier, in_single_precision, transform
 
 N_WORDS, N_MEANING = 12, 4
 GROUPS = {"words": slice(0, N_WORDS), "meaning": slice(N_WORDS, N_WORDS + N_MEANING)}
@@ -122,6 +122,21 @@ class Records(WeighsColumns):
     def fit_from(self, X, y, start, sample_weight=None):
         self._given.append((X, start, sample_weight))
         return LogisticRegression().fit(X, y, sample_weight)
+
+
+def test_in_single_precision_features_stay_as_they_are_and_nothing_is_in_half_precision():
+    texts = ["a red car", "a blue car", "the red door", "a window and a door"]
+    transformer = strategy("vectorizer", "lsa", n_dims=2).fit(texts)
+
+    def vectors():
+        _, meaning = transformer["groups"].transformer_list[1]
+        return meaning["vectors"].components_.dtype
+
+    stored, features = vectors(), transform(transformer, texts)
+
+    assert in_single_precision(transformer) is transformer
+    assert (stored, vectors()) == (np.float16, np.float32)
+    assert (transform(transformer, texts) != features).nnz == 0
 
 
 def test_a_start_is_in_the_units_of_the_weighted_columns(X):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -60,14 +61,15 @@ class Features:
         if time.monotonic() - self._looked_at > SOON_S:
             unchanged.clear()
         unsure = [i for i in wanted if i not in unchanged]
-        digests = self._tables.digests(self._table, unsure) if unsure else {}
+        new = sorted({i for i in wanted if i not in self._row_of})
+        with self._tables.on_one_connection() if unsure and new else nullcontext():
+            digests = self._tables.digests(self._table, unsure) if unsure else {}
+            texts = self._tables.texts(self._table, new) if new else {}
         if any(self._digest_of.get(i, digests.get(i)) != digests.get(i) for i in unsure):
             self._forget()
             self.read(ids)
             return
-        new = sorted({i for i in wanted if i not in self._row_of})
         if new or self._X is None:
-            texts = self._tables.texts(self._table, new)
             fresh = transform(self._transformer, [texts.get(i, "") for i in new])
             self._row_of.update((i, len(self._blank) + n) for n, i in enumerate(new))
             self._digest_of.update((i, digests.get(i)) for i in new)
