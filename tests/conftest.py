@@ -38,8 +38,8 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes `make test` runs: one more than there are cores, for a fifth of the time they wait."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Return how many processes `make test` runs: twice the number of cores, for half of the time they wait."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 @pytest.hookimpl(trylast=True)
