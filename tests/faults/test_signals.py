@@ -83,6 +83,24 @@ def test_a_second_signal_ends_the_worker_at_once(stage, number):
     assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
 
 
+def test_a_run_that_is_stopped_while_it_stores_its_classifier_says_so_and_is_done_at_the_next_start(stage):
+    stage.director.order("")
+    stage.query(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$"
+    )
+    stage.query("CREATE TRIGGER wait BEFORE INSERT ON classifiers FOR EACH ROW EXECUTE FUNCTION wait()")
+    sleeps = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')"
+    with stage.worker(AL_LEARNER_GRACE_S=BRIEF_S) as worker:
+        wait_until(lambda: stage.value(sleeps), "the classifier to be sent")
+        worker.terminate()
+        assert worker.wait() == 0
+
+    assert [event["event"] for event in worker.events[-3:]] == ["run.abandoned", "worker.aborted", "worker.stopped"]
+    stage.query("DROP TRIGGER wait ON classifiers")
+    go_on(stage)
+    assert stage.runs()[:2] == [("update", "died"), ("update", "succeeded")]
+
+
 def test_a_run_that_waits_for_the_predictors_write_is_abandoned_after_the_grace_period(stage):
     with stage.postgres.connect(stage.database) as connection, connection.transaction():
         connection.execute("SELECT FROM text_data FOR UPDATE")

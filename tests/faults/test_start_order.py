@@ -57,6 +57,21 @@ def test_prelabelled_data_is_not_trained_on_before_the_labels_are_there(open_sta
         stage.assert_well()
 
 
+def test_an_init_that_starts_a_project_is_answered_once(open_stage):
+    stage = open_stage().fill(with_labels=False)
+    stage.predictor.start()
+    with stage.worker(AL_LEARNER_RECONCILE_S=3600, AL_LEARNER_REANNOUNCE_S=3600) as worker:
+        worker.wait_for("reconcile.idle")
+        n_events = len(worker.events)
+        stage.add_labels()
+        stage.voters.publish("init")
+        worker.wait_for("announced")
+        worker.wait_for("run.scored")
+        worker.wait_for("reconcile.idle", since=n_events)
+        assert len(worker.logged("announced")) == 1
+        stage.assert_well()
+
+
 def test_votes_that_come_before_everything_else_are_trained_on_first(open_stage):
     stage = open_stage().fill(with_labels=False)
     stage.vote()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +28,7 @@ def project_tasks(database_url: str) -> Tasks:
     losses = cast(Callable[[Job], Losses], tasks["losses"])
     has_predicted = cast(Callable[..., bool], tasks["has_predicted"])
 
-    @cache
+    @lru_cache(maxsize=1)
     def loaded(model: Model) -> tuple[Transformer, Any]:
         (clf_id, clf_sha256), (countvec_id, countvec_sha256) = model
         pipeline = pickling.load(tables.clf(clf_id), clf_sha256)

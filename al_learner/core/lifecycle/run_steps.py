@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -263,7 +264,8 @@ class Lifecycle:
             event("run.failed", level=logging.ERROR, run_id=run_id, kind=kind, error=error)
             raise
         except BaseException as exc:
-            lock.end(run_id, RunStatus.ABANDONED, f"interrupted: {type(exc).__name__}")
+            with suppress(DatabaseUnavailable):  # a statement that was interrupted may have cost the connection
+                lock.end(run_id, RunStatus.ABANDONED, f"interrupted: {type(exc).__name__}")
             event("run.abandoned", level=logging.WARNING, run_id=run_id, kind=kind)
             raise
         event(

@@ -101,6 +101,8 @@ class TaskProcess:
             raise lost
         found = answer.result()
         if isinstance(found, _Failure):
+            if found.is_out_of_memory:  # it ends by itself, but perhaps not before the next task
+                self.close()
             raise found.error()
         return found
 

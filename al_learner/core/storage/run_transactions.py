@@ -99,9 +99,7 @@ class RunTransactions:
         untaught = sa.and_(self._database.among(text_data.c.text_id, text_ids), sa.not_(text_data.c.taught))
 
         def reserve() -> list[int]:
-            # Until the commit these tables can be locked by nobody who would refuse the model that is sent now.
-            for table in (classifiers, countvecs):
-                connection.execute(sa.select(sa.literal(1)).select_from(table).limit(0))
+            self._lock_model_tables()
             return list(connection.scalars(sa.select(text_data.c.text_id).where(untaught)))
 
         with self._writing():
@@ -155,14 +153,14 @@ class RunTransactions:
             connection.execute(al_runs.update().where(al_runs.c.run_id == run_id).values(metrics=metrics))
 
         with self._writing():
-            run = None if restored is None else _promote(connection, restored, sign, because, forced=False)
+            run = None if restored is None else self._promote(restored, sign, because, forced=False)
             self._database.when_free(connection, write, column=classifiers.c.clf_id, ids=[clf_id])
             return run
 
     def promote(self, model: StoredModel, *, sign: Sign | None, because: str) -> Run:
         """Store a copy of a model as the newest, with a run of its own. Return that run."""
         with self._writing():
-            return _promote(self._connection, model, sign, because, forced=True)
+            return self._promote(model, sign, because, forced=True)
 
     def prune(self, keep: int, *, dry_run: bool = False) -> Pruned:
         """Delete all but the newest `keep` of our classifiers, and the vectorizers that no other classifier needs.
@@ -247,6 +245,44 @@ class RunTransactions:
         connection.execute(sa.delete(classifiers).where(self._database.among(clf_id, taken)))
         return tuple(taken)
 
+    def _lock_model_tables(self) -> None:
+        """Lock the tables of models as an INSERT does: until the commit nobody can lock them so that one must wait."""
+        for column in (classifiers.c.clf, countvecs.c.countvec):
+            nothing = sa.select(sa.cast(sa.null(), column.type)).where(sa.false())
+            self._connection.execute(column.table.insert().from_select([column], nothing, include_defaults=False))
+
+    def _promote(self, model: StoredModel, sign: Sign | None, because: str, *, forced: bool) -> Run:
+        """Store a copy of a model as the newest, with a run of its own. Return that run."""
+        connection, run = self._connection, model.run
+        self._database.when_free(connection, self._lock_model_tables)
+        score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
+        if not score:
+            score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
+        clf = {"clf": model.clf, "download": 0, "precision_score": score.get("precision")}
+        clf_id = _insert(connection, classifiers, **clf)
+        countvec_id = _insert(connection, countvecs, countvec=model.countvec)
+        values = {
+            "kind": "promote",
+            "status": RunStatus.SUCCEEDED,
+            "forced": forced,
+            "owner": owner(),
+            "state": run.state,
+            "finished": sa.func.now(),
+            "clf_id": clf_id,
+            "countvec_id": countvec_id,
+            "new_samples": 0,
+            "texts": run.texts,
+            "classes": run.classes,
+            "strategies": run.strategies,
+            "versions": run.versions,
+            "prior": run.prior,
+            "clf_sha256": run.clf_sha256,
+            "countvec_sha256": run.countvec_sha256,
+            "signature": _signature(connection, sign, clf_id, countvec_id, run),
+            "metrics": {**score, "promoted": {"clf_id": run.clf_id, "kind": run.origin, "because": because}},
+        }
+        return Run(**connection.execute(al_runs.insert().values(values).returning(al_runs)).mappings().one())
+
     def _close(self, which: sa.ColumnElement[bool], status: RunStatus, error: str) -> None:
         values = {"status": status, "finished": sa.func.now(), "error": error}
         self._write(lambda c: c.execute(al_runs.update().where(which).values(values)))
@@ -302,36 +338,3 @@ def _signature(
         return None
     digests = model.clf_sha256 or "", model.countvec_sha256 or ""
     return sign(project_id(connection), clf_id, digests[0], countvec_id or 0, digests[1])
-
-
-def _promote(connection: sa.Connection, model: StoredModel, sign: Sign | None, because: str, *, forced: bool) -> Run:
-    run = model.run
-    score = {name: value for name, value in (run.metrics or {}).items() if name not in ("gate", "promoted")}
-    if not score:
-        score = {"reason": f"classifier {run.clf_id} had no score when it was promoted"}
-    clf = {"clf": model.clf, "download": 0, "precision_score": score.get("precision")}
-    clf_id, countvec_id = (
-        _insert(connection, classifiers, **clf),
-        _insert(connection, countvecs, countvec=model.countvec),
-    )
-    values = {
-        "kind": "promote",
-        "status": RunStatus.SUCCEEDED,
-        "forced": forced,
-        "owner": owner(),
-        "state": run.state,
-        "finished": sa.func.now(),
-        "clf_id": clf_id,
-        "countvec_id": countvec_id,
-        "new_samples": 0,
-        "texts": run.texts,
-        "classes": run.classes,
-        "strategies": run.strategies,
-        "versions": run.versions,
-        "prior": run.prior,
-        "clf_sha256": run.clf_sha256,
-        "countvec_sha256": run.countvec_sha256,
-        "signature": _signature(connection, sign, clf_id, countvec_id, run),
-        "metrics": {**score, "promoted": {"clf_id": run.clf_id, "kind": run.origin, "because": because}},
-    }
-    return Run(**connection.execute(al_runs.insert().values(values).returning(al_runs)).mappings().one())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_selection import VarianceThreshold
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from threadpoolctl import ThreadpoolController
 
 from al_learner.core.errors import AlLearnerError, DataError, PluginError
@@ -109,21 +109,21 @@ def transform(transformer: Transformer, texts: Sequence[str]) -> csr_matrix:
 
 
 def in_single_precision(transformer: Transformer) -> Transformer:
-    """Convert what the parts of a pipeline store in half precision, in place, and return the pipeline.
+    """Convert the `components_` that a pipeline stores in half precision, in place, and return the pipeline.
 
-    Its features stay the same: products are in single precision. But each of them would convert all of it again.
+    Its features stay the same: products with them are in single precision. But each one would convert them again.
     """
     for part in _parts(transformer):
-        for name, value in [*getattr(part, "__dict__", {}).items()]:
-            if getattr(value, "dtype", None) == np.float16:
-                setattr(part, name, value.astype(np.float32))
+        if getattr(getattr(part, "components_", None), "dtype", None) == np.float16:
+            part.components_ = part.components_.astype(np.float32)
     return transformer
 
 
 def _parts(estimator: Any) -> Iterator[Any]:
     """Yield an estimator, and those that a Pipeline or a FeatureUnion consists of."""
     yield estimator
-    for _, part in [*getattr(estimator, "steps", ()), *getattr(estimator, "transformer_list", ())]:
+    inner = estimator.steps if isinstance(estimator, Pipeline) else ()
+    for _, part in estimator.transformer_list if isinstance(estimator, FeatureUnion) else inner:
         yield from _parts(part)
 
 

@@ -208,7 +208,7 @@ class ProjectLoop:
             if state.facts.superseded and not self._is_superseded:
                 event("worker.superseded", level=logging.WARNING, reason=state.facts.superseded)
             self._is_superseded = state.facts.superseded is not None
-            if state.facts.has_classifier:
+            if state.facts.has_classifier or state.due in ("init", "update"):  # which announces the new classifier
                 self._init_received = False
             if state.due is None:
                 return_free_memory()  # of runs and of reading the state; now there is time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from itertools import islice
 
 import psycopg
 import pytest
@@ -127,6 +128,28 @@ def test_a_run_that_waits_names_rows_and_session(voted, holder, open_project, lo
     assert project._storage.database.waiting_since is None
     assert len(logged.named("rows.unlocked")) == 1
     assert open_project(voted).status().row_locks is None
+
+
+@pytest.mark.parametrize("table", ["classifiers", "countvecs"])
+@pytest.mark.parametrize("mode", ["SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"])
+def test_a_run_waits_for_a_locked_table_of_models(voted, holder, open_project, monkeypatch, table, mode):
+    locks = iter([f"LOCK TABLE {table} IN {mode} MODE"])  # while the classifier trains, and no hold-out model
+    monkeypatch.setattr(Gate, "while_it_trains", lambda: [*map(holder.hold, islice(locks, 1))])
+
+    assert open_project(voted, pause=holder.pause, classifier=Gated()).update().run.clf_id == 1
+    assert holder.attempts == ATTEMPTS
+
+
+@pytest.mark.parametrize("table", ["classifiers", "countvecs"])
+@pytest.mark.parametrize("mode", ["SHARE", "EXCLUSIVE"])
+def test_a_promotion_waits_for_a_locked_table_of_models(voted, holder, open_project, table, mode):
+    project = open_project(voted, pause=holder.pause)
+    project.update()
+    project.update(force=True)
+    holder.hold(f"LOCK TABLE {table} IN {mode} MODE")
+
+    assert project.promote(1).run.clf_id == 3
+    assert holder.attempts == ATTEMPTS
 
 
 @pytest.mark.usefixtures("at_once")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from al_learner import Project
 from al_learner.core.configuration.settings import Settings
@@ -173,3 +175,15 @@ def test_a_worker_vectorizes_new_texts_while_the_run_begins_and_not_again(worker
     assert project.update(force=True).run.texts == N_TEXTS + 1
 
     assert done[:5] == [[*range(1, new + 1)], ["rain and sun"], "begin", "finish", [*range(1, new + 1)]]
+
+
+def test_an_interrupted_update_leaves_no_text_without_its_features(trained, database, monkeypatch):
+    add_weather(database, 10, first=N_TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(scipy.sparse, "vstack", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trained.update(force=True)
+    add_weather(database, 10, first=N_TEXTS + 10)
+
+    assert trained.update(force=True).run.texts == N_TEXTS + 20
+    assert labels(trained, "rain", "sun") == ["a", "b"]

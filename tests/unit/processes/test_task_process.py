@@ -153,6 +153,15 @@ def test_what_it_is_told_may_fail(make, task, is_replaced):
     assert (process.pid != pid) == is_replaced
 
 
+def test_after_a_lack_of_memory_the_next_task_gets_a_new_process_however_soon_it_comes(make):
+    process = make()
+    pid = process.ask("pid")
+    with pytest.raises(TrainerError, match="AL_LEARNER_TRAIN_MEMORY_MIB"):
+        process.ask("repeat", 10**15)
+
+    assert process.ask("pid") != pid
+
+
 def test_a_process_is_replaced_that_takes_too_long_since_it_was_told(make):
     process = make()
     pid = process.ask("pid")

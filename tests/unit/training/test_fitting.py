@@ -1,5 +1,7 @@
 """Groups of columns and weights of rows; what else `fit_classifier` does is tested with `Learner`."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from pydantic import PrivateAttr
@@ -7,7 +9,7 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 from al_learner import Classifier, strategy
 from al_learner.core.errors import DataError, PluginError
@@ -137,6 +139,15 @@ def test_in_single_precision_features_stay_as_they_are_and_nothing_is_in_half_pr
     assert in_single_precision(transformer) is transformer
     assert (stored, vectors()) == (np.float16, np.float32)
     assert (transform(transformer, texts) != features).nnz == 0
+
+
+def test_only_factors_of_products_are_put_in_single_precision():
+    scaler = MaxAbsScaler().fit([[3.0]])
+    scaler.scale_ = scaler.scale_.astype(np.float16)
+    other = SimpleNamespace(steps=["lower case"], transformer_list=["words"])
+
+    assert in_single_precision(make_pipeline(scaler))[0].scale_.dtype == np.float16
+    assert in_single_precision(other) is other
 
 
 def test_a_start_is_in_the_units_of_the_weighted_columns(X):

@@ -71,10 +71,13 @@ class Features:
             return
         if new or self._X is None:
             fresh = transform(self._transformer, [texts.get(i, "") for i in new])
-            self._row_of.update((i, len(self._blank) + n) for n, i in enumerate(new))
+            first = 0 if self._X is None else self._X.shape[0]
+            X = fresh if self._X is None else vstack([self._X, fresh], format="csr")
+            # Over what an interrupted call has left, and last what makes the texts known.
+            self._blank[first:] = [not texts.get(i, "").strip() for i in new]
             self._digest_of.update((i, digests.get(i)) for i in new)
-            self._blank += [not texts.get(i, "").strip() for i in new]
-            self._X = fresh if self._X is None else vstack([self._X, fresh], format="csr")
+            self._X = X
+            self._row_of.update((i, first + n) for n, i in enumerate(new))
 
     def of(self, ids: Ids) -> tuple[csr_matrix, NDArray[np.bool_]]:
         """Return the features of texts that were read, and which of them have a text that is not blank."""
