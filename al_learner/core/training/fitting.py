@@ -122,9 +122,10 @@ def in_single_precision(transformer: Transformer) -> Transformer:
 def _parts(estimator: Any) -> Iterator[Any]:
     """Yield an estimator, and those that a Pipeline or a FeatureUnion consists of."""
     yield estimator
-    inner = estimator.steps if isinstance(estimator, Pipeline) else ()
-    for _, part in estimator.transformer_list if isinstance(estimator, FeatureUnion) else inner:
-        yield from _parts(part)
+    match estimator:
+        case Pipeline(steps=inner) | FeatureUnion(transformer_list=inner):
+            for _, part in inner:
+                yield from _parts(part)
 
 
 def fit_classifier(

@@ -12,6 +12,7 @@ import pytest
 
 from al_learner.core.storage import database as database_module
 from al_learner.core.storage.database import Database
+from al_learner.core.storage.run_lock import hold_run_lock
 from al_learner.core.storage.schema import text_data
 from tests.support.strategies import Gate, Gated
 from tests.support.tables import WORKER_ROLE
@@ -149,6 +150,19 @@ def test_a_promotion_waits_for_a_locked_table_of_models(voted, holder, open_proj
     holder.hold(f"LOCK TABLE {table} IN {mode} MODE")
 
     assert project.promote(1).run.clf_id == 3
+    assert holder.attempts == ATTEMPTS
+
+
+@pytest.mark.parametrize("table", ["classifiers", "countvecs"])
+def test_a_restoration_waits_for_a_locked_table_of_models(voted, holder, open_project, table):
+    project = open_project(voted, pause=holder.pause)
+    former = project._models.stored(project.update().run.clf_id)
+    worse = project.update(force=True).run
+    with hold_run_lock(project._storage.database) as lock:
+        holder.hold(f"LOCK TABLE {table} IN SHARE MODE")
+        run = lock.score(worse.run_id, worse.clf_id, 0.5, {}, restored=former)
+
+    assert run.clf_id == 3
     assert holder.attempts == ATTEMPTS
 
 

@@ -123,7 +123,7 @@ def test_null_arrays_and_null_entries_are_no_error(database, open_project, class
     assert result.run.new_samples == len(ids) + 2
 
 
-@pytest.mark.parametrize("vectorizer", ["lsa", "hashing"])
+@pytest.mark.parametrize("vectorizer", ["count", "tfidf", "hashing"])
 def test_a_text_of_10_mb_is_no_error(database, open_project, vectorizer):
     add_voted_texts(database, "abab")
     (long,) = database.add_texts("many words make a long text " * (10_000_000 // 28))
