@@ -27,7 +27,7 @@ All between them were good on five corpora; above, wrong labels by meaning outwe
 LABEL_WEIGHT = 1.1
 """Weight of a label's texts together, as far as those two weights allow it: where a label has few, each weighs more."""
 
-MAX_TEXTS = 1_000
+MAX_TEXTS = 720
 """Number of texts of a prior, at least one for each label, that are trained on together with labelled ones.
 
 Before the first vote, when nobody waits, it is all.
