@@ -92,7 +92,13 @@ class RandomDigest(Letters):
         return np.random.default_rng().bytes(32).hex()
 
 
+class KnowsWithoutCounting(Letters):
+    def known(self, words):
+        return [bool(word) for word in words]
+
+
 BROKEN += [
+    (KnowsWithoutCounting(), "check_known", "known must return a bool array of shape (0,), not []"),
     (TwoParameters(), "check_at_most_one_parameter", "parameters folder, n_dims"),
     (FromNowhere(), "check_it_says_where_it_comes_from", "provenance must be a sentence"),
     (WithoutLicence(), "check_it_says_where_it_comes_from", "licence must be an SPDX identifier"),

@@ -25,6 +25,7 @@ from al_learner.core.interfaces.vectorizers import (
 from al_learner.core.interfaces.word_vectors import (
     UsesWordVectors,
     WordVectors,
+    is_known,
     package_folder,
     release_word_vectors,
     sha256,
@@ -53,6 +54,7 @@ __all__ = [
     "Votes",
     "WeighsColumns",
     "WordVectors",
+    "is_known",
     "margins",
     "package_folder",
     "release_word_vectors",

@@ -98,7 +98,7 @@ class WordVectors(Strategy):
         Returns
         -------
         vectors : ndarray of shape (n_words, n_dims), float32
-            Of any length; all zeros for a word that the source does not know. Of shape (0, n_dims) if there are no
+            Of any length; all zeros for a word that the source has no vector for. Of shape (0, n_dims) if there are no
             words: the worker calls this with an empty list, so that a model is loaded before it is needed.
 
         Raises
@@ -106,6 +106,29 @@ class WordVectors(Strategy):
         SettingsError
             A package or a file is missing. The message says how to get it.
         """
+
+    def known(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        """Return whether the source knows what each word means.
+
+        Some sources have a vector for every row of letters, because they split it into pieces. The vector of such a
+        word means nothing, so a label that is called so gets no texts.
+
+        Parameters
+        ----------
+        words : sequence of str
+            As for ``vectors``.
+
+        Returns
+        -------
+        known : ndarray of shape (n_words,), bool
+            By default true where the vector has other numbers than zeros.
+
+        Raises
+        ------
+        SettingsError, PluginError
+            As of `lookup`.
+        """
+        return np.asarray(self.lookup(words).any(axis=1))
 
     @abstractmethod
     def digest(self) -> str:
@@ -136,6 +159,7 @@ def release_word_vectors() -> None:
             source.release()
         except Exception as exc:  # whatever a third party's code raises
             raise PluginError(f"word_vector {source!r} failed: {type(exc).__name__}: {exc}") from exc
+    sha256.cache_clear()  # the next time the files may be others
 
 
 class UsesWordVectors(Strategy):
@@ -168,9 +192,26 @@ def package_folder(module: str, extra: str) -> Path:
     return Path(found.submodule_search_locations[0])
 
 
+def is_known(pieces: Sequence[str]) -> bool:
+    """Return whether a word has a meaning for a model that splits it into these pieces.
+
+    It has one if it is a piece itself, or if a piece has three letters or more: shorter ones are in words of any
+    meaning. Without upper and lower case, as in Chinese, one sign is enough. A piece in angle or square brackets stands
+    for something that the model does not know.
+    """
+    letters = [piece.lstrip("▁Ġ#") for piece in pieces]
+    if not any(letters) or any(piece.startswith(("<", "[")) for piece in letters):
+        return False
+    word = "".join(letters)
+    return len(pieces) == 1 or word.lower() == word.upper() or max(map(len, letters)) >= 3
+
+
 @cache
 def sha256(*files: Path) -> str:
-    """Return the SHA-256 of files, one after the other, in hexadecimal. A process reads them only once."""
+    """Return the SHA-256 of files, one after the other, in hexadecimal.
+
+    They are read once until `release_word_vectors`.
+    """
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as opened:

@@ -63,8 +63,16 @@ def check_a_vector_does_not_depend_on_other_words(strategy: WordVectors) -> None
         expect(_near(vector, strategy.lookup([word])[0]), f"{word[:20]!r} alone has another vector than among others")
 
 
+def check_known(strategy: WordVectors) -> None:
+    """``known`` is one truth value for each word, also for words that no source knows, and for none."""
+    for words in ([], _WORDS, [word.encode(errors="replace").decode() for word in _UNUSUAL]):
+        known = strategy.known(words)
+        is_mask = isinstance(known, np.ndarray) and known.dtype == bool and known.shape == (len(words),)
+        expect(is_mask, f"known must return a bool array of shape ({len(words)},), not {known!r:.100}")
+
+
 def check_digest(strategy: WordVectors) -> None:
-    """The digest is recorded with every run, to tell whether two installations have the same vectors."""
+    """The digest is recorded with runs that use the source, to tell whether two installations have the same vectors."""
     digest = strategy.digest()
     is_sha256 = isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)
     expect(bool(is_sha256), f"digest must return the 64 hexadecimal digits of a SHA-256, not {digest!r}")
@@ -78,6 +86,7 @@ CHECKS = (
     check_unusual_words,
     check_same_words_same_vectors,
     check_a_vector_does_not_depend_on_other_words,
+    check_known,
     check_digest,
 )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, cycle, islice, pairwise
+from itertools import chain, compress, cycle, islice, pairwise
 from typing import Any
 from unicodedata import category
 from unicodedata import normalize as normal_form
@@ -42,8 +43,9 @@ class LabelMeaning(UsesWordVectors, InitSampler):
     the cosine between their meanings, plus that between their TF-IDF rows, minus the label's mean over the texts. Of
     the texts that are most similar to a label, it gets the half with the largest margin to the second label.
 
-    A name says nothing if no word with a vector is left of it without digits and single letters. Such a label, and
-    `ignored`, get no texts. If that leaves fewer than two labels, ``prior`` returns None, and no text was read.
+    A name says nothing if no word is left of it without digits, single letters and words that neither the source knows
+    nor a text contains. Such a label, and `ignored`, get no texts. If that leaves fewer than two labels, ``prior``
+    returns None. Where it takes no text to know that, none is read.
 
     References
     ----------
@@ -109,22 +111,34 @@ class LabelMeaning(UsesWordVectors, InitSampler):
         return [meaning for meaning in meanings if not known.isdisjoint(chain(*meaning))]
 
     def _similarity(self, texts: Iterable[str], labels: Sequence[Meaning]) -> Floats:
-        """Return how similar each text (row) and each label are: all zeros for a label without a known word."""
+        """Return how similar each text (row) and each label are: all zeros for a label whose words say nothing."""
         from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # heavy, as all of these
         from sklearn.preprocessing import normalize
         from threadpoolctl import threadpool_limits
 
+        source, label_words = self.word_vectors, sorted({*chain(*chain(*labels))})
+        known = [*compress(label_words, source.known(label_words))]
+        unknown = re.compile(rf"\b(?:{'|'.join({*label_words} - {*known})})\b")
+        found: set[str] = set()
+
+        def searched() -> Iterator[str]:
+            for text in texts:
+                found.update(unknown.findall(text.lower()))
+                yield text
+
         counter = CountVectorizer(max_features=self.max_words, dtype=np.float32)
         try:
-            counts = counter.fit_transform(texts)
+            counts = counter.fit_transform(searched())
         except ValueError as exc:
             if "empty vocabulary" not in str(exc):
                 raise
             return np.zeros((0, len(labels)))  # no text has a word
         tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
         X = tfidf.transform(counts)
-        text_words, label_words = counter.get_feature_names_out(), sorted({*chain(*chain(*labels))})
-        vectors = self.word_vectors.lookup([*text_words, *label_words])
+        text_words = counter.get_feature_names_out()
+        says_something = np.isin(label_words, [*known, *found])
+        of_labels = source.lookup(label_words) * says_something[:, None]
+        vectors = np.concatenate([source.lookup(text_words), of_labels])
         with threadpool_limits(limits=1):  # on so little data several threads are slower
             vectors = _postprocessed(vectors, np.bincount(counts.indices, minlength=len(text_words)))
             text_meanings = normalize(X @ vectors[: len(text_words)])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from al_learner.core.errors import SettingsError
-from al_learner.core.interfaces import WordVectors, package_folder, sha256
+from al_learner.core.interfaces import WordVectors, is_known, package_folder, sha256
 
 if TYPE_CHECKING:
     from model2vec import StaticModel
@@ -35,6 +35,10 @@ class _Static(WordVectors):
             return np.zeros((0, model.dim), np.float32)
         # By default it starts a thread on every core.
         return model.encode(list(words), use_multiprocessing=False).astype(np.float32)
+
+    def known(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        encoded = _model(self._folder()).tokenizer.encode_batch(list(words), add_special_tokens=False)
+        return np.array([is_known(word.tokens) for word in encoded], bool)
 
     def digest(self) -> str:
         return sha256(*_files(self._folder()))

