@@ -126,6 +126,7 @@ def load_labels(
     column: Column = None,
     question: Question = None,
     assume_submitted: AssumeSubmitted = False,
+    new_labels: NewLabels = False,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     dry_run: DryRun = False,
@@ -133,8 +134,9 @@ def load_labels(
     as_json: Json = False,
 ) -> None:
     """Append label names (column `label` or `labels`), and descriptions of them (column `description`)."""
-    options = {"question": question, "assume_submitted": assume_submitted, "delimiter": delimiter}
-    _load("labels", file, column, database, as_json=as_json, dry_run=dry_run, encoding=encoding, **options)
+    options = {"question": question, "assume_submitted": assume_submitted, "new_labels": new_labels}
+    options |= {"delimiter": delimiter, "encoding": encoding}
+    _load("labels", file, column, database, as_json=as_json, dry_run=dry_run, **options)
 
 
 @app.command("init")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
-from al_learner.core.errors import MigrationError, SchemaError, SettingsError
-from al_learner.core.exchange.fields import Field, checked_row
+from al_learner.core.errors import MigrationError, SettingsError
+from al_learner.core.exchange.fields import Field, Row, checked_row
 from al_learner.core.exchange.reading import described, merged, same_id
 from al_learner.core.exchange.sources import Options, Source, open_source
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, OnDuplicate
@@ -122,23 +122,35 @@ class LoadingMethods:
             loaded = self._load_annotated(every, opened, asked, policy)
         return _with_warnings(loaded, self._too_long(longest) if not asked.dry_run else ())
 
-    def load_labels(self, source: Any, **options: Any) -> Loaded:
+    def load_labels(self, source: Any, *, new_labels: bool = False, **options: Any) -> Loaded:
         """Append label names, each once; rows are names, or pairs of name and description; like `load_texts`.
 
         A label that is there already is not appended again. A description replaces an older one. Of a column of class
         labels, and of the export of a tool, the label set is taken.
 
+        Parameters
+        ----------
+        new_labels : bool
+            Append labels with a description that are not in table labels. If that has rows, such labels are an error
+            otherwise: the description may be of another label, whose name is misspelt.
+
         Raises
         ------
+        DataError
+            As of `load_texts`; or a description is of a label that is not there.
         MigrationError
             There is no table for the descriptions yet, and this user may not create it.
         """
         asked = Options(**options)
         with open_source(source, "labels", asked, needs_votes=True) as opened:
-            names, descriptions = _labels(opened)
-            shown = tuple({"label": name, "description": descriptions.get(name, "")} for name in names[:N_SHOWN])
+            names, rows = _labels(opened)
+        known = self._storage.loads.known_labels()
+        check_labels(known, LabelSet({name: row.where for name, row in rows.items()}, may_be_new=new_labels))
+        descriptions = {name: row["description"] for name, row in rows.items()}
+        shown = tuple({"label": name, "description": descriptions.get(name, "")} for name in names[:N_SHOWN])
         if asked.dry_run:
-            return Loaded(len(names), (), opened.kind, first=shown)
+            n_new = sum(name not in known for name in names)
+            return Loaded(n_new, (), opened.kind, there=len(names) - n_new, first=shown)
         if descriptions:
             self._storage.database.may_create = True
             upgrade_runs(self._storage.database)
@@ -158,13 +170,13 @@ class LoadingMethods:
         """
         asked = Options(**options)
         with open_source(source, "pairs of text and label", asked, needs_votes=True) as opened:
-            opened.reading.known_labels = self._known_labels()
+            opened.reading.known_labels = self._storage.loads.known_labels()
             texts = opened.texts(("text", "label"))
             every = [text for text in (merged(texts, opened.reading) if opened.export else texts) if text.votes]
             rows = [(text.text, Counter(vote.label for vote in text.votes).most_common(1)[0][0]) for text in every]
             known = _label_set(every, may_be_new=new_labels)
             if asked.dry_run:
-                check_labels(self._known_labels(), known)
+                check_labels(self._storage.loads.known_labels(), known)
                 n = len(rows)
             else:
                 n = self._storage.loads.load_init_data(rows, known)
@@ -187,14 +199,14 @@ class LoadingMethods:
         """
         asked = Options(**options)
         with open_source(source, "(text_id, label, user)", asked, needs_votes=True) as opened:
-            opened.reading.known_labels = self._known_labels()
+            opened.reading.known_labels = self._storage.loads.known_labels()
             by_id = asked.id_column is not None or ("external_id" in opened.names and "text_id" not in opened.names)
             fields: tuple[Field, ...] = ("id", "label", "user") if by_id else ("text_id", "label", "user")
             texts = opened.texts(fields, ("user",), max_label_length=MAX_LABEL_LENGTH)
             every = [text for text in merged(texts, opened.reading) if text.votes]
             known = _label_set(every, may_be_new=new_labels)
             if asked.dry_run:
-                check_labels(self._known_labels(), known)
+                check_labels(self._storage.loads.known_labels(), known)
                 done = self._storage.loads.would_load_votes(every, replace=replace)
             else:
                 done = self._storage.loads.load_votes(every, known, replace=replace)
@@ -219,7 +231,7 @@ class LoadingMethods:
         """
         policy, asked = _policy(on_duplicate), Options(**options)
         with open_source(source, "(text, label, user)", asked, needs_votes=True) as opened:
-            opened.reading.known_labels = self._known_labels()
+            opened.reading.known_labels = self._storage.loads.known_labels()
             if asked.id_column is None and "external_id" not in opened.names and "id" in opened.names:
                 opened.reading.id_column = "id" if opened.export is None else None
             fields: tuple[Field, ...] = ("text", "label", "user", "id")
@@ -241,7 +253,7 @@ class LoadingMethods:
         """Load texts that were read, or check them if this is a dry run."""
         loads = self._storage.loads
         if asked.dry_run:
-            n_new = len(check_labels(self._known_labels(), known)) if known else 0
+            n_new = len(check_labels(self._storage.loads.known_labels(), known)) if known else 0
             done = loads.would_load(texts, policy)
             return _loaded(opened, texts, rows=done.texts, labels=n_new, updated=done.updated, skipped=done.skipped)
         has_ids = any(text.external_id for text in texts)
@@ -261,16 +273,6 @@ class LoadingMethods:
             return (f"the ids of the texts are not stored: {exc}",)
         return ()
 
-    def _known_labels(self) -> frozenset[str]:
-        """Return the labels in table labels; none if there is no database yet."""
-        database = self._storage.database
-        if not database.is_postgresql and not database.path.exists():
-            return frozenset()
-        try:
-            return frozenset(self._storage.tables.label_names())
-        except SchemaError:
-            return frozenset()
-
     def _too_long(self, longest: int) -> tuple[str, ...]:
         """Return a warning if the longest text makes the predictor's array of all texts too large."""
         dense_gib = self._storage.tables.n_texts() * longest * BYTES_PER_CHARACTER / 2**30
@@ -288,8 +290,8 @@ def _policy(name: str) -> OnDuplicate:
         raise SettingsError([f"on_duplicate is {name!r}; allowed: {', '.join(OnDuplicate)}"]) from None
 
 
-def _labels(opened: Source) -> tuple[list[str], dict[str, str]]:
-    """Return the labels of a source, each once, and the descriptions of some."""
+def _labels(opened: Source) -> tuple[list[str], dict[str, Row]]:
+    """Return the labels of a source, each once, and the rows that describe some."""
     if opened.export is not None:
         every = list(opened.texts(()))
         votes = (vote.label for text in every for vote in text.votes)
@@ -297,8 +299,8 @@ def _labels(opened: Source) -> tuple[list[str], dict[str, str]]:
     rows = list(opened.rows(("label", "description"), max_label_length=MAX_LABEL_LENGTH))
     if opened.is_file and not rows and not opened.reading.labels:
         raise opened.no_rows()
-    descriptions = {row["label"]: row["description"] for row in rows if row["description"].strip()}
-    return list(dict.fromkeys([*_checked(opened.reading.labels), *(row["label"] for row in rows)])), descriptions
+    names = list(dict.fromkeys([*_checked(opened.reading.labels), *(row["label"] for row in rows)]))
+    return names, {row["label"]: row for row in rows if row["description"].strip()}
 
 
 def _checked(labels: Mapping[str, str]) -> dict[str, str]:

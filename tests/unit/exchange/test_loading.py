@@ -185,13 +185,15 @@ def test_labels_come_with_descriptions_and_a_blank_one_is_none(project, stored, 
         source = tmp_path / source
         DESCRIBED.to_csv(source, index=False)
 
-    assert project.load_labels(source).rows == 3
+    assert project.load_labels(source, new_labels=True).rows == 3
     assert labels(stored) == ["+", "-", "sun", "rain", "fog"]
     assert described(stored) == {"sun": "a fine day"}
 
 
 def test_a_description_column_of_another_name_is_named(project, stored):
-    project.load_labels(DESCRIBED.rename(columns={"description": "help"}), columns={"description": "help"})
+    frame = DESCRIBED.rename(columns={"description": "help"})
+
+    project.load_labels(frame, columns={"description": "help"}, new_labels=True)
 
     assert described(stored) == {"sun": "a fine day"}
 
@@ -199,12 +201,27 @@ def test_a_description_column_of_another_name_is_named(project, stored):
 def test_a_new_description_replaces_the_old_one_and_its_label_is_not_there_twice(project, stored):
     project.load_labels([("+", "good"), ("-", "bad")])
 
-    loaded = project.load_labels([("+", "very good"), ("-", ""), ("0", "neither")])
+    loaded = project.load_labels([("+", "very good"), ("-", ""), ("0", "neither")], new_labels=True)
 
     assert (loaded.rows, loaded.there) == (1, 2)
     assert described(stored) == {"+": "very good", "-": "bad", "0": "neither"}
     assert labels(stored) == ["+", "-", "0"]
     assert project._storage.tables.descriptions() == described(stored)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_description_of_a_label_that_is_not_there_is_refused_and_nothing_is_loaded(project, stored, dry_run):
+    with pytest.raises(DataError, match=r"item 1: the label 'sums' is not in table labels.*'\+', '-'.*--new-labels"):
+        project.load_labels([("+", "good"), ("sums", "numbers"), "new"], dry_run=dry_run)
+
+    assert labels(stored) == ["+", "-"]
+    assert stored("count(*)", "sqlite_master WHERE name = 'al_labels'") == [(0,)]
+
+
+def test_a_dry_run_says_how_many_labels_are_new(project):
+    loaded = project.load_labels(["+", "0"], dry_run=True)
+
+    assert (loaded.rows, loaded.there) == (1, 1)
 
 
 def test_labels_alone_need_no_table_of_al_learner(project, stored):

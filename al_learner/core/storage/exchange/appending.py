@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from al_learner.core.errors import DataError
+from al_learner.core.errors import DataError, SchemaError
 from al_learner.core.storage.database import Database, chunked
 from al_learner.core.storage.exchange import external_ids
 from al_learner.core.storage.exchange.annotated_texts import AnnotatedText, OnDuplicate
-from al_learner.core.storage.exchange.labels import LabelSet, append_labels
+from al_learner.core.storage.exchange.labels import LabelSet, append_labels, known_labels
 from al_learner.core.storage.exchange.votes import AppendedVotes, append_votes, update_texts
 from al_learner.core.storage.labelforward_tables import CHUNK
 from al_learner.core.storage.schema import al_labels, init_data, labelforward, labels, text_data
@@ -36,6 +36,16 @@ class Loads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def known_labels(self) -> frozenset[str]:
+        """Return the labels in table labels; none if there is no database or no such table yet."""
+        if not self._database.is_postgresql and not self._database.path.exists():
+            return frozenset()
+        try:
+            with self._database.reading() as connection:
+                return known_labels(connection)
+        except SchemaError:
+            return frozenset()
 
     def load_texts(self, texts: Iterable[str]) -> int:
         """Append texts that nobody has voted on yet; they are read as they are sent. Return how many."""

@@ -34,6 +34,11 @@ class LabelSet:
     may_be_first: bool = False
 
 
+def known_labels(connection: sa.Connection) -> frozenset[str]:
+    """Return the labels in table labels."""
+    return frozenset(connection.scalars(sa.select(labels.c.label).where(labels.c.label != "")))
+
+
 def append_labels(connection: sa.Connection, given: LabelSet) -> int:
     """Append labels that are not in table labels, if they may be appended. Return how many.
 
@@ -42,8 +47,7 @@ def append_labels(connection: sa.Connection, given: LabelSet) -> int:
     DataError
         As for `check_labels`.
     """
-    known = frozenset(connection.scalars(sa.select(labels.c.label).where(labels.c.label != "")))
-    new = check_labels(known, given)
+    new = check_labels(known_labels(connection), given)
     if new:
         connection.execute(labels.insert(), [{"label": label} for label in new])
     return len(new)
