@@ -235,7 +235,7 @@ def candidates(
         Distributions that the readers of the classifier have. Candidates that require others are left out.
     groups : collection of str, optional
         The vectorizer's groups of columns. Candidates whose `column_weights` name others are left out, except with the
-        factor 0.
+        factor 0. So are those that leave out all of its groups.
     is_asked_for : bool, optional
         Whether a person chose the list of candidates; by default whether it was given to the selector.
 
@@ -276,17 +276,22 @@ def candidates(
                 )
             ]
         )
-    usable = {name: one for name, one in made.items() if groups is None or _weighed_groups(one) <= {*groups}}
+    usable = {name: one for name, one in made.items() if groups is None or _suits(one, groups)}
     if not usable:
         weighed, known = ", ".join(made), ", ".join(groups or ())
-        problem = f"the column_weights of {weighed} name other groups of columns than those of the vectorizer: {known}"
-        raise SettingsError([f"{problem}; choose a vectorizer that has them too, or add a candidate without them"])
+        problem = (
+            f"the column_weights of {weighed} name other groups of columns than the vectorizer's, or leave out all"
+        )
+        then = "choose a vectorizer that has them too, or add a candidate without them"
+        raise SettingsError([f"{problem} that it has: {known}; {then}"])
     return usable
 
 
-def _weighed_groups(classifier: Classifier) -> set[str]:
+def _suits(classifier: Classifier, groups: Collection[str]) -> bool:
+    """Whether a vectorizer with these groups of columns has all that a classifier weighs, and one that it uses."""
     factors = classifier.column_weights if isinstance(classifier, WeighsColumns) else {}
-    return {group for group, factor in factors.items() if factor}
+    is_one_used = not groups or any(factors.get(group, 1) for group in groups)
+    return is_one_used and {group for group, factor in factors.items() if factor} <= {*groups}
 
 
 def split(text: str, opening: str = "([{", closing: str = ")]}") -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from al_learner.core import errors
 from al_learner.core.configuration.environment import is_of_kubernetes
 from al_learner.core.configuration.settings import Settings, variable, variables
 from al_learner.core.configuration.settings_file import CONFIG_VARIABLE, DEFAULT_CONFIG
+from al_learner.core.lifecycle.status import Status
 from al_learner.core.registry import INTERFACES, PLUGINS, entry_points, group, origin
 from al_learner.core.storage.schema import labelforward, ours
 from al_learner.core.training import evaluation
@@ -74,6 +76,12 @@ def test_the_page_has_every_option_of_the_program() -> None:
     root = typer.main.get_command(app)
     options = {option for parameter in root.params for option in parameter.opts} | {"--help", "-h"}
     assert {name.strip("`") for row in table(CLI, "Command line") for name in row[0].split(", ")} == options
+
+
+def test_the_page_has_every_row_of_a_status() -> None:
+    shown = re.findall(r'^ +\*?(?:\(?\[)?\("([a-z ]+)", ', inspect.getsource(Status.facts), re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z ]+) \|", section(CLI, "`status`").partition("| Row |")[2], re.MULTILINE)
+    assert rows == shown
 
 
 def test_the_page_has_every_exit_code() -> None:

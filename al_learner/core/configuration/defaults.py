@@ -6,6 +6,7 @@ second installation fits a new vectorizer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -103,4 +104,4 @@ def missing_extra() -> str | None:
 def tell_of_extra() -> None:
     """Log what `missing_extra` says; once in a process."""
     if advice := missing_extra():
-        event("defaults.without_meaning", extra=EXTRA, advice=advice)
+        event("defaults.without_meaning", level=logging.WARNING, extra=EXTRA, advice=advice)

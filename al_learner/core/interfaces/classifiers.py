@@ -82,8 +82,9 @@ class Classifier(Strategy):
 
     @classmethod
     def weighs_rows(cls) -> bool:
-        """Whether ``fit`` has the parameter ``sample_weight``."""
-        return "sample_weight" in signature(cls.fit).parameters
+        """Whether ``fit`` has the parameter ``sample_weight``, and ``fit_from`` too if the classifier has its own."""
+        own: list[Callable[..., Any]] = [cls.fit] if cls.fit_from is Classifier.fit_from else [cls.fit, cls.fit_from]
+        return all("sample_weight" in signature(train).parameters for train in own)
 
     def fit_from(self, X: csr_matrix, y: Labels, start: LinearStart) -> Estimator:
         """Train like ``fit``; the last model of this strategy may be used as the start.

@@ -91,6 +91,8 @@ class Gate:
             "only_right": found.only_b_right,
             "p_value": found.p_worse,
         }
+        if found.different_priors:
+            verdict["priors"] = found.different_priors
         if found.p_worse >= LEVEL:
             return Judgement({**verdict, "verdict": "passed"})
         restored = self._former_model(former.clf_id) if self.holds else None
@@ -115,5 +117,5 @@ def describe_gate(clf_id: int | None, record: Mapping[str, Any] | None) -> str |
     return (
         f"classifier {clf_id} is significantly worse than classifier {record['against']}: {record['accuracy']:.1%} "
         f"right instead of {record['former_accuracy']:.1%} on {record['size']:,} common texts "
-        f"(p = {record['p_value']:.2g}){then}"
+        f"(p = {record['p_value']:.2g}){'; ' + record['priors'] if 'priors' in record else ''}{then}"
     )

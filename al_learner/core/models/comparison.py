@@ -102,14 +102,15 @@ class Comparison:
             f"classifier {self.a}: {first:.1%} right; right where {self.b} is wrong: {self.only_a_right:,}\n"
             f"classifier {self.b}: {second:.1%} right; right where {self.a} is wrong: {self.only_b_right:,}\n"
             f"exact McNemar test: p = {self.p_value:.3g}; {verdict}"
-        ) + self._different_priors()
+        ) + ("\n" + self.different_priors if self.different_priors else "")
 
-    def _different_priors(self) -> str:
-        """Return a line that says that the priors are different; empty if they are the same."""
+    @property
+    def different_priors(self) -> str:
+        """That the priors are different, in words; empty if they are the same."""
         first, second = ("no prior" if prior is None else f"prior {prior}" for prior in self.priors)
         if first == second:
             return ""
-        return f"\ntheir priors are different: classifier {self.a} has {first}, classifier {self.b} has {second}"
+        return f"their priors are different: classifier {self.a} has {first}, classifier {self.b} has {second}"
 
 
 def compare(

@@ -89,6 +89,8 @@ def _words(gain: Comparison, kappa: float, sample_size: int) -> str:
         f"measured on the {describe_size(gain.size, gain.basis)} that both have predicted; the predictions of "
         f"successive classifiers on {sample_size:,} fixed texts agree with kappa {kappa:.3f}"
     )
+    if gain.different_priors:
+        told += f"; {gain.different_priors}"
     if kappa < STABLE:
         advice = "Predictions still change, so more votes will probably change the classifier"
     elif low > 0:

@@ -102,7 +102,9 @@ def notes_on(prior: Prior, cold_start: ColdStart) -> tuple[str, ...]:
         names = ", ".join(map(repr, without))
         if len(prior.labels):
             return (f"no text is near to the meaning of these labels, so the prior has none of them: {names}",)
-        return (f"there is no prior, because texts are near to the meaning of fewer than two of these labels: {names}",)
+        why = f"there is no prior, because texts are near to the meaning of fewer than two of these labels: {names}"
+        then = "" if cold_start.n_labelled else "; the first classifier is trained on random labels"
+        return (f"{why}{then}. Descriptions say what labels mean (al-learner load labels, column description)",)
     return ()
 
 

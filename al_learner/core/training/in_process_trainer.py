@@ -103,6 +103,9 @@ class InProcessTrainer:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             pipeline = fit_classifier(classifier, rows.X, rows.y, last=last, **self._columns(rows, vectorizer))
+        fitted: list[Strategy] = [vectorizer] if countvec is not None else []
+        if prior is not None and (start := job.cold_start or job.new_prior):
+            fitted.append(start.init_sampler.make("init_sampler"))
         size = f"{pipeline[0].variances_.sum():,} features and {len(pipeline.classes_):,} classes"
         clf = _dumped(lambda: f"classifier {str(job.classifier)!r} with {size}", pipeline, classifier, job)
         digest = pickling.sha256(clf)
@@ -115,7 +118,7 @@ class InProcessTrainer:
             countvec_sha256=cast(str, self._digest),
             texts=rows.X.shape[0] if job.cold_start else rows.X.shape[0] - rows.n_prior,
             classes=len(pipeline.classes_),
-            versions=pickling.versions({*classifier.requires, *vectorizer.requires}) | _sources(vectorizer, countvec),
+            versions=pickling.versions({*classifier.requires, *vectorizer.requires}) | _digests(fitted),
             prior=prior,
             prior_texts=rows.n_prior,
             notes=(*notes_on_prior, *notes, *dict.fromkeys(str(warning.message) for warning in caught)),
@@ -317,11 +320,10 @@ def _usable(job: Job, prior: Prior | None, classifier: Classifier) -> Prior | No
     return prior if len(prior.text_ids) else None
 
 
-def _sources(vectorizer: Vectorizer, countvec: bytes | None) -> dict[str, str]:
-    """Return the word vectors that a new vectorizer was fitted with, and the digest of their files."""
-    if countvec is None or not isinstance(vectorizer, UsesWordVectors):
-        return {}
-    return {f"word vectors {vectorizer.source}": vectorizer.word_vectors.digest()}
+def _digests(strategies: Iterable[Strategy]) -> dict[str, str]:
+    """Return the word vectors that these strategies use, and the digest of their files."""
+    users = (strategy for strategy in strategies if isinstance(strategy, UsesWordVectors))
+    return {f"word vectors {user.source}": user.word_vectors.digest() for user in users}
 
 
 def _dumped(described: Callable[[], str], artifact: object, strategy: Strategy, job: Job) -> bytes:

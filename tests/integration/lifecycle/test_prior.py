@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from al_learner.core import registry
+from al_learner.core.interfaces import UsesWordVectors
+from al_learner.core.training import fitting
 from al_learner.core.training.cold_start import prior_weight
-from tests.support.strategies import BrokenPrior, BrokenSampler, ByName, Gated, Weighed
+from al_learner.core.training.in_process_trainer import InProcessTrainer
+from tests.support.strategies import BrokenPrior, BrokenSampler, ByName, Gated, TopicVectors, Weighed
 
 N_TEXTS = 20
 """About the weather, with odd text_ids about rain and even ones about the sun. Two more are about snow."""
 
 LABELS = ["rain", "sun"] * (N_TEXTS // 2)
 """Those of the prior."""
+
+FEWER_THAN_TWO = "there is no prior, because texts are near to the meaning of fewer than two of these labels: {}{}. "
+FEWER_THAN_TWO += "Descriptions say what labels mean (al-learner load labels, column description)"
+AT_RANDOM = "; the first classifier is trained on random labels"
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -205,7 +214,22 @@ def test_nothing_is_measured_on_the_prior_and_the_hold_out_model_has_it_too(weat
     assert weights.count(pytest.approx(prior_weight(LABELS, 14))) == N_TEXTS - 14
 
 
-def test_candidates_are_compared_on_labelled_texts_alone(weather, open_weighed):
+def test_candidates_are_trained_with_the_prior_and_compared_on_labelled_texts_alone(weather, open_weighed, monkeypatch):
+    n_compared, weights = [], []
+    fit, losses = fitting.fit_classifier, InProcessTrainer.losses
+
+    def noted_fit(*rows, sample_weight, **others):
+        weights.append(sample_weight)
+        return fit(*rows, sample_weight=sample_weight, **others)
+
+    def noted_losses(trainer, job):
+        with monkeypatch.context() as patch:
+            patch.setattr(fitting, "fit_classifier", noted_fit)
+            found = losses(trainer, job)
+        n_compared.append(len(found))
+        return found
+
+    monkeypatch.setattr(InProcessTrainer, "losses", noted_losses)
     chosen = {"classifier": "auto", "classifier_params": {"candidates": ["complement-nb", "logreg"], "min_labels": 6}}
     project = open_weighed(**chosen)
     project.init()
@@ -217,6 +241,9 @@ def test_candidates_are_compared_on_labelled_texts_alone(weather, open_weighed):
     assert run.choice["labels"] == 8
     assert run.choice["failed"] == {}
     assert {*run.choice["losses"]} == {"complement-nb", "logreg"}
+    assert n_compared == [8, 8]
+    assert weights
+    assert {np.count_nonzero(given < 1) for given in weights} == {N_TEXTS - 8}
 
 
 @pytest.mark.parametrize("change", ["label", "description", "excluded", "vectorizer"])
@@ -272,18 +299,22 @@ def test_the_log_says_that_there_is_no_prior(weather, project, logged):
     weather.query("UPDATE labels SET label = 'A' WHERE label = 'rain'")
     project.init()
 
-    assert [told["note"] for told in logged.named("run.note")] == [
-        "there is no prior, because texts are near to the meaning of fewer than two of these labels: 'A', 'sun'"
-    ]
+    assert [told["note"] for told in logged.named("run.note")] == [FEWER_THAN_TWO.format("'A', 'sun'", AT_RANDOM)]
 
 
 def test_the_log_does_not_blame_labels_that_say_enough_if_no_text_is_near_to_them(weather, project, logged):
     weather.query("DELETE FROM text_data WHERE text_data NOT LIKE 'snow%'")
     project.init()
 
-    assert [told["note"] for told in logged.named("run.note")] == [
-        "there is no prior, because texts are near to the meaning of fewer than two of these labels: 'rain', 'sun'"
-    ]
+    assert [told["note"] for told in logged.named("run.note")] == [FEWER_THAN_TWO.format("'rain', 'sun'", AT_RANDOM)]
+
+
+def test_the_log_of_an_update_without_a_prior_says_nothing_of_random_labels(weather, project, logged):
+    weather.query("UPDATE labels SET label = 'A' WHERE label = 'rain'")
+    vote(weather, 1, 2)
+    project.update()
+
+    assert [told["note"] for told in logged.named("run.note")] == [FEWER_THAN_TWO.format("'A', 'sun'", "")]
 
 
 def test_a_sampler_that_makes_no_priors_is_not_asked_for_its_reasons(open_weighed, logged):
@@ -344,6 +375,38 @@ def test_two_classifiers_with_different_priors_can_be_compared_and_it_is_said(we
     assert said.endswith(
         f"their priors are different: classifier {first.clf_id} has prior 1, classifier {second.clf_id} has prior 2"
     )
+
+
+class Informed(UsesWordVectors, ByName):
+    """Names a source of word vectors."""
+
+    source: str = "topics"
+
+
+def test_the_source_of_a_new_prior_is_recorded_with_its_run(weather, open_weighed, monkeypatch):
+    monkeypatch.setattr(registry, "word_vectors", lambda _source: TopicVectors())
+    project = open_weighed(init_sampler=Informed())
+    first = project.init().run
+    vote(weather, 1, 2)
+    second = project.update().run
+
+    assert first.versions["word vectors topics"] == TopicVectors().digest()
+    assert second.prior["prior_id"] == first.prior["prior_id"]
+    assert "word vectors topics" not in second.versions
+
+
+def test_a_workers_score_has_the_prior_of_its_run_with_its_weight(weather, project, trainings):
+    project.init()
+    vote(weather, *range(1, 15))
+    assert project.reconcile().due == "update"
+    trainings.clear()
+
+    assert project.reconcile().due == "score"
+
+    newest = project.read_state().newest
+    assert project._storage.runs.last(clf_id=newest.clf_id, detailed=True).metrics["prior_id"] == 1
+    [(_, weights)] = trainings
+    assert weights.count(pytest.approx(prior_weight(LABELS, 14))) == N_TEXTS - 14
 
 
 def test_a_sampler_that_knows_no_prior_starts_as_ever(open_weighed, trainings):

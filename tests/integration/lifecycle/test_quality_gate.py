@@ -64,6 +64,17 @@ def test_a_worse_classifier_is_reported_and_stays(database, open_project, spoilt
     assert newest(database) == (("update", 2, 1), (2, 1))
 
 
+def test_a_verdict_across_a_change_of_the_prior_says_so(database, open_project, spoilt):
+    project = spoilt(open_project(database))
+    database.query("UPDATE al_runs SET metrics = json_set(metrics, '$.prior_id', 7)")
+
+    result = project.update()
+
+    said = "their priors are different: classifier 1 has prior 7, classifier 2 has no prior"
+    assert result.run.metrics["gate"]["priors"] == said
+    assert said in str(result)
+
+
 @ON_BOTH
 def test_the_worker_reports_it_when_it_scores(database, open_project, spoilt):
     project = spoilt(open_project(database))

@@ -263,7 +263,8 @@ def test_without_the_source_a_process_trains_on_and_refuses_only_to_fit_a_new_ve
     voted, open_project, monkeypatch
 ):
     monkeypatch.setattr(registry, "word_vectors", lambda _source: Vectors())
-    open_project(voted, vectorizer=ByMeaning()).update(force=True)
+    first = open_project(voted, vectorizer=ByMeaning()).update(force=True).run
+    assert first.versions["word vectors fake"] == Vectors().digest()
     monkeypatch.setattr(Vectors, "is_installed", False)
     elsewhere = open_project(voted, vectorizer=ByMeaning())
 

@@ -55,6 +55,15 @@ def test_accuracy_that_grew_under_stable_predictions_is_said():
     assert "but accuracy still grew: more votes may help. You decide whether to stop." in advice.words
 
 
+def test_a_gain_across_a_change_of_the_prior_says_so():
+    (newest, score), *older = [scored(9 - number, 50) for number in range(9)]
+
+    advice = advise([(newest, {**score, "prior_id": 2}), *older], TRUTH)
+
+    assert "; their priors are different: classifier 4 has no prior, classifier 9 has prior 2. Pre" in advice.words
+    assert "priors" not in advise([(newest, score), *older], TRUTH).words
+
+
 def test_the_gain_is_over_five_batches_and_the_agreement_over_three():
     newest_first = [scored(0, 60)] + [scored(n, 10, n_changed=50 * (n > 3)) for n in range(1, 5)] + [scored(5, 55)]
 

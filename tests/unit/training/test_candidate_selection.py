@@ -122,8 +122,18 @@ def test_if_all_candidates_weigh_columns_that_the_vectorizer_does_not_have_the_e
     weighs = 'logreg(column_weights={"meaning": 2})'
     auto = strategy("classifier", "auto", candidates=("lightgbm", weighs))
 
-    with pytest.raises(SettingsError, match=r"column_weights of logreg\(.*vectorizer: words; choose .*or add"):
+    with pytest.raises(SettingsError, match=r"column_weights of logreg\(.* all that it has: words; choose .*or add"):
         candidates(auto, packages=["scikit-learn", "numpy", "scipy"], groups=["words"])
+
+
+def test_candidates_that_use_no_column_of_the_vectorizer_are_left_out():
+    auto = strategy("classifier", "auto", candidates=("complement-nb", "logreg"))
+
+    assert [*candidates(auto, groups=["words", "meaning"])] == ["complement-nb", "logreg"]
+    assert [*candidates(auto, groups=["meaning"])] == ["logreg"]
+    assert [*candidates(auto, groups=[])] == ["complement-nb", "logreg"]
+    with pytest.raises(SettingsError, match=r"column_weights of complement-nb .*or leave out all that it has: meaning"):
+        candidates(strategy("classifier", "auto", candidates=("complement-nb",)), groups=["meaning"])
 
 
 def test_what_only_a_newer_version_records_of_a_choice_is_ignored():

@@ -207,6 +207,24 @@ class TakesWeightsButNoStart(Classifier):
         return LogisticRegression().fit(X, y, sample_weight)
 
 
+class StartsWithoutWeights(Records):
+    """Weighs rows, but not when it begins from a start."""
+
+    def fit_from(self, X, y, start):
+        self._given.append((X, start, None))
+        return LogisticRegression().fit(X, y)
+
+
+def test_a_classifier_whose_starts_take_no_weights_weighs_no_rows(X):
+    classifier, weights = StartsWithoutWeights(), np.array([1, 1, 1, 0.1], np.float32)
+    last = fit_classifier(classifier, X, LABELS, sample_weight=weights)
+
+    fit_classifier(classifier, X, LABELS, last=last, sample_weight=weights)
+
+    assert not classifier.weighs_rows()
+    assert [given for _, _, given in classifier._given] == [None, None]
+
+
 def test_a_classifier_that_weighs_rows_need_not_know_starts(X):
     classifier, weights = TakesWeightsButNoStart(), np.linspace(0.1, 1, len(LABELS), dtype=np.float32)
     last = fit_classifier(classifier, X, LABELS)
