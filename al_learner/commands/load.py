@@ -225,6 +225,8 @@ def _load(
     if loaded.there:
         noun = "label" if what == "labels" else "vote"
         said += f"; {counted(loaded.there, noun)} {'was' if loaded.there == 1 else 'were'} there already"
+    if loaded.descriptions:
+        said += f"; {counted(loaded.descriptions, 'description')} {'would be stored' if is_dry else 'stored'}"
     verb = "would be loaded" if is_dry else "loaded"
     return say(f"{_summary(what, loaded)} {verb}{said}{loaded.said_of_left_out()}")
 

@@ -47,8 +47,8 @@ class Loaded:
         The votes of a project, how many different annotators they name, and the labels that were appended.
     updated, skipped : int
         Texts whose external id was there already: replaced, or left out.
-    there : int
-        Votes, or labels, that were there already and were not loaded again.
+    there, descriptions : int
+        Votes, or labels, that were there already and were not loaded again; and stored descriptions of labels.
     left_out : dict of str to int
         What is no vote, and how often: ``{"skipped": 12, "drafts": 3}``.
     first : tuple of dict
@@ -64,6 +64,7 @@ class Loaded:
     updated: int = 0
     skipped: int = 0
     there: int = 0
+    descriptions: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     first: tuple[Mapping[str, Any], ...] = ()
 
@@ -150,12 +151,12 @@ class LoadingMethods:
         shown = tuple({"label": name, "description": descriptions.get(name, "")} for name in names[:N_SHOWN])
         if asked.dry_run:
             n_new = sum(name not in known for name in names)
-            return Loaded(n_new, (), opened.kind, there=len(names) - n_new, first=shown)
-        if descriptions:
-            self._storage.database.may_create = True
-            upgrade_runs(self._storage.database)
-        n_new = self._storage.loads.load_labels(names, descriptions)
-        return Loaded(n_new, (), opened.kind, there=len(names) - n_new, first=shown)
+        else:
+            if descriptions:
+                self._storage.database.may_create = True
+                upgrade_runs(self._storage.database)
+            n_new = self._storage.loads.load_labels(names, descriptions)
+        return Loaded(n_new, (), opened.kind, there=len(names) - n_new, descriptions=len(descriptions), first=shown)
 
     def load_init_data(self, source: Any, *, new_labels: bool = False, **options: Any) -> Loaded:
         """Append prelabelled texts; rows are pairs of text and label; like `load_texts`.

@@ -203,7 +203,7 @@ def test_a_new_description_replaces_the_old_one_and_its_label_is_not_there_twice
 
     loaded = project.load_labels([("+", "very good"), ("-", ""), ("0", "neither")], new_labels=True)
 
-    assert (loaded.rows, loaded.there) == (1, 2)
+    assert (loaded.rows, loaded.there, loaded.descriptions) == (1, 2, 2)
     assert described(stored) == {"+": "very good", "-": "bad", "0": "neither"}
     assert labels(stored) == ["+", "-", "0"]
     assert project._storage.tables.descriptions() == described(stored)
