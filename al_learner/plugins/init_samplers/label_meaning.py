@@ -54,7 +54,7 @@ class LabelMeaning(UsesWordVectors, InitSampler):
     """
 
     max_texts: int = Field(
-        default=20_000, ge=2, description="Largest number of texts that are compared; they are drawn at random."
+        default=12_500, ge=2, description="Largest number of texts that are compared; they are drawn at random."
     )
     max_words: int = Field(
         default=7_000, ge=1, description="Of the words of these texts so many, the most frequent, are looked up."
