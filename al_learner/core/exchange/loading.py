@@ -254,7 +254,7 @@ class LoadingMethods:
         """Load texts that were read, or check them if this is a dry run."""
         loads = self._storage.loads
         if asked.dry_run:
-            n_new = len(check_labels(self._storage.loads.known_labels(), known)) if known else 0
+            n_new = len(check_labels(loads.known_labels(), known)) if known else 0
             done = loads.would_load(texts, policy)
             return _loaded(opened, texts, rows=done.texts, labels=n_new, updated=done.updated, skipped=done.skipped)
         has_ids = any(text.external_id for text in texts)
