@@ -14,7 +14,7 @@ from typing import Any, Literal
 from al_learner.core.artifacts.trusted_models import TrustedModels
 from al_learner.core.errors import DataError, UntrustedError
 from al_learner.core.events import event
-from al_learner.core.models.comparison import compare
+from al_learner.core.models.comparison import compare, describe_priors
 from al_learner.core.storage.records import Run, RunStatus, StoredModel
 from al_learner.core.storage.runs import Runs
 
@@ -90,9 +90,8 @@ class Gate:
             "only_former_right": found.only_a_right,
             "only_right": found.only_b_right,
             "p_value": found.p_worse,
+            "priors": [*found.priors],
         }
-        if found.different_priors:
-            verdict["priors"] = found.different_priors
         if found.p_worse >= LEVEL:
             return Judgement({**verdict, "verdict": "passed"})
         restored = self._former_model(former.clf_id) if self.holds else None
@@ -114,8 +113,9 @@ def describe_gate(clf_id: int | None, record: Mapping[str, Any] | None) -> str |
     if not record or record["verdict"] not in ("worse", "held"):
         return None
     then = "; held back: the former one was restored, with a new id" if record["verdict"] == "held" else ""
+    priors = describe_priors(record["against"], clf_id, record.get("priors", (None, None)))  # a former version has none
     return (
         f"classifier {clf_id} is significantly worse than classifier {record['against']}: {record['accuracy']:.1%} "
         f"right instead of {record['former_accuracy']:.1%} on {record['size']:,} common texts "
-        f"(p = {record['p_value']:.2g}){'; ' + record['priors'] if 'priors' in record else ''}{then}"
+        f"(p = {record['p_value']:.2g}){'; ' + priors if priors else ''}{then}"
     )

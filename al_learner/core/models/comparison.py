@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,10 +107,15 @@ class Comparison:
     @property
     def different_priors(self) -> str:
         """That the priors are different, in words; empty if they are the same."""
-        first, second = ("no prior" if prior is None else f"prior {prior}" for prior in self.priors)
-        if first == second:
-            return ""
-        return f"their priors are different: classifier {self.a} has {first}, classifier {self.b} has {second}"
+        return describe_priors(self.a, self.b, self.priors)
+
+
+def describe_priors(a: int, b: int | None, priors: Sequence[int | None]) -> str:
+    """Return in words that the priors of two classifiers are different; empty if they are the same."""
+    first, second = ("no prior" if prior is None else f"prior {prior}" for prior in priors)
+    if first == second:
+        return ""
+    return f"their priors are different: classifier {a} has {first}, classifier {b} has {second}"
 
 
 def compare(

@@ -118,17 +118,17 @@ class LabelMeaning(UsesWordVectors, InitSampler):
 
         source, label_words = self.word_vectors, sorted({*chain(*chain(*labels))})
         known = [*compress(label_words, source.known(label_words))]
-        unknown = re.compile(rf"\b(?:{'|'.join({*label_words} - {*known})})\b")
-        found: set[str] = set()
+        unknown, found = {*label_words} - {*known}, set[str]()
+        pattern = re.compile(rf"\b(?:{'|'.join(unknown)})\b")
 
         def searched() -> Iterator[str]:
             for text in texts:
-                found.update(unknown.findall(text.lower()))
+                found.update(pattern.findall(text.lower()))
                 yield text
 
         counter = CountVectorizer(max_features=self.max_words, dtype=np.float32)
         try:
-            counts = counter.fit_transform(searched())
+            counts = counter.fit_transform(searched() if unknown else texts)
         except ValueError as exc:
             if "empty vocabulary" not in str(exc):
                 raise
